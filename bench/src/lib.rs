@@ -1,0 +1,1 @@
+//! Corpora, and the benchmarks of the project itself.

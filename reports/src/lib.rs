@@ -1,0 +1,1 @@
+//! Turns the record of a run into HTML, CSV and JSON.

@@ -1,0 +1,1 @@
+//! Loads scenario files and runs them.

@@ -1,0 +1,2 @@
+//! The trial binary.
+fn main() {}

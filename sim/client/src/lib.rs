@@ -1,0 +1,1 @@
+//! Kafka's producer, consumer and admin clients without I/O, and the workloads built on them.

@@ -1,0 +1,1 @@
+//! Faults, fault plans and the random nemesis.

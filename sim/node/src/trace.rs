@@ -1,0 +1,238 @@
+//! What a node tells the people who read a run: the timeline's entries and the last lines before a violation.
+
+use std::fmt;
+
+use trial_wire::TopicName;
+
+use crate::id::{LeaderEpoch, NodeId, Offset, TopicPartition};
+
+/// Something worth knowing happened at a node. Rare by design: nothing here is per record or per request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TraceEvent {
+    /// A broker's process rebuilt its state from disk and begins to register.
+    BrokerStarted,
+    /// A broker learned that the controller has unfenced it: it serves.
+    BrokerUnfenced,
+    /// A broker learned that the controller has fenced it.
+    BrokerFenced,
+    /// A broker began its controlled shutdown.
+    ShutdownStarted,
+    /// A node became a prospective (KIP-996) or a candidate in the quorum.
+    QuorumElectionStarted {
+        /// The epoch that it is in (prospective) or asks for (candidate).
+        epoch: LeaderEpoch,
+        /// Whether it only asks whether it would win.
+        pre_vote: bool,
+    },
+    /// A node became the quorum's leader.
+    QuorumLeaderElected {
+        /// The new epoch.
+        epoch: LeaderEpoch,
+    },
+    /// A node follows a quorum leader.
+    QuorumLeaderFollowed {
+        /// The epoch.
+        epoch: LeaderEpoch,
+        /// The leader.
+        leader: NodeId,
+    },
+    /// A quorum leader gave up, by an operator's wish or because it does not hear a majority.
+    QuorumLeaderResigned {
+        /// The epoch that it led.
+        epoch: LeaderEpoch,
+    },
+    /// The quorum's leader has caught up with its own log and acts as the active controller.
+    ControllerActivated {
+        /// Its epoch.
+        epoch: LeaderEpoch,
+    },
+    /// The active controller fenced a broker.
+    ControllerFencedBroker {
+        /// The broker.
+        broker: NodeId,
+    },
+    /// The active controller unfenced a broker.
+    ControllerUnfencedBroker {
+        /// The broker.
+        broker: NodeId,
+    },
+    /// The active controller chose a partition's leader.
+    LeaderElected {
+        /// The partition.
+        tp: TopicPartition,
+        /// The leader; [`NodeId::NONE`] if there is none.
+        leader: NodeId,
+        /// The new leader epoch.
+        leader_epoch: LeaderEpoch,
+        /// Whether it was taken from outside the ISR: committed records may be lost.
+        unclean: bool,
+    },
+    /// A broker began to lead a partition.
+    PartitionLeader {
+        /// The partition.
+        tp: TopicPartition,
+        /// The leader epoch.
+        leader_epoch: LeaderEpoch,
+        /// Its log's end at that instant.
+        log_end_offset: Offset,
+    },
+    /// A broker began to follow a partition's leader.
+    PartitionFollower {
+        /// The partition.
+        tp: TopicPartition,
+        /// The leader epoch.
+        leader_epoch: LeaderEpoch,
+        /// The leader; [`NodeId::NONE`] if there is none.
+        leader: NodeId,
+    },
+    /// A leader learned that the controller accepted its smaller ISR.
+    IsrShrunk {
+        /// The partition.
+        tp: TopicPartition,
+        /// The members now.
+        isr: Vec<NodeId>,
+    },
+    /// A leader learned that the controller accepted its larger ISR.
+    IsrExpanded {
+        /// The partition.
+        tp: TopicPartition,
+        /// The members now.
+        isr: Vec<NodeId>,
+    },
+    /// A replica cut its log because it had diverged from the leader's.
+    LogTruncated {
+        /// The partition.
+        tp: TopicPartition,
+        /// Its log's end before.
+        from: Offset,
+        /// Its log's end after.
+        to: Offset,
+    },
+    /// A topic was created.
+    TopicCreated {
+        /// Its name.
+        topic: TopicName,
+    },
+    /// A topic was deleted.
+    TopicDeleted {
+        /// Its name.
+        topic: TopicName,
+    },
+    /// Recovery found something to repair on disk.
+    Recovered {
+        /// The file or folder.
+        path: String,
+        /// What was repaired.
+        what: String,
+    },
+    /// A client gave up on a connection or a request.
+    ClientError {
+        /// What happened.
+        what: String,
+    },
+}
+
+impl TraceEvent {
+    /// The event's kind, as `expect.reached` in a scenario names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            TraceEvent::BrokerStarted => "broker-started",
+            TraceEvent::BrokerUnfenced => "broker-unfenced",
+            TraceEvent::BrokerFenced => "broker-fenced",
+            TraceEvent::ShutdownStarted => "shutdown-started",
+            TraceEvent::QuorumElectionStarted { .. } => "quorum-election-started",
+            TraceEvent::QuorumLeaderElected { .. } => "quorum-leader-elected",
+            TraceEvent::QuorumLeaderFollowed { .. } => "quorum-leader-followed",
+            TraceEvent::QuorumLeaderResigned { .. } => "quorum-leader-resigned",
+            TraceEvent::ControllerActivated { .. } => "controller-activated",
+            TraceEvent::ControllerFencedBroker { .. } => "controller-fenced-broker",
+            TraceEvent::ControllerUnfencedBroker { .. } => "controller-unfenced-broker",
+            TraceEvent::LeaderElected { unclean: false, .. } => "leader-elected",
+            TraceEvent::LeaderElected { unclean: true, .. } => "unclean-leader-elected",
+            TraceEvent::PartitionLeader { .. } => "partition-leader",
+            TraceEvent::PartitionFollower { .. } => "partition-follower",
+            TraceEvent::IsrShrunk { .. } => "isr-shrunk",
+            TraceEvent::IsrExpanded { .. } => "isr-expanded",
+            TraceEvent::LogTruncated { .. } => "log-truncated",
+            TraceEvent::TopicCreated { .. } => "topic-created",
+            TraceEvent::TopicDeleted { .. } => "topic-deleted",
+            TraceEvent::Recovered { .. } => "recovered",
+            TraceEvent::ClientError { .. } => "client-error",
+        }
+    }
+
+    /// Every kind there is, for messages that suggest one.
+    pub const KINDS: [&'static str; 22] = [
+        "broker-started",
+        "broker-unfenced",
+        "broker-fenced",
+        "shutdown-started",
+        "quorum-election-started",
+        "quorum-leader-elected",
+        "quorum-leader-followed",
+        "quorum-leader-resigned",
+        "controller-activated",
+        "controller-fenced-broker",
+        "controller-unfenced-broker",
+        "leader-elected",
+        "unclean-leader-elected",
+        "partition-leader",
+        "partition-follower",
+        "isr-shrunk",
+        "isr-expanded",
+        "log-truncated",
+        "topic-created",
+        "topic-deleted",
+        "recovered",
+        "client-error",
+    ];
+}
+
+fn isr_list(f: &mut fmt::Formatter<'_>, isr: &[NodeId]) -> fmt::Result {
+    for (i, id) in isr.iter().enumerate() {
+        write!(f, "{}{id}", if i == 0 { "" } else { "," })?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for TraceEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())?;
+        match self {
+            TraceEvent::BrokerStarted
+            | TraceEvent::BrokerUnfenced
+            | TraceEvent::BrokerFenced
+            | TraceEvent::ShutdownStarted => Ok(()),
+            TraceEvent::QuorumElectionStarted { epoch, pre_vote } => {
+                write!(f, " epoch={epoch} pre_vote={pre_vote}")
+            }
+            TraceEvent::QuorumLeaderElected { epoch }
+            | TraceEvent::QuorumLeaderResigned { epoch }
+            | TraceEvent::ControllerActivated { epoch } => write!(f, " epoch={epoch}"),
+            TraceEvent::QuorumLeaderFollowed { epoch, leader } => write!(f, " epoch={epoch} leader={leader}"),
+            TraceEvent::ControllerFencedBroker { broker }
+            | TraceEvent::ControllerUnfencedBroker { broker } => {
+                write!(f, " broker={broker}")
+            }
+            TraceEvent::LeaderElected { tp, leader, leader_epoch, .. } => {
+                write!(f, " {tp} leader={leader} leader_epoch={leader_epoch}")
+            }
+            TraceEvent::PartitionLeader { tp, leader_epoch, log_end_offset } => {
+                write!(f, " {tp} leader_epoch={leader_epoch} log_end_offset={log_end_offset}")
+            }
+            TraceEvent::PartitionFollower { tp, leader_epoch, leader } => {
+                write!(f, " {tp} leader_epoch={leader_epoch} leader={leader}")
+            }
+            TraceEvent::IsrShrunk { tp, isr } | TraceEvent::IsrExpanded { tp, isr } => {
+                write!(f, " {tp} isr=")?;
+                isr_list(f, isr)
+            }
+            TraceEvent::LogTruncated { tp, from, to } => write!(f, " {tp} from={from} to={to}"),
+            TraceEvent::TopicCreated { topic } | TraceEvent::TopicDeleted { topic } => {
+                write!(f, " {}", topic.as_str())
+            }
+            TraceEvent::Recovered { path, what } => write!(f, " {path}: {what}"),
+            TraceEvent::ClientError { what } => write!(f, " {what}"),
+        }
+    }
+}

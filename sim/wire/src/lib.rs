@@ -1,0 +1,20 @@
+//! Kafka's wire protocol as the rest of the project uses it.
+//!
+//! - [`messages`]: the typed requests and responses (from `kafka-protocol`, which no other crate touches);
+//! - [`message`]: encode and decode one message body, and frames with their headers;
+//! - [`batch`]: a zero-copy view of a RecordBatch v2, and the builder of one;
+//! - [`codec`]: the compression codecs;
+//! - [`api`]: which APIs and versions we speak.
+
+pub mod api;
+pub mod batch;
+pub mod codec;
+pub mod message;
+
+pub use batch::{Batch, BatchBuilder, BatchError, Batches, Header, Record};
+pub use codec::{CodecError, Compression};
+pub use kafka_protocol::error::ResponseError as ErrorCode;
+pub use kafka_protocol::messages;
+pub use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind, TopicName};
+pub use kafka_protocol::protocol::{Message, StrBytes, VersionRange};
+pub use uuid::Uuid;

@@ -1,0 +1,1 @@
+//! The deterministic world: events, network, machines, trace hash.
