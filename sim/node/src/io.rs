@@ -13,8 +13,8 @@ use crate::trace::TraceEvent;
 
 /// A Kafka node as a state machine without I/O.
 pub trait Node: Clone {
-    /// What the node must know before it reads its disk.
-    type Config;
+    /// What the node must know before it reads its disk. A driver keeps a copy for each restart.
+    type Config: Clone;
 
     /// Rebuilds the node from what its disk holds; first start and restart after a crash are one path.
     ///
