@@ -1,1 +1,23 @@
-//! The partition log: segments, indexes, leader epochs, producer state, recovery; and the disks it runs on.
+//! The partition log, and the disks it runs on.
+//!
+//! - [`UnifiedLog`]: one partition's log: rolling segments with offset and time indexes, leader epochs, the state of
+//!   idempotent and transactional producers; append, read, truncate, recover;
+//! - [`log_dir`]: the files of a data folder that are not a partition's: `meta.properties`, offset checkpoints, the
+//!   clean-shutdown marker; listing and deleting partitions;
+//! - [`disk`]: [`SimDisk`], which forgets what a power loss forgets, and [`FileDisk`] on a real file system. They live
+//!   beside the log so that one property test drives both.
+//!
+//! Every file has Kafka's name and Kafka's format.
+
+pub mod config;
+pub mod disk;
+pub mod log;
+pub mod log_dir;
+
+pub use config::{LogConfig, TimestampType};
+pub use disk::file::FileDisk;
+pub use disk::sim::{DiskUsage, SimDisk};
+pub use log::{
+    AppendError, AppendInfo, AppendOrigin, FetchData, LogOpen, ReadError, RecoveryReport, Repair,
+    TimestampAndOffset, UnifiedLog,
+};
