@@ -1,1 +1,20 @@
 //! The quorum controller, its records, and the metadata image that brokers build from them.
+//!
+//! - [`record`]: what the metadata log holds, in Kafka's own encoding;
+//! - [`image`]: the state that the log amounts to: [`MetadataImage::replay`] applies one record and notes in a
+//!   [`MetadataDelta`] what changed;
+//! - [`controller`]: the active controller, which decides by returning records;
+//! - [`config`]: the names, types, defaults and ranges of the topic and broker configs that we honour.
+
+pub mod config;
+pub mod controller;
+pub mod image;
+pub mod record;
+
+pub use config::{BrokerConfig, ConfigError, StaticConfig, TopicConfig};
+pub use controller::{ControllerConfig, ControllerResult, QuorumController};
+pub use image::{MetadataDelta, MetadataImage, ReplayError, TopicImage};
+pub use record::{
+    BrokerEndpoint, BrokerFeature, BrokerRegistration, BrokerRegistrationChange, ConfigResource,
+    LeaderRecoveryState, MetadataRecord, PartitionChange, PartitionRegistration, RecordError,
+};

@@ -1,0 +1,285 @@
+//! The records of the metadata log (`metadata/src/main/resources/common/metadata/*.json` in Kafka's source).
+
+mod codec;
+
+use std::fmt;
+
+use trial_node::{LeaderEpoch, NodeId, ProducerId, TopicIdPartition};
+use trial_wire::{StrBytes, TopicName, Uuid};
+
+pub use codec::RecordError;
+
+/// One record of the metadata log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetadataRecord {
+    /// A broker's process registered (api key 0).
+    RegisterBroker(BrokerRegistration),
+    /// A broker was removed from the cluster (1).
+    UnregisterBroker {
+        /// The broker.
+        broker_id: NodeId,
+        /// The epoch of the registration that goes.
+        broker_epoch: i64,
+    },
+    /// A topic exists (2); its partitions follow as records of their own.
+    Topic {
+        /// Its name.
+        name: TopicName,
+        /// Its id.
+        topic_id: Uuid,
+    },
+    /// A partition exists (3).
+    Partition {
+        /// The partition.
+        id: TopicIdPartition,
+        /// Its state.
+        registration: PartitionRegistration,
+    },
+    /// A config was set, or with no value, removed (4).
+    Config {
+        /// What it configures.
+        resource: ConfigResource,
+        /// The config's name.
+        name: StrBytes,
+        /// Its value; `None` takes the override away.
+        value: Option<StrBytes>,
+    },
+    /// Some of a partition's state changed (5). Every such record adds 1 to the partition's epoch.
+    PartitionChange(PartitionChange),
+    /// A broker was fenced (7; newer controllers write [`MetadataRecord::BrokerRegistrationChange`]).
+    FenceBroker {
+        /// The broker.
+        broker_id: NodeId,
+        /// Its registration's epoch.
+        broker_epoch: i64,
+    },
+    /// A broker was unfenced (8; newer controllers write [`MetadataRecord::BrokerRegistrationChange`]).
+    UnfenceBroker {
+        /// The broker.
+        broker_id: NodeId,
+        /// Its registration's epoch.
+        broker_epoch: i64,
+    },
+    /// A topic is gone, with its partitions and configs (9).
+    RemoveTopic {
+        /// Its id.
+        topic_id: Uuid,
+    },
+    /// A feature is finalized at a level (12).
+    FeatureLevel {
+        /// The feature's name, for example `metadata.version`.
+        name: StrBytes,
+        /// The level; 0 takes the feature away.
+        level: i16,
+    },
+    /// A block of producer ids was given to a broker (15).
+    ProducerIds {
+        /// The broker.
+        broker_id: NodeId,
+        /// Its registration's epoch.
+        broker_epoch: i64,
+        /// The first id that is still free.
+        next_producer_id: ProducerId,
+    },
+    /// A broker was fenced or unfenced, or began its controlled shutdown (17).
+    BrokerRegistrationChange(BrokerRegistrationChange),
+    /// Nothing; shows that the quorum commits (20, KIP-835).
+    NoOp,
+}
+
+/// A broker as it registered, and whether it may serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerRegistration {
+    /// The broker.
+    pub broker_id: NodeId,
+    /// The offset of the registration's record: it grows with each registration.
+    pub broker_epoch: i64,
+    /// Drawn anew by each start of the broker's process.
+    pub incarnation_id: Uuid,
+    /// Where it listens.
+    pub end_points: Vec<BrokerEndpoint>,
+    /// The features that it supports.
+    pub features: Vec<BrokerFeature>,
+    /// Its rack.
+    pub rack: Option<StrBytes>,
+    /// Whether clients must not be sent to it, nor replicas of it count as in sync.
+    pub fenced: bool,
+    /// Whether it is on its way out: it keeps what it has until its leaderships have moved.
+    pub in_controlled_shutdown: bool,
+    /// The ids of its log directories, sorted.
+    pub log_dirs: Vec<Uuid>,
+}
+
+impl BrokerRegistration {
+    /// Whether the broker may lead partitions and join ISRs: neither fenced nor shutting down.
+    pub fn is_active(&self) -> bool {
+        !self.fenced && !self.in_controlled_shutdown
+    }
+
+    /// The listener called `name`.
+    pub fn end_point(&self, name: &str) -> Option<&BrokerEndpoint> {
+        self.end_points.iter().find(|end_point| end_point.name.as_str() == name)
+    }
+}
+
+/// One listener of a broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerEndpoint {
+    /// The listener's name.
+    pub name: StrBytes,
+    /// The advertised host.
+    pub host: StrBytes,
+    /// The advertised port.
+    pub port: u16,
+    /// The security protocol's id; 0 is PLAINTEXT.
+    pub security_protocol: i16,
+}
+
+/// The levels of a feature that a broker supports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerFeature {
+    /// The feature's name.
+    pub name: StrBytes,
+    /// The lowest level.
+    pub min_supported_version: i16,
+    /// The highest level.
+    pub max_supported_version: i16,
+}
+
+/// Whether a leader was taken from outside the ISR and has yet to recover (KIP-704).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(i8)]
+pub enum LeaderRecoveryState {
+    /// It was elected from the ISR, or has recovered.
+    #[default]
+    Recovered = 0,
+    /// It was elected uncleanly and has not yet recovered.
+    Recovering = 1,
+}
+
+impl LeaderRecoveryState {
+    /// The state with this number on the wire.
+    pub fn from_id(id: i8) -> Option<LeaderRecoveryState> {
+        match id {
+            0 => Some(LeaderRecoveryState::Recovered),
+            1 => Some(LeaderRecoveryState::Recovering),
+            _ => None,
+        }
+    }
+}
+
+/// A partition's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartitionRegistration {
+    /// All its replicas, the preferred leader first.
+    pub replicas: Vec<NodeId>,
+    /// The log directory of each replica, in the order of `replicas` (KIP-858); the nil id is "not assigned".
+    pub directories: Vec<Uuid>,
+    /// The in-sync replicas. Never empty.
+    pub isr: Vec<NodeId>,
+    /// Replicas that a reassignment takes away.
+    pub removing_replicas: Vec<NodeId>,
+    /// Replicas that a reassignment adds.
+    pub adding_replicas: Vec<NodeId>,
+    /// Its leader; [`NodeId::NONE`] if there is none.
+    pub leader: NodeId,
+    /// Whether the leader has yet to recover from an unclean election.
+    pub leader_recovery_state: LeaderRecoveryState,
+    /// Grows with each change of the leader.
+    pub leader_epoch: LeaderEpoch,
+    /// Grows by 1 with each change of anything.
+    pub partition_epoch: i32,
+}
+
+impl PartitionRegistration {
+    /// The first replica: the one that should lead when it can.
+    pub fn preferred_replica(&self) -> NodeId {
+        self.replicas.first().copied().unwrap_or(NodeId::NONE)
+    }
+}
+
+/// Which parts of a partition's state change, and to what. `None` leaves a part as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartitionChange {
+    /// The partition.
+    pub id: TopicIdPartition,
+    /// The new ISR.
+    pub isr: Option<Vec<NodeId>>,
+    /// The new leader, [`NodeId::NONE`] for none. If it is set at all, even to the old leader, the leader epoch grows by 1.
+    pub leader: Option<NodeId>,
+    /// The new replicas.
+    pub replicas: Option<Vec<NodeId>>,
+    /// The new replicas that a reassignment takes away.
+    pub removing_replicas: Option<Vec<NodeId>>,
+    /// The new replicas that a reassignment adds.
+    pub adding_replicas: Option<Vec<NodeId>>,
+    /// The new recovery state.
+    pub leader_recovery_state: Option<LeaderRecoveryState>,
+    /// The new log directories.
+    pub directories: Option<Vec<Uuid>>,
+}
+
+/// What changes in a broker's registration. `None` leaves a part as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerRegistrationChange {
+    /// The broker.
+    pub broker_id: NodeId,
+    /// Its registration's epoch.
+    pub broker_epoch: i64,
+    /// Whether it is fenced now.
+    pub fenced: Option<bool>,
+    /// Whether it is in controlled shutdown now; it cannot come back from that, other than by registering anew.
+    pub in_controlled_shutdown: Option<bool>,
+    /// The new log directories.
+    pub log_dirs: Option<Vec<Uuid>>,
+}
+
+/// What a config applies to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConfigResource {
+    /// One topic.
+    Topic(TopicName),
+    /// One broker.
+    Broker(NodeId),
+    /// Every broker: the cluster-wide default, which is the broker with the empty name on the wire.
+    BrokerDefault,
+}
+
+impl fmt::Display for ConfigResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigResource::Topic(name) => write!(f, "topic {}", name.as_str()),
+            ConfigResource::Broker(id) => write!(f, "broker {id}"),
+            ConfigResource::BrokerDefault => f.write_str("all brokers"),
+        }
+    }
+}
+
+impl ConfigResource {
+    /// `ConfigResource.Type` of a topic on the wire.
+    pub const TOPIC: i8 = 2;
+    /// `ConfigResource.Type` of a broker on the wire.
+    pub const BROKER: i8 = 4;
+
+    /// The resource that a type and a name on the wire mean; `None` if we know no such type, or the name is not a broker's.
+    pub fn from_wire(resource_type: i8, name: &StrBytes) -> Option<ConfigResource> {
+        match resource_type {
+            ConfigResource::TOPIC => Some(ConfigResource::Topic(TopicName(name.clone()))),
+            ConfigResource::BROKER if name.is_empty() => Some(ConfigResource::BrokerDefault),
+            ConfigResource::BROKER => {
+                let id: i32 = name.parse().ok()?;
+                (id >= 0).then_some(ConfigResource::Broker(NodeId(id)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The type and the name on the wire.
+    pub fn to_wire(&self) -> (i8, StrBytes) {
+        match self {
+            ConfigResource::Topic(name) => (ConfigResource::TOPIC, name.0.clone()),
+            ConfigResource::Broker(id) => (ConfigResource::BROKER, StrBytes::from(id.to_string())),
+            ConfigResource::BrokerDefault => (ConfigResource::BROKER, StrBytes::new()),
+        }
+    }
+}
