@@ -21,19 +21,88 @@ pub struct Api {
     pub key: ApiKey,
     /// The versions that we speak.
     pub versions: VersionRange,
+    /// The versions that ApiVersions names. Wider than `versions` where old clients would draw the wrong conclusion from
+    /// the truth.
+    pub advertised: VersionRange,
     /// Who serves it.
     pub listener: Listener,
 }
 
+const fn api(key: ApiKey, min: i16, max: i16, listener: Listener) -> Api {
+    let versions = VersionRange { min, max };
+    Api { key, versions, advertised: versions, listener }
+}
+
+impl Api {
+    const fn advertised_from(self, min: i16) -> Api {
+        Api { advertised: VersionRange { min, max: self.advertised.max }, ..self }
+    }
+
+    /// Whether we speak this version.
+    pub fn supports(&self, version: i16) -> bool {
+        self.versions.min <= version && version <= self.versions.max
+    }
+
+    /// Whether this listener serves it.
+    pub fn served_on(&self, listener: Listener) -> bool {
+        self.listener == Listener::Both || self.listener == listener
+    }
+}
+
 /// Every API that we speak, in the order of the keys.
-pub const APIS: &[Api] = &[];
+pub const APIS: &[Api] = &[
+    // KAFKA-18659: old librdkafka stops compressing when 0 is not on offer.
+    api(ApiKey::Produce, 3, 13, Listener::Broker).advertised_from(0),
+    api(ApiKey::Fetch, 4, 18, Listener::Both),
+    api(ApiKey::ListOffsets, 1, 10, Listener::Broker),
+    api(ApiKey::Metadata, 0, 13, Listener::Broker),
+    api(ApiKey::ApiVersions, 0, 4, Listener::Both),
+    api(ApiKey::CreateTopics, 2, 7, Listener::Both),
+    api(ApiKey::DeleteTopics, 1, 6, Listener::Both),
+    api(ApiKey::InitProducerId, 0, 5, Listener::Broker),
+    api(ApiKey::OffsetForLeaderEpoch, 2, 4, Listener::Broker),
+    api(ApiKey::DescribeConfigs, 1, 4, Listener::Both),
+    api(ApiKey::CreatePartitions, 0, 3, Listener::Both),
+    api(ApiKey::ElectLeaders, 0, 2, Listener::Both),
+    api(ApiKey::IncrementalAlterConfigs, 0, 1, Listener::Both),
+    api(ApiKey::Vote, 0, 2, Listener::Controller),
+    api(ApiKey::BeginQuorumEpoch, 0, 1, Listener::Controller),
+    api(ApiKey::EndQuorumEpoch, 0, 1, Listener::Controller),
+    api(ApiKey::DescribeQuorum, 0, 2, Listener::Both),
+    api(ApiKey::AlterPartition, 2, 3, Listener::Controller),
+    api(ApiKey::FetchSnapshot, 0, 1, Listener::Controller),
+    api(ApiKey::DescribeCluster, 0, 2, Listener::Both),
+    api(ApiKey::BrokerRegistration, 0, 4, Listener::Controller),
+    api(ApiKey::BrokerHeartbeat, 0, 1, Listener::Controller),
+    api(ApiKey::UnregisterBroker, 0, 0, Listener::Both),
+    api(ApiKey::AllocateProducerIds, 0, 0, Listener::Controller),
+];
+
+/// One more than the largest key there is.
+const KEYS: usize = 93;
+/// For each key the index of its line; `None` for those that we do not speak.
+const INDEX: [Option<u8>; KEYS] = {
+    let mut index = [None; KEYS];
+    let mut i = 0;
+    while i < APIS.len() {
+        index[APIS[i].key as usize] = Some(i as u8);
+        i += 1;
+    }
+    index
+};
 
 /// The line of `key`.
 pub fn lookup(key: ApiKey) -> Option<&'static Api> {
-    APIS.iter().find(|api| api.key == key)
+    INDEX[key as usize].map(|i| &APIS[usize::from(i)])
 }
 
 /// The newest version that we speak; what our own nodes use among themselves.
+///
+/// # Panics
+/// If the API is not in the table.
 pub fn latest(key: ApiKey) -> i16 {
-    lookup(key).map_or(0, |api| api.versions.max)
+    match lookup(key) {
+        Some(api) => api.versions.max,
+        None => panic!("{key:?} is not in the API table"),
+    }
 }

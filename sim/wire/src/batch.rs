@@ -9,14 +9,49 @@
 //! 21 attributes i16: codec 0..=2, timestamp type 3, transactional 4, control 5, has delete horizon 6
 //! ```
 
+mod builder;
+mod record;
+
 use bytes::Bytes;
 
 use crate::codec::{CodecError, Compression};
+
+pub use builder::BatchBuilder;
+pub use record::{Headers, Record, RecordIter, RecordRef, Records};
 
 /// The length of a batch's header in bytes.
 pub const HEADER_LEN: usize = 61;
 /// What `batch_length` does not count: the base offset and itself.
 pub const LOG_OVERHEAD: usize = 12;
+/// The format's version, the only one that is supported.
+pub const MAGIC: i8 = 2;
+
+/// Where the header's fields begin.
+mod at {
+    pub const BATCH_LENGTH: usize = 8;
+    pub const PARTITION_LEADER_EPOCH: usize = 12;
+    pub const MAGIC: usize = 16;
+    pub const CRC: usize = 17;
+    pub const ATTRIBUTES: usize = 21;
+    pub const LAST_OFFSET_DELTA: usize = 23;
+    pub const BASE_TIMESTAMP: usize = 27;
+    pub const MAX_TIMESTAMP: usize = 35;
+    pub const PRODUCER_ID: usize = 43;
+    pub const PRODUCER_EPOCH: usize = 51;
+    pub const BASE_SEQUENCE: usize = 53;
+    pub const RECORD_COUNT: usize = 57;
+}
+
+/// What the attributes' bits mean.
+mod attribute {
+    pub const CODEC: i16 = 0x07;
+    pub const LOG_APPEND_TIME: i16 = 0x08;
+    pub const TRANSACTIONAL: i16 = 0x10;
+    pub const CONTROL: i16 = 0x20;
+}
+
+/// Batches smaller than this, in bytes, are copied when they get their offset: cheaper than a second chunk.
+const COPIED_BELOW: usize = 4096;
 
 /// Bytes are not a batch that we accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,23 +149,6 @@ pub struct Batch {
     header: Header,
 }
 
-/// One record, sharing the batch's (decompressed) bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Its offset.
-    pub offset: i64,
-    /// Its timestamp, ms since the epoch.
-    pub timestamp: i64,
-    /// Its sequence number; −1 if the producer is not idempotent.
-    pub sequence: i32,
-    /// Its key.
-    pub key: Option<Bytes>,
-    /// Its value; `None` is a tombstone.
-    pub value: Option<Bytes>,
-    /// Its headers, in order.
-    pub headers: Vec<(Bytes, Option<Bytes>)>,
-}
-
 /// Walks the batches in the bytes of a Produce request, a Fetch response or a log segment.
 #[derive(Clone, Debug)]
 pub struct Batches {
@@ -138,51 +156,146 @@ pub struct Batches {
     position: usize,
 }
 
-/// Collects records and writes them as one batch.
-#[derive(Clone, Debug)]
-pub struct BatchBuilder {
-    // the helper decides
-}
-
 impl Header {
+    /// Reads and checks the header at the start of `bytes`, which begin at `position` of what the caller looks at.
+    fn read(bytes: &[u8], position: usize) -> Result<Header, BatchError> {
+        let Some(raw) = bytes.first_chunk::<HEADER_LEN>() else {
+            return Err(BatchError::Truncated { position, needed: HEADER_LEN, available: bytes.len() });
+        };
+        let magic = raw[at::MAGIC].cast_signed();
+        if magic != MAGIC {
+            return Err(BatchError::Magic { position, magic });
+        }
+        let length = i32::from_be_bytes(field(raw, at::BATCH_LENGTH));
+        let size = match usize::try_from(length) {
+            Ok(length) if length >= HEADER_LEN - LOG_OVERHEAD => length + LOG_OVERHEAD,
+            _ => return Err(BatchError::Length { position, length }),
+        };
+        let header = Header {
+            base_offset: i64::from_be_bytes(field(raw, 0)),
+            size,
+            partition_leader_epoch: i32::from_be_bytes(field(raw, at::PARTITION_LEADER_EPOCH)),
+            crc: u32::from_be_bytes(field(raw, at::CRC)),
+            attributes: i16::from_be_bytes(field(raw, at::ATTRIBUTES)),
+            last_offset_delta: i32::from_be_bytes(field(raw, at::LAST_OFFSET_DELTA)),
+            base_timestamp: i64::from_be_bytes(field(raw, at::BASE_TIMESTAMP)),
+            max_timestamp: i64::from_be_bytes(field(raw, at::MAX_TIMESTAMP)),
+            producer_id: i64::from_be_bytes(field(raw, at::PRODUCER_ID)),
+            producer_epoch: i16::from_be_bytes(field(raw, at::PRODUCER_EPOCH)),
+            base_sequence: i32::from_be_bytes(field(raw, at::BASE_SEQUENCE)),
+            record_count: i32::from_be_bytes(field(raw, at::RECORD_COUNT)),
+        };
+        match header.nonsense() {
+            None => Ok(header),
+            Some(what) => Err(BatchError::Field { position, what }),
+        }
+    }
+
+    /// What makes no sense whoever wrote it. (Compaction leaves batches with fewer records than offsets, even none.)
+    fn nonsense(&self) -> Option<&'static str> {
+        if codec(self.attributes).is_none() {
+            return Some("its codec is unknown");
+        }
+        if self.last_offset_delta < 0 || self.last_offset_delta == i32::MAX {
+            return Some("its last offset delta is out of range");
+        }
+        let last_offset = self.base_offset.checked_add(self.last_offset_delta.into());
+        if self.base_offset < 0 || !last_offset.is_some_and(|last| last < i64::MAX) {
+            return Some("its offsets are out of range");
+        }
+        if self.record_count < 0 || self.record_count > self.last_offset_delta + 1 {
+            return Some("its record count does not fit its offsets");
+        }
+        None
+    }
+
+    /// Checks what a broker demands of a batch that a producer sends (KIP-98): records without gaps, no control batch, and
+    /// producer id, epoch and sequence that are either all there or all absent.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn is_well_formed_produce(&self) -> Result<(), &'static str> {
+        if self.record_count < 1 {
+            return Err("the batch holds no records");
+        }
+        if self.last_offset_delta != self.record_count - 1 {
+            return Err("the batch's last offset delta does not fit its record count");
+        }
+        if self.is_control() {
+            return Err("clients may not write control batches");
+        }
+        if self.is_log_append_time() {
+            return Err("clients may not set the timestamp type to LogAppendTime");
+        }
+        if self.producer_id >= 0 {
+            if self.producer_epoch < 0 || self.base_sequence < 0 {
+                return Err("an idempotent producer's batch needs an epoch and a sequence number");
+            }
+        } else if self.is_transactional() {
+            return Err("a transactional batch needs a producer id");
+        } else if self.producer_id != -1 || self.base_sequence != -1 {
+            return Err("a batch without producer id must have -1 for it and for its sequence number");
+        }
+        Ok(())
+    }
+
     /// The last record's offset.
     pub fn last_offset(&self) -> i64 {
         self.base_offset + i64::from(self.last_offset_delta)
     }
+
     /// The offset after the last record's.
     pub fn next_offset(&self) -> i64 {
         self.last_offset() + 1
     }
+
     /// The last record's sequence number (wraps from 2³¹ − 1 to 0); −1 if not idempotent.
     pub fn last_sequence(&self) -> i32 {
-        unimplemented!()
+        sequence(self.base_sequence, self.last_offset_delta)
     }
+
     /// Whether a transaction wrote it.
     pub fn is_transactional(&self) -> bool {
-        self.attributes & 0x10 != 0
+        self.attributes & attribute::TRANSACTIONAL != 0
     }
+
     /// Whether it holds control records.
     pub fn is_control(&self) -> bool {
-        self.attributes & 0x20 != 0
+        self.attributes & attribute::CONTROL != 0
     }
+
     /// Whether its timestamps are LogAppendTime.
     pub fn is_log_append_time(&self) -> bool {
-        self.attributes & 0x08 != 0
+        self.attributes & attribute::LOG_APPEND_TIME != 0
     }
+
     /// Its codec.
     pub fn compression(&self) -> Compression {
-        unimplemented!()
+        codec(self.attributes).expect("it was checked when the header was read")
     }
 }
 
+fn field<const N: usize>(raw: &[u8; HEADER_LEN], at: usize) -> [u8; N] {
+    *raw[at..].first_chunk().expect("every field lies within the header")
+}
+
+fn codec(attributes: i16) -> Option<Compression> {
+    Compression::from_id((attributes & attribute::CODEC).to_be_bytes()[1])
+}
+
+/// The sequence number `delta` records after `base`; −1 if there is none.
+fn sequence(base: i32, delta: i32) -> i32 {
+    if base < 0 { -1 } else { base.wrapping_add(delta) & i32::MAX }
+}
+
 impl Batch {
-    /// Checks length, magic, header fields and CRC of the batch at the start of `bytes`; bytes after it are left out of the view.
+    /// Checks length, magic, header fields and CRC of the batch at the start of `bytes`; bytes after it are left out of the
+    /// view.
     ///
     /// # Errors
     /// [`BatchError`].
     pub fn parse(bytes: Bytes) -> Result<Batch, BatchError> {
-        let _ = bytes;
-        unimplemented!()
+        Batch::read(bytes, 0, true)
     }
 
     /// As [`Batch::parse`] but does not compute the CRC: for bytes that were checked when they came in.
@@ -190,18 +303,33 @@ impl Batch {
     /// # Errors
     /// [`BatchError`].
     pub fn parse_trusted(bytes: Bytes) -> Result<Batch, BatchError> {
-        let _ = bytes;
-        unimplemented!()
+        Batch::read(bytes, 0, false)
     }
 
-    /// Reads the header at the start of `bytes` (at least [`HEADER_LEN`] of them; the records need not be there), checking the fields
-    /// but not the CRC.
+    fn read(mut bytes: Bytes, position: usize, check_crc: bool) -> Result<Batch, BatchError> {
+        let header = Header::read(&bytes, position)?;
+        if bytes.len() < header.size {
+            return Err(BatchError::Truncated { position, needed: header.size, available: bytes.len() });
+        }
+        if bytes.len() > header.size {
+            bytes.truncate(header.size);
+        }
+        if check_crc {
+            let computed = crc32c::crc32c(&bytes[at::ATTRIBUTES..]);
+            if computed != header.crc {
+                return Err(BatchError::Crc { position, stored: header.crc, computed });
+            }
+        }
+        Ok(Batch { bytes, header })
+    }
+
+    /// Reads the header at the start of `bytes` (at least [`HEADER_LEN`] of them; the records need not be there), checking
+    /// the fields but not the CRC.
     ///
     /// # Errors
     /// [`BatchError`].
     pub fn peek(bytes: &[u8]) -> Result<Header, BatchError> {
-        let _ = bytes;
-        unimplemented!()
+        Header::read(bytes, 0)
     }
 
     /// The header.
@@ -214,11 +342,43 @@ impl Batch {
         &self.bytes
     }
 
-    /// The batch with another base offset and leader epoch (neither is under the CRC), as the chunks to write one after
-    /// the other: small batches are copied into one chunk, large ones get a new header and share their records.
+    /// The batch with another base offset and leader epoch (neither is under the CRC), as the chunks to write one after the
+    /// other: small batches are copied into one chunk and the second is empty; large ones get a new header and share their
+    /// records.
     pub fn assigned(&self, base_offset: i64, partition_leader_epoch: i32) -> (Header, [Bytes; 2]) {
-        let _ = (base_offset, partition_leader_epoch);
-        unimplemented!()
+        let header = Header { base_offset, partition_leader_epoch, ..self.header };
+        let (copied, shared) = if self.bytes.len() < COPIED_BELOW {
+            (&self.bytes[..], Bytes::new())
+        } else {
+            (&self.bytes[..HEADER_LEN], self.bytes.slice(HEADER_LEN..))
+        };
+        let mut first = copied.to_vec();
+        first[..8].copy_from_slice(&base_offset.to_be_bytes());
+        first[at::PARTITION_LEADER_EPOCH..][..4].copy_from_slice(&partition_leader_epoch.to_be_bytes());
+        (header, [Bytes::from(first), shared])
+    }
+
+    /// The records, decompressed (to at most `limit` bytes) but not yet decoded.
+    ///
+    /// # Errors
+    /// [`BatchError::Codec`].
+    pub fn open(&self, limit: usize) -> Result<Records, BatchError> {
+        Records::open(&self.header, self.bytes.slice(HEADER_LEN..), limit)
+    }
+
+    /// Calls `each` with every record, in order, without an allocation per record; decompresses at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`BatchError`]; the records before the bad one have been seen then.
+    pub fn for_each_record(
+        &self,
+        limit: usize,
+        mut each: impl FnMut(RecordRef<'_>),
+    ) -> Result<(), BatchError> {
+        for record in self.open(limit)?.iter() {
+            each(record?);
+        }
+        Ok(())
     }
 
     /// Decodes the records; decompresses at most `limit` bytes.
@@ -226,8 +386,7 @@ impl Batch {
     /// # Errors
     /// [`BatchError`].
     pub fn records(&self, limit: usize) -> Result<Vec<Record>, BatchError> {
-        let _ = limit;
-        unimplemented!()
+        self.open(limit)?.to_vec()
     }
 }
 
@@ -237,90 +396,42 @@ impl Batches {
         Batches { rest: bytes, position: 0 }
     }
 
-    /// As the iterator, but leaves out the CRC check, and ends quietly at an incomplete last batch, as a Fetch response may have.
+    /// Where the next batch begins in the bytes given: how many bytes of whole, good batches were seen.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// As the iterator, but leaves out the CRC check, and ends quietly at an incomplete last batch, as a Fetch response may
+    /// have.
     pub fn next_trusted(&mut self) -> Option<Result<Batch, BatchError>> {
-        unimplemented!()
+        match self.step(false) {
+            Some(Err(BatchError::Truncated { .. })) => None,
+            step => step,
+        }
+    }
+
+    fn step(&mut self, check_crc: bool) -> Option<Result<Batch, BatchError>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let batch = Batch::read(self.rest.clone(), self.position, check_crc);
+        match &batch {
+            Ok(batch) => {
+                let size = batch.header.size;
+                self.position += size;
+                self.rest = self.rest.split_off(size);
+            }
+            // Nothing after a bad batch can be found.
+            Err(_) => self.rest = Bytes::new(),
+        }
+        Some(batch)
     }
 }
 
 impl Iterator for Batches {
     type Item = Result<Batch, BatchError>;
+
     fn next(&mut self) -> Option<Self::Item> {
-        let _ = (&self.rest, self.position);
-        unimplemented!()
-    }
-}
-
-impl BatchBuilder {
-    /// A batch that is not idempotent, whose offsets start at 0.
-    pub fn new(compression: Compression) -> BatchBuilder {
-        let _ = compression;
-        unimplemented!()
-    }
-
-    /// Sets the first record's offset (a log's own batches; producers leave it 0).
-    pub fn base_offset(&mut self, offset: i64) -> &mut Self {
-        let _ = offset;
-        unimplemented!()
-    }
-
-    /// Sets the leader epoch.
-    pub fn leader_epoch(&mut self, epoch: i32) -> &mut Self {
-        let _ = epoch;
-        unimplemented!()
-    }
-
-    /// Sets the idempotent producer's id, epoch and first sequence number. May be called after records were added.
-    pub fn producer(&mut self, id: i64, epoch: i16, base_sequence: i32) -> &mut Self {
-        let _ = (id, epoch, base_sequence);
-        unimplemented!()
-    }
-
-    /// Marks the batch as a transaction's.
-    pub fn transactional(&mut self) -> &mut Self {
-        unimplemented!()
-    }
-
-    /// Marks the batch as holding control records.
-    pub fn control(&mut self) -> &mut Self {
-        unimplemented!()
-    }
-
-    /// Adds a record. `timestamp` in ms since the epoch.
-    pub fn push(
-        &mut self,
-        timestamp: i64,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        headers: &[(&[u8], &[u8])],
-    ) {
-        let _ = (timestamp, key, value, headers);
-        unimplemented!()
-    }
-
-    /// How many records were added.
-    pub fn len(&self) -> usize {
-        unimplemented!()
-    }
-
-    /// Whether none was added.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The batch's size in bytes if it were written now without compression.
-    pub fn uncompressed_size(&self) -> usize {
-        unimplemented!()
-    }
-
-    /// An upper bound of what one record adds to a batch, as a producer reckons before it adds one.
-    pub fn record_size_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[(&[u8], &[u8])]) -> usize {
-        let _ = (key, value, headers);
-        unimplemented!()
-    }
-
-    /// Writes the batch, compressed, with its CRC. At least one record must have been added.
-    pub fn build(&self) -> Batch {
-        unimplemented!()
+        self.step(true)
     }
 }

@@ -10,8 +10,9 @@ pub mod api;
 pub mod batch;
 pub mod codec;
 pub mod message;
+pub mod primitive;
 
-pub use batch::{Batch, BatchBuilder, BatchError, Batches, Header, Record};
+pub use batch::{Batch, BatchBuilder, BatchError, Batches, Header, Record, RecordRef, Records};
 pub use codec::{CodecError, Compression};
 pub use kafka_protocol::error::ResponseError as ErrorCode;
 pub use kafka_protocol::messages;

@@ -1,5 +1,7 @@
 //! One message's bytes: bodies for the trace hash and the wire check, frames for sockets.
 
+use std::fmt;
+
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
 
@@ -15,16 +17,47 @@ pub struct MessageError {
     pub what: String,
 }
 
-/// Which API a request belongs to.
-pub fn request_api(body: &RequestKind) -> ApiKey {
-    let _ = body;
-    unimplemented!()
+/// How much is reserved ahead of an encoding, in bytes: most messages fit, and the buffer then never grows on the way.
+const RESERVE: usize = 256;
+
+macro_rules! apis {
+    ($($api:ident),* $(,)?) => {
+        /// Which API a request belongs to.
+        pub fn request_api(body: &RequestKind) -> ApiKey {
+            match body {
+                $(RequestKind::$api(_) => ApiKey::$api,)*
+                _ => unreachable!("every variant of this version of kafka-protocol is listed"),
+            }
+        }
+
+        /// Which API a response belongs to.
+        pub fn response_api(body: &ResponseKind) -> ApiKey {
+            match body {
+                $(ResponseKind::$api(_) => ApiKey::$api,)*
+                _ => unreachable!("every variant of this version of kafka-protocol is listed"),
+            }
+        }
+    };
 }
 
-/// Which API a response belongs to.
-pub fn response_api(body: &ResponseKind) -> ApiKey {
-    let _ = body;
-    unimplemented!()
+apis! {
+    Produce, Fetch, ListOffsets, Metadata, OffsetCommit, OffsetFetch, FindCoordinator, JoinGroup,
+    Heartbeat, LeaveGroup, SyncGroup, DescribeGroups, ListGroups, SaslHandshake, ApiVersions, CreateTopics,
+    DeleteTopics, DeleteRecords, InitProducerId, OffsetForLeaderEpoch, AddPartitionsToTxn, AddOffsetsToTxn,
+    EndTxn, WriteTxnMarkers, TxnOffsetCommit, DescribeAcls, CreateAcls, DeleteAcls, DescribeConfigs,
+    AlterConfigs, AlterReplicaLogDirs, DescribeLogDirs, SaslAuthenticate, CreatePartitions,
+    CreateDelegationToken, RenewDelegationToken, ExpireDelegationToken, DescribeDelegationToken,
+    DeleteGroups, ElectLeaders, IncrementalAlterConfigs, AlterPartitionReassignments,
+    ListPartitionReassignments, OffsetDelete, DescribeClientQuotas, AlterClientQuotas,
+    DescribeUserScramCredentials, AlterUserScramCredentials, Vote, BeginQuorumEpoch, EndQuorumEpoch,
+    DescribeQuorum, AlterPartition, UpdateFeatures, Envelope, FetchSnapshot, DescribeCluster,
+    DescribeProducers, BrokerRegistration, BrokerHeartbeat, UnregisterBroker, DescribeTransactions,
+    ListTransactions, AllocateProducerIds, ConsumerGroupHeartbeat, ConsumerGroupDescribe,
+    ControllerRegistration, GetTelemetrySubscriptions, PushTelemetry, AssignReplicasToDirs,
+    ListConfigResources, DescribeTopicPartitions, ShareGroupHeartbeat, ShareGroupDescribe, ShareFetch,
+    ShareAcknowledge, AddRaftVoter, RemoveRaftVoter, UpdateRaftVoter, InitializeShareGroupState,
+    ReadShareGroupState, WriteShareGroupState, DeleteShareGroupState, ReadShareGroupStateSummary,
+    DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets,
 }
 
 /// Appends a request's body in `version` to `out`.
@@ -32,8 +65,8 @@ pub fn response_api(body: &ResponseKind) -> ApiKey {
 /// # Errors
 /// [`MessageError`] when the version does not exist or cannot express a field that is set.
 pub fn encode_request(body: &RequestKind, version: i16, out: &mut BytesMut) -> Result<(), MessageError> {
-    let _ = (body, version, out);
-    unimplemented!()
+    out.reserve(RESERVE);
+    body.encode(out, version).map_err(|error| failed(request_api(body), version, &error))
 }
 
 /// Appends a response's body in `version` to `out`.
@@ -41,36 +74,53 @@ pub fn encode_request(body: &RequestKind, version: i16, out: &mut BytesMut) -> R
 /// # Errors
 /// As [`encode_request`].
 pub fn encode_response(body: &ResponseKind, version: i16, out: &mut BytesMut) -> Result<(), MessageError> {
-    let _ = (body, version, out);
-    unimplemented!()
+    out.reserve(RESERVE);
+    body.encode(out, version).map_err(|error| failed(response_api(body), version, &error))
 }
 
-/// Reads a request's body; `bytes` must hold nothing else.
+/// Reads a request's body; `bytes` must hold nothing else. Records share its memory.
 ///
 /// # Errors
 /// [`MessageError`].
-pub fn decode_request(api: ApiKey, version: i16, bytes: Bytes) -> Result<RequestKind, MessageError> {
-    let _ = (api, version, bytes);
-    unimplemented!()
+pub fn decode_request(api: ApiKey, version: i16, mut bytes: Bytes) -> Result<RequestKind, MessageError> {
+    let body = RequestKind::decode(api, &mut bytes, version).map_err(|error| failed(api, version, &error))?;
+    ended(api, version, &bytes)?;
+    Ok(body)
 }
 
-/// Reads a response's body; `bytes` must hold nothing else.
+/// Reads a response's body; `bytes` must hold nothing else. Records share its memory.
 ///
 /// # Errors
 /// [`MessageError`].
-pub fn decode_response(api: ApiKey, version: i16, bytes: Bytes) -> Result<ResponseKind, MessageError> {
-    let _ = (api, version, bytes);
-    unimplemented!()
+pub fn decode_response(api: ApiKey, version: i16, mut bytes: Bytes) -> Result<ResponseKind, MessageError> {
+    let body =
+        ResponseKind::decode(api, &mut bytes, version).map_err(|error| failed(api, version, &error))?;
+    ended(api, version, &bytes)?;
+    Ok(body)
+}
+
+#[cold]
+fn failed(api: ApiKey, version: i16, error: &impl fmt::Debug) -> MessageError {
+    MessageError { api, version, what: format!("{error:?}") }
+}
+
+fn ended(api: ApiKey, version: i16, rest: &Bytes) -> Result<(), MessageError> {
+    if rest.is_empty() {
+        return Ok(());
+    }
+    Err(MessageError { api, version, what: format!("{} bytes follow the body", rest.len()) })
 }
 
 /// What the header of a request adds to its body on the wire, in bytes, the frame's length field included.
 pub fn request_overhead(api: ApiKey, version: i16, client_id: &str) -> usize {
-    let _ = (api, version, client_id);
-    unimplemented!()
+    let tagged_fields = usize::from(api.request_header_version(version) >= 2);
+    // Frame length, API key, API version, correlation id, the client id with its length.
+    4 + 2 + 2 + 4 + 2 + client_id.len() + tagged_fields
 }
 
 /// What the header of a response adds to its body on the wire, in bytes, the frame's length field included.
 pub fn response_overhead(api: ApiKey, version: i16) -> usize {
-    let _ = (api, version);
-    unimplemented!()
+    let tagged_fields = usize::from(api.response_header_version(version) >= 1);
+    // Frame length, correlation id.
+    4 + 4 + tagged_fields
 }
