@@ -59,7 +59,7 @@ impl StaticConfig {
 impl BrokerConfig {
     /// The effective configs of broker `node`.
     pub fn resolve(static_config: &StaticConfig, image: &MetadataImage, node: NodeId) -> BrokerConfig {
-        let _ = (static_config, image, node, BrokerConfig::from_values);
+        let _ = (static_config, image, node);
         unimplemented!()
     }
 
