@@ -1,1 +1,247 @@
 //! What must hold: one file per property.
+//!
+//! Checkers distrust the broker. Client-side properties judge the history of what clients did and saw; broker-side
+//! properties read each replica's log files and role through [`trial_node::view::BrokerView`] after every event. None of
+//! them looks at the broker's own bookkeeping.
+//!
+//! How to drive [`Checkers`]: call [`Checkers::client_event`] for every `Effect::History`,
+//! [`Checkers::broker_stepped`] after every step of a broker (start included), [`Checkers::broker_down`] when its process
+//! ends; [`Checkers::healed`] when the last fault is over; [`Checkers::finish`] once, after the run has drained.
+//! [`Checkers::violations`] can be read at any time.
+
+mod client;
+mod cluster;
+mod liveness;
+mod model;
+mod quorum;
+#[cfg(test)]
+mod testing;
+mod violation;
+
+use std::collections::BTreeMap;
+
+use trial_node::view::BrokerView;
+use trial_node::{ClientEvent, Disk, DiskError, NodeId, Time};
+
+pub use liveness::{ClusterState, pending};
+pub use violation::Violation;
+
+use client::History;
+use model::{ClusterModel, QuorumModel};
+use violation::Findings;
+
+/// A property that can be asked for by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PropertyInfo {
+    /// Its name, as `expect.checkers` and violations say it.
+    pub name: &'static str,
+    /// What it says.
+    pub about: &'static str,
+    /// Where it comes from.
+    pub source: &'static str,
+}
+
+/// A property of the clients' history.
+trait ClientProperty {
+    /// Looks at one event; `history` is as it was before the event.
+    fn event(&mut self, at: Time, event: &ClientEvent, history: &History, out: &mut Findings);
+    /// The run has drained.
+    fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
+        let _: (Time, &History, &mut Findings) = (at, history, out);
+    }
+}
+
+/// A property of the replicas of partitions.
+trait ClusterProperty {
+    /// One replica changed; `model` holds all replicas as they are now, `change` what was new.
+    fn changed(&mut self, at: Time, model: &ClusterModel, change: &model::Change<'_>, out: &mut Findings);
+}
+
+/// A property of the metadata quorum.
+trait QuorumProperty {
+    /// One node's part in the quorum changed.
+    fn changed(
+        &mut self,
+        at: Time,
+        model: &QuorumModel,
+        change: &model::QuorumChange<'_>,
+        out: &mut Findings,
+    );
+}
+
+macro_rules! properties {
+    ($($list:ident, $object:ident: [$($kind:ty => $info:expr),* $(,)?])*) => {
+        /// Every property that can be asked for.
+        pub const PROPERTIES: &[PropertyInfo] = &[$($($info,)*)* liveness::INFO, quorum::metadata_agreement::INFO];
+
+        $(fn $list(wanted: &dyn Fn(&str) -> bool) -> Vec<(&'static str, Box<dyn $object>)> {
+            let mut list: Vec<(&'static str, Box<dyn $object>)> = Vec::new();
+            $(if wanted($info.name) {
+                list.push(($info.name, Box::new(<$kind>::default())));
+            })*
+            list
+        })*
+    };
+}
+
+properties! {
+    client_properties, ClientProperty: [
+        client::lost_write::LostWrite => client::lost_write::INFO,
+        client::unseen::Unseen => client::unseen::INFO,
+        client::duplicate::Duplicate => client::duplicate::INFO,
+        client::two_values::TwoValues => client::two_values::INFO,
+        client::producer_order::ProducerOrder => client::producer_order::INFO,
+        client::consumer_skip::ConsumerSkip => client::consumer_skip::INFO,
+        client::consumer_backwards::ConsumerBackwards => client::consumer_backwards::INFO,
+        client::acked_offset::AckedOffset => client::acked_offset::INFO,
+        client::refused_read::RefusedRead => client::refused_read::INFO,
+    ]
+    cluster_properties, ClusterProperty: [
+        cluster::leader_completeness::LeaderCompleteness => cluster::leader_completeness::INFO,
+        cluster::log_matching::LogMatching => cluster::log_matching::INFO,
+        cluster::isr_completeness::IsrCompleteness => cluster::isr_completeness::INFO,
+        cluster::committed_regression::CommittedRegression => cluster::committed_regression::INFO,
+        cluster::batch_identity::BatchIdentity => cluster::batch_identity::INFO,
+        cluster::producer_sequence::ProducerSequence => cluster::producer_sequence::INFO,
+        cluster::one_leader::OneLeader => cluster::one_leader::INFO,
+    ]
+    quorum_properties, QuorumProperty: [
+        quorum::one_leader::OneQuorumLeader => quorum::one_leader::INFO,
+        quorum::monotonic::QuorumMonotonic => quorum::monotonic::INFO,
+        quorum::committed::QuorumCommitted => quorum::committed::INFO,
+    ]
+}
+
+/// The checkers of one run.
+pub struct Checkers {
+    history: History,
+    client: Vec<(&'static str, Box<dyn ClientProperty>)>,
+    model: ClusterModel,
+    cluster: Vec<(&'static str, Box<dyn ClusterProperty>)>,
+    quorum_model: QuorumModel,
+    quorum: Vec<(&'static str, Box<dyn QuorumProperty>)>,
+    metadata: Option<quorum::metadata_agreement::MetadataAgreement>,
+    liveness: bool,
+    last_heal: Option<Time>,
+    findings: Findings,
+}
+
+impl Checkers {
+    /// All properties, or those that `names` names.
+    ///
+    /// # Errors
+    /// The first name that is no property's.
+    pub fn new(names: Option<&[String]>) -> Result<Checkers, String> {
+        if let Some(unknown) =
+            names.iter().copied().flatten().find(|n| PROPERTIES.iter().all(|p| p.name != n.as_str()))
+        {
+            return Err(unknown.clone());
+        }
+        let wanted = |name: &str| names.is_none_or(|names| names.iter().any(|n| n == name));
+        Ok(Checkers {
+            history: History::default(),
+            client: client_properties(&wanted),
+            model: ClusterModel::default(),
+            cluster: cluster_properties(&wanted),
+            quorum_model: QuorumModel::default(),
+            quorum: quorum_properties(&wanted),
+            metadata: wanted(quorum::metadata_agreement::INFO.name).then(Default::default),
+            liveness: wanted(liveness::INFO.name),
+            last_heal: None,
+            findings: Findings::default(),
+        })
+    }
+
+    /// A client did or saw something.
+    pub fn client_event(&mut self, at: Time, event: &ClientEvent) {
+        for (name, property) in &mut self.client {
+            self.findings.of(name);
+            property.event(at, event, &self.history, &mut self.findings);
+        }
+        self.history.apply(event);
+    }
+
+    /// A broker handled an input or was started. Cheap if nothing that the properties look at has changed.
+    ///
+    /// # Errors
+    /// What the disk says when a log cannot be read.
+    pub fn broker_stepped(
+        &mut self,
+        at: Time,
+        broker: &dyn BrokerView,
+        disk: &mut dyn Disk,
+    ) -> Result<(), DiskError> {
+        for &tp in broker.changed_replicas() {
+            let Some(change) = self.model.update(broker, disk, tp)? else { continue };
+            for (name, property) in &mut self.cluster {
+                self.findings.of(name);
+                property.changed(at, &self.model, &change.borrow(&self.model), &mut self.findings);
+            }
+            self.model.commit(&change);
+        }
+        if broker.quorum_changed() {
+            let change = self.quorum_model.update(broker, disk)?;
+            for (name, property) in &mut self.quorum {
+                self.findings.of(name);
+                property.changed(
+                    at,
+                    &self.quorum_model,
+                    &change.borrow(&self.quorum_model),
+                    &mut self.findings,
+                );
+            }
+            self.quorum_model.commit(&change);
+            if let Some(metadata) = &mut self.metadata {
+                self.findings.of(quorum::metadata_agreement::INFO.name);
+                metadata.seen(at, broker.node_id(), broker.metadata(), &mut self.findings);
+            }
+        }
+        Ok(())
+    }
+
+    /// A broker's process ended. `lost_power` tells that what was not synced may be gone.
+    pub fn broker_down(&mut self, node: NodeId, lost_power: bool) {
+        self.model.down(node, lost_power);
+        self.quorum_model.down(node);
+    }
+
+    /// The last fault is over; from here on the cluster must recover.
+    pub fn healed(&mut self, at: Time) {
+        self.last_heal = Some(at);
+    }
+
+    /// Judges what can only be judged at the end. `state` is what is still not as it should be, from [`pending`].
+    pub fn finish(&mut self, at: Time, state: &[String]) {
+        for (name, property) in &mut self.client {
+            self.findings.of(name);
+            property.finish(at, &self.history, &mut self.findings);
+        }
+        if self.liveness {
+            self.findings.of(liveness::INFO.name);
+            for what in state {
+                self.findings.report(
+                    at,
+                    vec![
+                        what.clone(),
+                        format!("last fault over at {}", self.last_heal.unwrap_or(Time::ZERO)),
+                    ],
+                );
+            }
+        }
+    }
+
+    /// Whether every acknowledged record has been read, as far as there is a consumer for it.
+    pub fn all_acked_are_read(&self) -> bool {
+        self.history.acked_unread() == 0
+    }
+
+    /// What was found, in the order in which it was found. At most [`Violation::MAX_PER_PROPERTY`] a property.
+    pub fn violations(&self) -> &[Violation] {
+        self.findings.violations()
+    }
+
+    /// How often each property was violated, those beyond the listed ones included.
+    pub fn counts(&self) -> &BTreeMap<&'static str, u64> {
+        self.findings.counts()
+    }
+}

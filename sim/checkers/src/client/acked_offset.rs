@@ -1,0 +1,55 @@
+//! A record is where its acknowledgement said.
+
+use trial_node::{ClientEvent, Offset, RecordId, Time, TopicPartition};
+
+use crate::client::History;
+use crate::violation::Findings;
+use crate::{ClientProperty, PropertyInfo};
+
+pub(crate) const INFO: PropertyInfo = PropertyInfo {
+    name: "acked-offset",
+    about: "The partition and offset at which a record is read are those that its acknowledgement named.",
+    source: "Kafka protocol, Produce response; Jepsen's Kafka workload",
+};
+
+#[derive(Default)]
+pub(crate) struct AckedOffset;
+
+impl ClientProperty for AckedOffset {
+    fn event(&mut self, at: Time, event: &ClientEvent, history: &History, out: &mut Findings) {
+        // Whichever comes second is judged. A producer that may duplicate has its record at other offsets too.
+        match event {
+            ClientEvent::Polled { tp, offset, id: Some(id), .. } => {
+                let Some(sent) = history.sent(*id).filter(|s| s.idempotent) else { return };
+                if let Some((slot, acked)) = sent.acked {
+                    judge(at, *id, (history.partition(slot).0, acked), (tp, *offset), out);
+                }
+            }
+            ClientEvent::SendAcked { id, tp, offset } => {
+                let Some(sent) = history.sent(*id).filter(|s| s.idempotent) else { return };
+                if let Some((slot, read)) = sent.read {
+                    judge(at, *id, (tp, *offset), (history.partition(slot).0, read), out);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn judge(
+    at: Time,
+    id: RecordId,
+    acked: (&TopicPartition, Offset),
+    read: (&TopicPartition, Offset),
+    out: &mut Findings,
+) {
+    if acked.1 != Offset::UNKNOWN && acked != read {
+        out.report(
+            at,
+            vec![format!(
+                "record {} of producer {} was acknowledged at {} offset {} and read at {} offset {}",
+                id.sequence, id.producer, acked.0, acked.1, read.0, read.1
+            )],
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! A consumer does not go back.
+
+use trial_node::{ClientEvent, Time};
+
+use crate::client::History;
+use crate::client::position::Positions;
+use crate::violation::Findings;
+use crate::{ClientProperty, PropertyInfo};
+
+pub(crate) const INFO: PropertyInfo = PropertyInfo {
+    name: "consumer-backwards",
+    about: "A consumer's offsets in a partition only grow, unless its position was reset.",
+    source: "Jepsen's Kafka workload: nonmonotonic poll",
+};
+
+#[derive(Default)]
+pub(crate) struct ConsumerBackwards {
+    positions: Positions,
+}
+
+impl ClientProperty for ConsumerBackwards {
+    fn event(&mut self, at: Time, event: &ClientEvent, _: &History, out: &mut Findings) {
+        let expected = self.positions.advance(event);
+        let ClientEvent::Polled { consumer, tp, offset, .. } = event else { return };
+        if let Some(expected) = expected.filter(|expected| offset < expected) {
+            out.report(
+                at,
+                vec![format!(
+                    "consumer {consumer} read {tp} offset {offset}, but had already read up to {expected}"
+                )],
+            );
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A consumer leaves nothing out.
+
+use trial_node::{ClientEvent, Offset, Time};
+
+use crate::client::History;
+use crate::client::position::Positions;
+use crate::violation::Findings;
+use crate::{ClientProperty, PropertyInfo};
+
+pub(crate) const INFO: PropertyInfo = PropertyInfo {
+    name: "consumer-skip",
+    about: "A consumer that goes on from one offset to a later one passes no offset that holds a record, nor does the reset \
+            of a position.",
+    source: "Jepsen's Kafka workload: poll skip",
+};
+
+/// A jump, judged at the end, when it is known which offsets hold records.
+#[derive(Clone, Copy)]
+struct Gap {
+    at: Time,
+    consumer: u32,
+    slot: u32,
+    from: Offset,
+    to: Offset,
+}
+
+#[derive(Default)]
+pub(crate) struct ConsumerSkip {
+    positions: Positions,
+    gaps: Vec<Gap>,
+}
+
+impl ClientProperty for ConsumerSkip {
+    fn event(&mut self, at: Time, event: &ClientEvent, history: &History, _: &mut Findings) {
+        let expected = self.positions.advance(event);
+        let (consumer, tp, from, to) = match event {
+            ClientEvent::Polled { consumer, tp, offset, .. } => (consumer, tp, expected, offset),
+            ClientEvent::PositionReset { consumer, tp, from, to } if *from != Offset::UNKNOWN => {
+                (consumer, tp, Some(*from), to)
+            }
+            _ => return,
+        };
+        if let (Some(from), Some(slot)) = (from.filter(|from| from < to), history.slot(tp)) {
+            self.gaps.push(Gap { at, consumer: *consumer, slot, from, to: *to });
+        }
+    }
+
+    fn finish(&mut self, _: Time, history: &History, out: &mut Findings) {
+        for gap in &self.gaps {
+            let (name, partition) = history.partition(gap.slot);
+            let read = (gap.from.0..gap.to.0).find(|o| {
+                usize::try_from(*o).is_ok_and(|i| partition.values.get(i).is_some_and(Option::is_some))
+            });
+            let acked = partition.acked.range(gap.from..gap.to).next().map(|o| o.0);
+            if let Some(offset) = read.or(acked) {
+                out.report(
+                    gap.at,
+                    vec![
+                        format!(
+                            "consumer {} went on from {name} offset {} to {}",
+                            gap.consumer, gap.from, gap.to
+                        ),
+                        format!(
+                            "offset {offset} holds a record, {}",
+                            if read.is_some() { "read at another time" } else { "acknowledged" }
+                        ),
+                    ],
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What the clients' events add up to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use trial_node::{ClientEvent, Offset, RecordId, TopicPartition};
+use trial_wire::TopicName;
+
+/// One record of a workload.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sent {
+    /// An index into [`History::topics`].
+    topic: u32,
+    /// `acks=all`: an acknowledgement is a promise.
+    pub(crate) promised: bool,
+    /// The producer promises order and no duplicates.
+    pub(crate) idempotent: bool,
+    /// Where it was acknowledged: the partition's slot and the offset.
+    pub(crate) acked: Option<(u32, Offset)>,
+    /// The producer reported a failure after which the record must not exist.
+    pub(crate) refused: bool,
+    /// Where it was first read: the partition's slot and the offset.
+    pub(crate) read: Option<(u32, Offset)>,
+    invoked: bool,
+}
+
+/// One partition as clients know it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// What was first read at each offset.
+    pub(crate) values: Vec<Option<RecordId>>,
+    /// The furthest that a consumer has got.
+    pub(crate) read_to: Offset,
+    /// Offsets that were acknowledged but not yet read, nor passed by.
+    pub(crate) acked: BTreeSet<Offset>,
+}
+
+/// The state of the clients' history.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    sent: Vec<Vec<Sent>>,
+    topics: Vec<TopicName>,
+    slots: BTreeMap<TopicPartition, u32>,
+    names: Vec<TopicPartition>,
+    partitions: Vec<Known>,
+    consumed: BTreeSet<TopicName>,
+    acked_unread: u64,
+}
+
+impl History {
+    /// A record that was handed to a producer.
+    pub(crate) fn sent(&self, id: RecordId) -> Option<&Sent> {
+        self.sent.get(id.producer as usize)?.get(usize::try_from(id.sequence).ok()?).filter(|s| s.invoked)
+    }
+
+    /// Every record that was handed to a producer, in order of producer and sequence.
+    pub(crate) fn all_sent(&self) -> impl Iterator<Item = (RecordId, &Sent)> {
+        self.sent.iter().enumerate().flat_map(|(producer, records)| {
+            records.iter().enumerate().filter(|(_, s)| s.invoked).map(move |(sequence, sent)| {
+                (RecordId { producer: producer as u32, sequence: sequence as u64 }, sent)
+            })
+        })
+    }
+
+    /// A partition by its slot, with its name.
+    pub(crate) fn partition(&self, slot: u32) -> (&TopicPartition, &Known) {
+        (&self.names[slot as usize], &self.partitions[slot as usize])
+    }
+
+    /// A partition's slot, if it was ever acknowledged to or read.
+    pub(crate) fn slot(&self, tp: &TopicPartition) -> Option<u32> {
+        self.slots.get(tp).copied()
+    }
+
+    /// Whether anything consumes the topic.
+    pub(crate) fn is_consumed(&self, topic: &TopicName) -> bool {
+        self.consumed.contains(topic)
+    }
+
+    /// How many records whose acknowledgement is a promise nobody has read, in topics that are consumed.
+    pub(crate) fn acked_unread(&self) -> u64 {
+        if self.consumed.len() == self.topics.len() {
+            return self.acked_unread;
+        }
+        let unread = self.all_sent().filter(|(_, s)| s.promised && s.acked.is_some() && s.read.is_none());
+        unread.filter(|(_, s)| self.is_consumed(&self.topics[s.topic as usize])).count() as u64
+    }
+
+    pub(crate) fn apply(&mut self, event: &ClientEvent) {
+        match event {
+            ClientEvent::SendInvoked { id, topic, idempotent, acks, .. } => {
+                let topic = self.topic(topic);
+                let sent = self.sent_mut(*id);
+                *sent =
+                    Sent { topic, promised: *acks == -1, idempotent: *idempotent, invoked: true, ..*sent };
+            }
+            ClientEvent::SendAcked { id, tp, offset } => {
+                let slot = self.slot_or_new(tp);
+                let sent = self.sent_mut(*id);
+                sent.acked = Some((slot, *offset));
+                if sent.promised && sent.read.is_none() {
+                    self.acked_unread += 1;
+                }
+                if *offset != Offset::UNKNOWN {
+                    let partition = &mut self.partitions[slot as usize];
+                    if *offset >= partition.read_to {
+                        partition.acked.insert(*offset);
+                    }
+                }
+            }
+            ClientEvent::SendFailed { id, ambiguous, .. } => self.sent_mut(*id).refused = !ambiguous,
+            ClientEvent::Polled { tp, offset, id, .. } => {
+                let slot = self.slot_or_new(tp);
+                let partition = &mut self.partitions[slot as usize];
+                let index = usize::try_from(offset.0).unwrap_or(0);
+                if partition.values.len() <= index {
+                    partition.values.resize(index + 1, None);
+                }
+                if partition.values[index].is_none() {
+                    partition.values[index] = *id;
+                }
+                partition.read_to = partition.read_to.max(*offset + 1);
+                if !partition.acked.is_empty() {
+                    partition.acked.remove(offset);
+                }
+                if let Some(id) = id {
+                    let sent = self.sent_mut(*id);
+                    if sent.read.is_none() {
+                        sent.read = Some((slot, *offset));
+                        if sent.promised && sent.acked.is_some() {
+                            self.acked_unread -= 1;
+                        }
+                    }
+                }
+            }
+            ClientEvent::PositionReset { tp, .. } => {
+                self.slot_or_new(tp);
+                if !self.consumed.contains(&tp.topic) {
+                    self.topic(&tp.topic);
+                    self.consumed.insert(tp.topic.clone());
+                }
+            }
+            ClientEvent::ClientStarted { .. } => {}
+        }
+    }
+
+    fn sent_mut(&mut self, id: RecordId) -> &mut Sent {
+        let producer = id.producer as usize;
+        if self.sent.len() <= producer {
+            self.sent.resize_with(producer + 1, Vec::new);
+        }
+        let records = &mut self.sent[producer];
+        let sequence =
+            usize::try_from(id.sequence).expect("a run has fewer records than the address space has bytes");
+        if records.len() <= sequence {
+            records.resize(sequence + 1, Sent::default());
+        }
+        &mut records[sequence]
+    }
+
+    fn topic(&mut self, topic: &TopicName) -> u32 {
+        let index = self.topics.iter().position(|t| t == topic).unwrap_or_else(|| {
+            self.topics.push(topic.clone());
+            self.topics.len() - 1
+        });
+        index as u32
+    }
+
+    fn slot_or_new(&mut self, tp: &TopicPartition) -> u32 {
+        if let Some(slot) = self.slots.get(tp) {
+            return *slot;
+        }
+        let slot = self.partitions.len() as u32;
+        self.partitions.push(Known::default());
+        self.names.push(tp.clone());
+        self.slots.insert(tp.clone(), slot);
+        slot
+    }
+}

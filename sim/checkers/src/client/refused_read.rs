@@ -1,0 +1,34 @@
+//! What was refused is not there.
+
+use trial_node::{ClientEvent, Time};
+
+use crate::client::History;
+use crate::violation::Findings;
+use crate::{ClientProperty, PropertyInfo};
+
+pub(crate) const INFO: PropertyInfo = PropertyInfo {
+    name: "refused-read",
+    about: "A record whose send failed for certain is never read, and nothing is read that was never sent.",
+    source: "Jepsen's Kafka workload: aborted read",
+};
+
+#[derive(Default)]
+pub(crate) struct RefusedRead;
+
+impl ClientProperty for RefusedRead {
+    fn event(&mut self, at: Time, event: &ClientEvent, history: &History, out: &mut Findings) {
+        let ClientEvent::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
+        let what = match history.sent(*id) {
+            None => "was never sent",
+            Some(sent) if sent.refused => "failed for certain",
+            Some(_) => return,
+        };
+        out.report(
+            at,
+            vec![format!(
+                "record {} of producer {} {what}; consumer {consumer} read it at {tp} offset {offset}",
+                id.sequence, id.producer
+            )],
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! Each property holds in a healthy history and fires in a broken one.
+
+use trial_node::{ClientEvent, Offset, RecordId, Time, TopicPartition};
+use trial_wire::TopicName;
+
+use crate::Checkers;
+use crate::testing::{evidence, only};
+
+fn id(sequence: u64) -> RecordId {
+    RecordId { producer: 0, sequence }
+}
+
+fn tp() -> TopicPartition {
+    TopicPartition::new("orders", 0)
+}
+
+fn invoked(sequence: u64) -> ClientEvent {
+    let topic = TopicName("orders".into());
+    ClientEvent::SendInvoked {
+        id: id(sequence),
+        topic,
+        intended: Time(0),
+        bytes: 10,
+        idempotent: true,
+        acks: -1,
+    }
+}
+
+fn acked(sequence: u64, offset: i64) -> ClientEvent {
+    ClientEvent::SendAcked { id: id(sequence), tp: tp(), offset: Offset(offset) }
+}
+
+fn failed(sequence: u64, ambiguous: bool) -> ClientEvent {
+    ClientEvent::SendFailed { id: id(sequence), error: "REQUEST_TIMED_OUT", ambiguous }
+}
+
+fn polled(offset: i64, sequence: u64) -> ClientEvent {
+    ClientEvent::Polled { consumer: 0, tp: tp(), offset: Offset(offset), id: Some(id(sequence)) }
+}
+
+fn reset(from: i64, to: i64) -> ClientEvent {
+    ClientEvent::PositionReset { consumer: 0, tp: tp(), from: Offset(from), to: Offset(to) }
+}
+
+/// Runs a history past one property; a reset to 0 comes first, so the topic has a consumer.
+fn judge(property: &str, events: &[ClientEvent]) -> Checkers {
+    let mut checkers = only(property);
+    checkers.client_event(Time(0), &reset(-1, 0));
+    for event in events {
+        checkers.client_event(Time(1), event);
+    }
+    checkers.finish(Time(2), &[]);
+    checkers
+}
+
+fn holds(property: &str, events: &[ClientEvent]) {
+    assert_eq!(evidence(&judge(property, events)), Vec::<&str>::new());
+}
+
+fn fires(property: &str, events: &[ClientEvent], what: &str) {
+    assert_eq!(evidence(&judge(property, events)), [what]);
+}
+
+#[test]
+fn a_lost_write_is_found() {
+    holds("lost-write", &[invoked(0), acked(0, 0), polled(0, 0)]);
+    holds("lost-write", &[invoked(0), failed(0, true), invoked(1), acked(1, 0), polled(0, 1)]);
+    fires(
+        "lost-write",
+        &[invoked(0), invoked(1), acked(0, 0), acked(1, 0), polled(0, 1)],
+        "record 0 of producer 0 was acknowledged at orders-0 offset 0, and never read",
+    );
+}
+
+#[test]
+fn an_unseen_record_is_found() {
+    holds("unseen-after-heal", &[invoked(0), polled(0, 0), acked(0, 0)]);
+    fires(
+        "unseen-after-heal",
+        &[invoked(0), acked(0, 3)],
+        "record 0 of producer 0 was acknowledged at orders-0 offset 3; consumers only got to offset 0",
+    );
+}
+
+#[test]
+fn a_duplicate_is_found() {
+    holds("duplicate", &[invoked(0), polled(0, 0), reset(1, 0), polled(0, 0)]);
+    fires(
+        "duplicate",
+        &[invoked(0), polled(0, 0), polled(1, 0)],
+        "record 0 of producer 0 was read at orders-0 offset 0, and again at orders-0 offset 1 by consumer 0",
+    );
+}
+
+#[test]
+fn two_values_at_one_offset_are_found() {
+    holds("two-values-at-one-offset", &[invoked(0), invoked(1), polled(0, 0), polled(1, 1)]);
+    fires(
+        "two-values-at-one-offset",
+        &[invoked(0), invoked(1), polled(0, 0), reset(1, 0), polled(0, 1)],
+        "orders-0 offset 0 was read as record 0 of producer 0",
+    );
+}
+
+#[test]
+fn a_producers_disorder_is_found() {
+    holds("producer-order", &[invoked(0), invoked(1), polled(0, 0), polled(1, 1), reset(2, 0), polled(0, 0)]);
+    fires(
+        "producer-order",
+        &[invoked(0), invoked(1), polled(0, 1), polled(1, 0)],
+        "consumer 0 read record 0 of producer 0 at orders-0 offset 1, after its record 1",
+    );
+}
+
+#[test]
+fn a_skip_is_found() {
+    holds("consumer-skip", &[invoked(0), invoked(1), polled(0, 0), polled(3, 1)]);
+    fires(
+        "consumer-skip",
+        &[
+            invoked(0),
+            invoked(1),
+            invoked(2),
+            polled(0, 0),
+            polled(2, 2),
+            acked(1, 1),
+            reset(3, 1),
+            polled(1, 1),
+        ],
+        "consumer 0 went on from orders-0 offset 1 to 2",
+    );
+    fires(
+        "consumer-skip",
+        &[invoked(0), acked(0, 0), reset(0, 1)],
+        "consumer 0 went on from orders-0 offset 0 to 1",
+    );
+}
+
+#[test]
+fn going_back_is_found() {
+    holds("consumer-backwards", &[invoked(0), polled(0, 0), reset(1, 0), polled(0, 0)]);
+    fires(
+        "consumer-backwards",
+        &[invoked(0), invoked(1), polled(0, 0), polled(1, 1), polled(0, 0)],
+        "consumer 0 read orders-0 offset 0, but had already read up to 2",
+    );
+}
+
+#[test]
+fn a_wrong_acknowledged_offset_is_found() {
+    holds("acked-offset", &[invoked(0), acked(0, 4), polled(4, 0)]);
+    let what = "record 0 of producer 0 was acknowledged at orders-0 offset 4 and read at orders-0 offset 5";
+    fires("acked-offset", &[invoked(0), acked(0, 4), polled(5, 0)], what);
+    fires("acked-offset", &[invoked(0), polled(5, 0), acked(0, 4)], what);
+}
+
+#[test]
+fn a_read_of_what_was_refused_or_never_sent_is_found() {
+    holds("refused-read", &[invoked(0), failed(0, true), polled(0, 0)]);
+    fires(
+        "refused-read",
+        &[invoked(0), failed(0, false), polled(0, 0)],
+        "record 0 of producer 0 failed for certain; consumer 0 read it at orders-0 offset 0",
+    );
+    fires(
+        "refused-read",
+        &[polled(0, 0)],
+        "record 0 of producer 0 was never sent; consumer 0 read it at orders-0 offset 0",
+    );
+}
+
+#[test]
+fn liveness_reports_what_is_pending() {
+    use crate::testing::Fake;
+    use crate::{ClusterState, pending};
+    use trial_node::{LeaderEpoch, NodeId};
+
+    let mut one = Fake::new(1);
+    let mut checkers = only("liveness");
+    one.step(&mut checkers, |r| (r.leader, r.isr) = (true, vec![NodeId(1)]));
+    let state = |one: &Fake, outstanding| {
+        pending(&ClusterState { brokers: vec![one], down: vec![], outstanding, behind: vec![] })
+    };
+    assert_eq!(state(&one, 0), ["the metadata quorum has no leader"]);
+    (one.quorum.is_leader, one.quorum.epoch) = (true, LeaderEpoch(1));
+    assert_eq!(
+        state(&one, 2),
+        ["orders-0 has in-sync replicas 1 of 1,2", "2 records are neither acknowledged nor failed"]
+    );
+    one.step(&mut checkers, |r| r.isr.push(NodeId(2)));
+    assert_eq!(state(&one, 0), Vec::<String>::new());
+    checkers.finish(Time(9), &["orders-0 has no leader".to_owned()]);
+    assert_eq!(evidence(&checkers), ["orders-0 has no leader"]);
+}

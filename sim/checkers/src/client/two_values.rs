@@ -1,0 +1,40 @@
+//! An offset holds one record.
+
+use trial_node::{ClientEvent, Time};
+
+use crate::client::History;
+use crate::violation::Findings;
+use crate::{ClientProperty, PropertyInfo};
+
+pub(crate) const INFO: PropertyInfo = PropertyInfo {
+    name: "two-values-at-one-offset",
+    about: "Whoever reads an offset of a partition, and whenever, reads the same record.",
+    source: "Jepsen's Kafka workload: inconsistent offsets",
+};
+
+#[derive(Default)]
+pub(crate) struct TwoValues;
+
+impl ClientProperty for TwoValues {
+    fn event(&mut self, at: Time, event: &ClientEvent, history: &History, out: &mut Findings) {
+        let ClientEvent::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
+        let Some(slot) = history.slot(tp) else { return };
+        let (_, partition) = history.partition(slot);
+        let known = usize::try_from(offset.0).ok().and_then(|i| partition.values.get(i).copied().flatten());
+        if let Some(known) = known.filter(|known| known != id) {
+            out.report(
+                at,
+                vec![
+                    format!(
+                        "{tp} offset {offset} was read as record {} of producer {}",
+                        known.sequence, known.producer
+                    ),
+                    format!(
+                        "consumer {consumer} now reads record {} of producer {} there",
+                        id.sequence, id.producer
+                    ),
+                ],
+            );
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What was acknowledged becomes readable.
+
+use trial_node::{ClientEvent, Time};
+
+use crate::client::History;
+use crate::violation::Findings;
+use crate::{ClientProperty, PropertyInfo};
+
+pub(crate) const INFO: PropertyInfo = PropertyInfo {
+    name: "unseen-after-heal",
+    about: "Once the faults are over, every record acknowledged with acks=all is read by the consumers of its topic.",
+    source: "Jepsen's Kafka workload: unseen",
+};
+
+#[derive(Default)]
+pub(crate) struct Unseen;
+
+impl ClientProperty for Unseen {
+    fn event(&mut self, _: Time, _: &ClientEvent, _: &History, _: &mut Findings) {}
+
+    fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
+        for (id, sent) in history.all_sent().filter(|(_, s)| s.promised && s.read.is_none()) {
+            let Some((slot, offset)) = sent.acked else { continue };
+            let (name, partition) = history.partition(slot);
+            if partition.read_to > offset || !history.is_consumed(&name.topic) {
+                continue;
+            }
+            out.report(
+                at,
+                vec![format!(
+                    "record {} of producer {} was acknowledged at {name} offset {offset}; consumers only got to offset {}",
+                    id.sequence, id.producer, partition.read_to
+                )],
+            );
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Below their high watermarks all replicas hold the same.
+
+use std::collections::BTreeMap;
+
+use trial_node::{NodeId, Offset, Time, TopicIdPartition};
+
+use crate::model::{Change, ClusterModel, first_difference, show};
+use crate::violation::Findings;
+use crate::{ClusterProperty, PropertyInfo};
+
+pub(crate) const INFO: PropertyInfo = PropertyInfo {
+    name: "log-matching",
+    about: "What a replica holds below its high watermark is what every other replica holds, or held, there.",
+    source: "KIP-101; KAFKA-1211",
+};
+
+#[derive(Default)]
+pub(crate) struct LogMatching {
+    /// Up to where a replica was found to match.
+    matched: BTreeMap<(TopicIdPartition, NodeId), Offset>,
+}
+
+impl ClusterProperty for LogMatching {
+    fn changed(&mut self, at: Time, _: &ClusterModel, change: &Change<'_>, out: &mut Findings) {
+        let Change { now, committed, .. } = change;
+        let matched = self.matched.entry((change.tp, change.broker)).or_insert(Offset::ZERO);
+        if let Some(cut) = change.truncated_to {
+            *matched = (*matched).min(cut);
+        }
+        let to = now.head.high_watermark.min(committed.end);
+        if to <= *matched {
+            return;
+        }
+        let from = (*matched).max(now.head.log_start_offset);
+        if let Some((here, there)) = first_difference(&now.batches, &committed.batches, from, to) {
+            out.report(
+                at,
+                vec![
+                    format!(
+                        "broker {}'s replica of {} differs below its high watermark {}",
+                        change.broker, change.name, now.head.high_watermark
+                    ),
+                    format!("its log has {}", show(here)),
+                    format!("committed was {}", show(there)),
+                ],
+            );
+        }
+        *matched = to;
+    }
+}

@@ -1,0 +1,65 @@
+//! A producer's batches follow one another in a log without gap or repetition.
+
+use std::collections::BTreeMap;
+
+use trial_node::view::BatchView;
+use trial_node::{NodeId, ProducerEpoch, ProducerId, Time, TopicIdPartition};
+
+use crate::model::{Change, ClusterModel, show};
+use crate::violation::Findings;
+use crate::{ClusterProperty, PropertyInfo};
+
+pub(crate) const INFO: PropertyInfo = PropertyInfo {
+    name: "producer-sequence",
+    about: "In every replica's log, the sequence numbers of one producer id and epoch are contiguous, and an older \
+            epoch never follows a newer one.",
+    source: "KIP-98, idempotent producer",
+};
+
+type Last = BTreeMap<ProducerId, (ProducerEpoch, i32)>;
+
+#[derive(Default)]
+pub(crate) struct ProducerSequence {
+    last: BTreeMap<(TopicIdPartition, NodeId), Last>,
+}
+
+impl ClusterProperty for ProducerSequence {
+    fn changed(&mut self, at: Time, _: &ClusterModel, change: &Change<'_>, out: &mut Findings) {
+        if change.appended.is_empty() && change.truncated_to.is_none() {
+            return;
+        }
+        let last = self.last.entry((change.tp, change.broker)).or_default();
+        if let Some(cut) = change.truncated_to {
+            // What was cut was judged when it came; what is left sets where each producer stands.
+            last.clear();
+            for batch in change.now.batches.range(change.now.head.log_start_offset, cut) {
+                last.insert(batch.producer_id, (batch.producer_epoch, batch.last_sequence));
+            }
+        }
+        for batch in change.appended.iter().filter(|b| b.producer_id != ProducerId::NONE && !b.control) {
+            let before = last.insert(batch.producer_id, (batch.producer_epoch, batch.last_sequence));
+            if before.is_some_and(|before| !follows(before, batch)) {
+                let (epoch, sequence) = before.expect("checked in the condition");
+                out.report(
+                    at,
+                    vec![
+                        format!("{} on broker {}: {}", change.name, change.broker, show(Some(*batch))),
+                        format!(
+                            "producer {}'s batch before it had epoch {epoch} and last sequence {sequence}",
+                            batch.producer_id
+                        ),
+                    ],
+                );
+            }
+        }
+    }
+}
+
+/// A new epoch starts at any sequence number that the broker accepts: 0, by KIP-98.
+fn follows((epoch, last): (ProducerEpoch, i32), batch: &BatchView) -> bool {
+    if batch.producer_epoch == epoch {
+        batch.base_sequence == if last == i32::MAX { 0 } else { last + 1 }
+    } else {
+        batch.producer_epoch > epoch && batch.base_sequence == 0
+    }
+}

@@ -1,0 +1,139 @@
+//! Each property holds in a healthy history and fires in a broken one.
+
+use trial_node::view::BatchView;
+use trial_node::{NodeId, ProducerEpoch, ProducerId};
+
+use crate::testing::{Fake, batch, evidence, only};
+
+const ISR: [NodeId; 2] = [NodeId(1), NodeId(2)];
+
+/// Broker 1 leads with three records, broker 2 has them, all are committed.
+fn replicated(checkers: &mut crate::Checkers) -> (Fake, Fake) {
+    let (mut one, mut two) = (Fake::new(1), Fake::new(2));
+    let log = vec![batch(0, 0, 10), batch(1, 0, 11), batch(2, 0, 12)];
+    one.step(checkers, |r| (r.leader, r.isr, r.batches) = (true, ISR.to_vec(), log.clone()));
+    two.step(checkers, |r| r.batches = log);
+    one.step(checkers, |r| r.high_watermark = 3);
+    two.step(checkers, |r| r.high_watermark = 3);
+    (one, two)
+}
+
+#[test]
+fn a_leader_without_a_committed_record_is_found() {
+    let mut checkers = only("leader-completeness");
+    let (mut one, mut two) = replicated(&mut checkers);
+    one.step(&mut checkers, |r| r.leader = false);
+    two.step(&mut checkers, |r| (r.leader, r.epoch) = (true, 1));
+    assert!(checkers.violations().is_empty());
+    one.step(&mut checkers, |r| {
+        r.batches.truncate(2);
+        (r.truncations, r.leader, r.epoch) = (1, true, 2);
+    });
+    assert_eq!(
+        evidence(&checkers),
+        ["broker 1 leads orders-0 in epoch 2 with log end offset 2; committed is everything below 3"]
+    );
+}
+
+#[test]
+fn a_difference_below_the_high_watermark_is_found() {
+    let mut checkers = only("log-matching");
+    let (_, mut two) = replicated(&mut checkers);
+    assert!(checkers.violations().is_empty());
+    two.step(&mut checkers, |r| {
+        r.batches[1] = batch(1, 0, 99);
+        r.truncations = 1;
+    });
+    assert_eq!(evidence(&checkers), ["broker 2's replica of orders-0 differs below its high watermark 3"]);
+}
+
+#[test]
+fn an_in_sync_replica_that_lacks_what_is_committed_is_found() {
+    let mut checkers = only("isr-completeness");
+    let (mut one, mut two) = replicated(&mut checkers);
+    one.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
+    assert!(checkers.violations().is_empty());
+    one.step(&mut checkers, |r| r.high_watermark = 4);
+    assert_eq!(
+        evidence(&checkers),
+        ["broker 1 leads orders-0 in epoch 0 and moved its high watermark from 3 to 4"]
+    );
+
+    let mut checkers = only("isr-completeness");
+    let (mut one, _) = replicated(&mut checkers);
+    checkers.broker_down(NodeId(2), true);
+    two.step(&mut checkers, |r| {
+        r.batches.truncate(1);
+        r.high_watermark = 0;
+    });
+    one.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
+    one.step(&mut checkers, |r| r.high_watermark = 4);
+    assert!(checkers.violations().is_empty(), "power loss explains what is missing");
+}
+
+#[test]
+fn a_leader_that_forgets_is_found() {
+    let mut checkers = only("committed-regression");
+    let (mut one, _) = replicated(&mut checkers);
+    one.step(&mut checkers, |r| r.high_watermark = 2);
+    one.step(&mut checkers, |r| {
+        r.batches.truncate(2);
+        r.truncations = 1;
+    });
+    assert_eq!(
+        evidence(&checkers),
+        [
+            "broker 1 leads orders-0 in epoch 0 and its high watermark went from 3 back to 2",
+            "broker 1 leads orders-0 in epoch 0 with log end offset 2, below the true high watermark 3",
+        ]
+    );
+}
+
+#[test]
+fn two_batches_of_one_epoch_at_one_offset_are_found() {
+    let mut checkers = only("batch-identity");
+    let (mut one, mut two) = replicated(&mut checkers);
+    one.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
+    two.step(&mut checkers, |r| r.batches.push(batch(3, 1, 14)));
+    assert!(checkers.violations().is_empty(), "another epoch may write the offset again");
+    two.step(&mut checkers, |r| {
+        r.batches[3] = batch(3, 0, 15);
+        r.truncations = 1;
+    });
+    assert_eq!(checkers.violations().len(), 1);
+}
+
+#[test]
+fn gaps_and_repetitions_in_a_producers_sequence_are_found() {
+    let of = |offset, epoch, sequence| BatchView {
+        producer_id: ProducerId(5),
+        producer_epoch: ProducerEpoch(epoch),
+        base_sequence: sequence,
+        last_sequence: sequence,
+        ..batch(offset, 0, sequence as u32)
+    };
+    for (next, ok) in [(of(1, 0, 8), true), (of(1, 0, 9), false), (of(1, 0, 7), false), (of(1, 1, 0), true)] {
+        let mut checkers = only("producer-sequence");
+        let mut one = Fake::new(1);
+        one.step(&mut checkers, |r| r.batches = vec![of(0, 0, 7)]);
+        one.step(&mut checkers, |r| r.batches.push(next));
+        assert_eq!(checkers.violations().is_empty(), ok, "{next:?}");
+    }
+    let mut checkers = only("producer-sequence");
+    let mut one = Fake::new(1);
+    one.step(&mut checkers, |r| r.batches = vec![of(0, 0, 7), of(1, 0, 8)]);
+    one.step(&mut checkers, |r| {
+        r.batches[1] = BatchView { crc: 77, ..of(1, 0, 8) };
+        r.truncations = 1;
+    });
+    assert!(checkers.violations().is_empty(), "what was cut may be written again");
+}
+
+#[test]
+fn two_leaders_in_one_epoch_are_found() {
+    let mut checkers = only("one-leader");
+    let (_, mut two) = replicated(&mut checkers);
+    assert!(checkers.violations().is_empty());
+    two.step(&mut checkers, |r| r.leader = true);
+    assert_eq!(evidence(&checkers), ["brokers 1 and 2 both lead orders-0 in epoch 0"]);
+}

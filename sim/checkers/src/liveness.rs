@@ -1,0 +1,72 @@
+//! What must become true again once the faults are over.
+
+use trial_node::view::BrokerView;
+use trial_node::{NodeId, TopicPartition};
+
+use crate::PropertyInfo;
+
+pub(crate) const INFO: PropertyInfo = PropertyInfo {
+    name: "liveness",
+    about: "After the last fault every broker runs, the quorum has a leader, every partition has a leader and all its \
+            replicas in sync, no producer waits for an answer, and every consumer has read everything.",
+    source: "Kafka documentation, Replication; TigerBeetle, liveness mode",
+};
+
+/// What an observer of the whole cluster sees of what should have recovered.
+pub struct ClusterState<'a> {
+    /// The brokers that run.
+    pub brokers: Vec<&'a dyn BrokerView>,
+    /// The brokers that should run and do not, with the reason.
+    pub down: Vec<(NodeId, String)>,
+    /// Records that were handed to a producer and are neither acknowledged nor failed.
+    pub outstanding: u64,
+    /// Consumers' partitions that are behind: what was read up to, and where the log ends.
+    pub behind: Vec<(u32, TopicPartition, String)>,
+}
+
+/// What is not as it should be, one line each; empty once the cluster has recovered.
+pub fn pending(state: &ClusterState<'_>) -> Vec<String> {
+    let mut pending: Vec<String> =
+        state.down.iter().map(|(id, why)| format!("broker {id} does not run: {why}")).collect();
+    let newest = state.brokers.iter().max_by_key(|b| (b.quorum().epoch, b.quorum().is_leader));
+    let Some(newest) = newest.filter(|b| b.quorum().is_leader) else {
+        pending.push("the metadata quorum has no leader".to_owned());
+        return pending;
+    };
+    newest.partitions(&mut |p| {
+        let name = format!("{}-{}", p.topic.as_str(), p.id.partition);
+        if p.leader == NodeId::NONE {
+            pending.push(format!("{name} has no leader"));
+        } else if p.isr.len() < p.replicas.len() {
+            let ids = |ids: &[NodeId]| ids.iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",");
+            pending.push(format!("{name} has in-sync replicas {} of {}", ids(p.isr), ids(p.replicas)));
+        } else if let Some(leader) = state.brokers.iter().find(|b| b.node_id() == p.leader) {
+            let leads = leader.replica(p.id).is_some_and(|r| r.leader && r.leader_epoch == p.leader_epoch);
+            if !leads {
+                pending.push(format!("broker {} does not lead {name} in epoch {}", p.leader, p.leader_epoch));
+            }
+        }
+    });
+    let offset = newest.metadata().offset;
+    for broker in &state.brokers {
+        if broker.quorum().epoch != newest.quorum().epoch {
+            pending.push(format!(
+                "broker {} is not in quorum epoch {}",
+                broker.node_id(),
+                newest.quorum().epoch
+            ));
+        } else if broker.metadata().offset + 16 < offset {
+            pending.push(format!(
+                "broker {} has metadata up to {} of {offset}",
+                broker.node_id(),
+                broker.metadata().offset
+            ));
+        }
+    }
+    if state.outstanding > 0 {
+        pending.push(format!("{} records are neither acknowledged nor failed", state.outstanding));
+    }
+    pending
+        .extend(state.behind.iter().map(|(id, tp, what)| format!("consumer {id} is behind in {tp}: {what}")));
+    pending
+}

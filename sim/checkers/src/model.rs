@@ -1,0 +1,338 @@
+//! What the replicas hold, as read from their logs, and what is committed, as their high watermarks claim.
+
+use std::collections::BTreeMap;
+
+use trial_node::view::{BatchView, BrokerView, QuorumView};
+use trial_node::{Disk, DiskError, LeaderEpoch, NodeId, Offset, TopicIdPartition, TopicPartition};
+
+/// Batches in offset order, from the first that the log still has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Batches(Vec<BatchView>);
+
+impl Batches {
+    /// The batches that end at or after `from`.
+    pub(crate) fn from(&self, from: Offset) -> &[BatchView] {
+        &self.0[self.0.partition_point(|b| b.last_offset < from)..]
+    }
+
+    /// The batches that hold an offset in `from..to`.
+    pub(crate) fn range(&self, from: Offset, to: Offset) -> &[BatchView] {
+        let rest = self.from(from);
+        &rest[..rest.partition_point(|b| b.base_offset < to)]
+    }
+}
+
+/// The first offset in `from..to` where two logs differ, with what each holds there.
+pub(crate) fn first_difference(
+    one: &Batches,
+    other: &Batches,
+    from: Offset,
+    to: Offset,
+) -> Option<(Option<BatchView>, Option<BatchView>)> {
+    let (a, b) = (one.range(from, to), other.range(from, to));
+    (0..a.len().max(b.len())).map(|i| (a.get(i).copied(), b.get(i).copied())).find(|(x, y)| match (x, y) {
+        (Some(x), Some(y)) => !same_batch(x, y),
+        _ => true,
+    })
+}
+
+/// Whether two logs' batches are one and the same: a leader writes an offset once in its epoch, and the CRC covers the rest.
+pub(crate) fn same_batch(a: &BatchView, b: &BatchView) -> bool {
+    (a.base_offset, a.last_offset, a.leader_epoch, a.crc)
+        == (b.base_offset, b.last_offset, b.leader_epoch, b.crc)
+}
+
+/// A batch in evidence.
+pub(crate) fn show(batch: Option<BatchView>) -> String {
+    match batch {
+        None => "nothing".to_owned(),
+        Some(b) => format!(
+            "batch {}..={} of leader epoch {} (crc {:#010x}, producer {} epoch {} sequence {})",
+            b.base_offset,
+            b.last_offset,
+            b.leader_epoch,
+            b.crc,
+            b.producer_id,
+            b.producer_epoch,
+            b.base_sequence
+        ),
+    }
+}
+
+/// What of a replica is not its log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Head {
+    pub(crate) leader: bool,
+    pub(crate) leader_epoch: LeaderEpoch,
+    pub(crate) log_start_offset: Offset,
+    pub(crate) log_end_offset: Offset,
+    pub(crate) high_watermark: Offset,
+    truncations: u64,
+    /// Its process runs.
+    pub(crate) up: bool,
+    /// Its broker lost power since it last held everything committed: what was not synced may be missing until it has
+    /// caught up.
+    pub(crate) impaired: bool,
+}
+
+/// One replica as last seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Replica {
+    pub(crate) head: Head,
+    pub(crate) isr: Vec<NodeId>,
+    pub(crate) batches: Batches,
+}
+
+/// What is committed in one partition: everything below the highest high watermark that any replica ever claimed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Committed {
+    pub(crate) batches: Batches,
+    pub(crate) end: Offset,
+}
+
+/// All replicas of all partitions, dead brokers' as they were last seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClusterModel {
+    replicas: BTreeMap<TopicIdPartition, BTreeMap<NodeId, Replica>>,
+    committed: BTreeMap<TopicIdPartition, Committed>,
+    names: BTreeMap<TopicIdPartition, TopicPartition>,
+}
+
+/// What one look at a replica found, owned.
+#[derive(Debug)]
+pub(crate) struct ChangeFound {
+    tp: TopicIdPartition,
+    broker: NodeId,
+    before: Head,
+    appended: usize,
+    truncated_to: Option<Offset>,
+}
+
+/// What is new at a replica.
+#[derive(Debug)]
+pub(crate) struct Change<'a> {
+    /// The partition.
+    pub(crate) tp: TopicIdPartition,
+    /// The partition by name, for evidence.
+    pub(crate) name: &'a TopicPartition,
+    /// Whose replica.
+    pub(crate) broker: NodeId,
+    /// As it was before.
+    pub(crate) before: Head,
+    /// As it is.
+    pub(crate) now: &'a Replica,
+    /// The batches that were not there before.
+    pub(crate) appended: &'a [BatchView],
+    /// If the log was cut: the offset up to which it is as before.
+    pub(crate) truncated_to: Option<Offset>,
+    /// What was committed before this change.
+    pub(crate) committed: &'a Committed,
+}
+
+impl ChangeFound {
+    pub(crate) fn borrow<'a>(&'a self, model: &'a ClusterModel) -> Change<'a> {
+        let now = &model.replicas[&self.tp][&self.broker];
+        Change {
+            tp: self.tp,
+            name: &model.names[&self.tp],
+            broker: self.broker,
+            before: self.before,
+            now,
+            appended: &now.batches.0[now.batches.0.len() - self.appended..],
+            truncated_to: self.truncated_to,
+            committed: &model.committed[&self.tp],
+        }
+    }
+}
+
+impl ClusterModel {
+    /// Looks at a replica and tells what is new; `None` if it is gone.
+    pub(crate) fn update(
+        &mut self,
+        broker: &dyn BrokerView,
+        disk: &mut dyn Disk,
+        tp: TopicIdPartition,
+    ) -> Result<Option<ChangeFound>, DiskError> {
+        let node = broker.node_id();
+        let Some(view) = broker.replica(tp) else {
+            // A removed replica (deleted topic) holds nothing that must be kept.
+            if let Some(replicas) = self.replicas.get_mut(&tp) {
+                replicas.remove(&node);
+            }
+            return Ok(None);
+        };
+        self.names
+            .entry(tp)
+            .or_insert_with(|| TopicPartition { topic: view.topic.clone(), partition: tp.partition });
+        self.committed.entry(tp).or_default();
+        let replica = self.replicas.entry(tp).or_default().entry(node).or_default();
+        let before = replica.head;
+        let (appended, truncated_to) = if !before.up
+            || view.truncations != before.truncations
+            || view.log_end_offset < before.log_end_offset
+        {
+            reread(&mut replica.batches, view.log_start_offset, |from, each| {
+                broker.batches(disk, tp, from, each)
+            })?
+        } else if view.log_end_offset > before.log_end_offset {
+            let known = replica.batches.0.len();
+            let batches = &mut replica.batches.0;
+            broker.batches(disk, tp, before.log_end_offset, &mut |b| batches.push(b))?;
+            (replica.batches.0.len() - known, None)
+        } else {
+            (0, None)
+        };
+        if replica.isr != view.isr {
+            replica.isr = view.isr.to_vec();
+        }
+        replica.head = Head {
+            leader: view.leader,
+            leader_epoch: view.leader_epoch,
+            log_start_offset: view.log_start_offset,
+            log_end_offset: view.log_end_offset,
+            high_watermark: view.high_watermark,
+            truncations: view.truncations,
+            up: true,
+            impaired: before.impaired && view.log_end_offset < self.committed[&tp].end,
+        };
+        Ok(Some(ChangeFound { tp, broker: node, before, appended, truncated_to }))
+    }
+
+    /// Takes what a replica's high watermark claims as committed, after the properties have judged the claim.
+    pub(crate) fn commit(&mut self, change: &ChangeFound) {
+        let replica = &self.replicas[&change.tp][&change.broker];
+        let committed = self.committed.get_mut(&change.tp).expect("made by update");
+        let claimed = replica.head.high_watermark;
+        if claimed > committed.end {
+            committed.batches.0.extend_from_slice(replica.batches.range(committed.end, claimed));
+            committed.end = claimed;
+        }
+    }
+
+    pub(crate) fn down(&mut self, node: NodeId, lost_power: bool) {
+        for replica in self.replicas.values_mut().filter_map(|replicas| replicas.get_mut(&node)) {
+            replica.head.up = false;
+            replica.head.leader = false;
+            replica.head.impaired |= lost_power;
+        }
+    }
+
+    /// All replicas of a partition by broker.
+    pub(crate) fn replicas(&self, tp: TopicIdPartition) -> &BTreeMap<NodeId, Replica> {
+        &self.replicas[&tp]
+    }
+}
+
+/// Reads a log anew and tells how many batches at its end are new, and up to where it is as before.
+fn reread(
+    known: &mut Batches,
+    log_start: Offset,
+    read: impl FnOnce(Offset, &mut dyn FnMut(BatchView)) -> Result<(), DiskError>,
+) -> Result<(usize, Option<Offset>), DiskError> {
+    let mut fresh = Vec::new();
+    read(log_start, &mut |b| fresh.push(b))?;
+    let skipped = known.0.partition_point(|b| b.last_offset < log_start);
+    let same = known.0[skipped..].iter().zip(&fresh).take_while(|(a, b)| same_batch(a, b)).count();
+    let cut = known.0.len() - skipped > same;
+    let end = fresh[..same].last().map_or(log_start, |b| b.last_offset + 1);
+    let appended = fresh.len() - same;
+    known.0 = fresh;
+    Ok((appended, cut.then_some(end)))
+}
+
+/// One node's part in the quorum as last seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct QuorumNode {
+    pub(crate) view: QuorumView,
+    pub(crate) batches: Batches,
+    pub(crate) up: bool,
+}
+
+/// The metadata quorum: every node's log, and what is committed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct QuorumModel {
+    nodes: BTreeMap<NodeId, QuorumNode>,
+    committed: Committed,
+}
+
+/// What one look at a node's part in the quorum found, owned.
+#[derive(Debug)]
+pub(crate) struct QuorumChangeFound {
+    node: NodeId,
+    before: QuorumView,
+    was_up: bool,
+    truncated_to: Option<Offset>,
+}
+
+/// What is new at a node of the quorum.
+#[derive(Debug)]
+pub(crate) struct QuorumChange<'a> {
+    pub(crate) node: NodeId,
+    pub(crate) before: QuorumView,
+    /// Whether `before` is of the same run of the process.
+    pub(crate) was_up: bool,
+    pub(crate) now: &'a QuorumNode,
+    pub(crate) truncated_to: Option<Offset>,
+    pub(crate) committed: &'a Committed,
+}
+
+impl QuorumChangeFound {
+    pub(crate) fn borrow<'a>(&self, model: &'a QuorumModel) -> QuorumChange<'a> {
+        QuorumChange {
+            node: self.node,
+            before: self.before,
+            was_up: self.was_up,
+            now: &model.nodes[&self.node],
+            truncated_to: self.truncated_to,
+            committed: &model.committed,
+        }
+    }
+}
+
+impl QuorumModel {
+    /// Looks at a node's part in the quorum.
+    pub(crate) fn update(
+        &mut self,
+        broker: &dyn BrokerView,
+        disk: &mut dyn Disk,
+    ) -> Result<QuorumChangeFound, DiskError> {
+        let node = broker.node_id();
+        let view = broker.quorum();
+        let known = self.nodes.entry(node).or_default();
+        let (before, was_up) = (known.view, known.up);
+        let truncated_to = if !was_up
+            || view.truncations != before.truncations
+            || view.log_end_offset < before.log_end_offset
+        {
+            reread(&mut known.batches, view.log_start_offset, |from, each| {
+                broker.quorum_batches(disk, from, each)
+            })?
+            .1
+        } else {
+            if view.log_end_offset > before.log_end_offset {
+                let batches = &mut known.batches.0;
+                broker.quorum_batches(disk, before.log_end_offset, &mut |b| batches.push(b))?;
+            }
+            None
+        };
+        known.view = view;
+        known.up = true;
+        Ok(QuorumChangeFound { node, before, was_up, truncated_to })
+    }
+
+    /// Takes what a node's high watermark claims as committed, after the properties have judged the claim.
+    pub(crate) fn commit(&mut self, change: &QuorumChangeFound) {
+        let node = &self.nodes[&change.node];
+        let claimed = node.view.high_watermark.unwrap_or(Offset::ZERO);
+        if claimed > self.committed.end {
+            self.committed.batches.0.extend_from_slice(node.batches.range(self.committed.end, claimed));
+            self.committed.end = claimed;
+        }
+    }
+
+    pub(crate) fn down(&mut self, node: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.up = false;
+        }
+    }
+}

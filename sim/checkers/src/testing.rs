@@ -1,0 +1,198 @@
+//! A broker that holds what a test says, true or not.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use trial_node::view::{BatchView, BrokerView, MetadataView, PartitionView, QuorumView, ReplicaView};
+use trial_node::{
+    Disk, DiskError, FileId, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, Time, TopicIdPartition,
+};
+use trial_wire::{TopicName, Uuid};
+
+use crate::{Checkers, Violation};
+
+pub(crate) const TP: TopicIdPartition = TopicIdPartition { topic_id: Uuid::from_u128(7), partition: 0 };
+
+/// One replica of a [`Fake`] broker.
+#[derive(Clone, Default)]
+pub(crate) struct FakeReplica {
+    pub(crate) leader: bool,
+    pub(crate) epoch: i32,
+    pub(crate) isr: Vec<NodeId>,
+    pub(crate) high_watermark: i64,
+    pub(crate) batches: Vec<BatchView>,
+    pub(crate) truncations: u64,
+}
+
+pub(crate) struct Fake {
+    pub(crate) id: i32,
+    pub(crate) topic: TopicName,
+    pub(crate) replicas: BTreeMap<TopicIdPartition, FakeReplica>,
+    changed: Vec<TopicIdPartition>,
+    pub(crate) quorum: QuorumView,
+    pub(crate) quorum_batches: Vec<BatchView>,
+    quorum_changed: bool,
+    pub(crate) metadata: MetadataView,
+}
+
+/// One record at `offset`, written in `epoch`; `crc` stands for its content.
+pub(crate) fn batch(offset: i64, epoch: i32, crc: u32) -> BatchView {
+    BatchView {
+        base_offset: Offset(offset),
+        last_offset: Offset(offset),
+        leader_epoch: LeaderEpoch(epoch),
+        crc,
+        producer_id: ProducerId::NONE,
+        producer_epoch: ProducerEpoch(-1),
+        base_sequence: -1,
+        last_sequence: -1,
+        control: false,
+        size: 100,
+    }
+}
+
+impl Fake {
+    pub(crate) fn new(id: i32) -> Fake {
+        Fake {
+            id,
+            topic: TopicName("orders".into()),
+            replicas: BTreeMap::new(),
+            changed: Vec::new(),
+            quorum: QuorumView::default(),
+            quorum_batches: Vec::new(),
+            quorum_changed: false,
+            metadata: MetadataView::default(),
+        }
+    }
+
+    /// Changes the replica of [`TP`] and shows it to the checkers.
+    pub(crate) fn step(&mut self, checkers: &mut Checkers, change: impl FnOnce(&mut FakeReplica)) {
+        change(self.replicas.entry(TP).or_default());
+        self.changed = vec![TP];
+        checkers.broker_stepped(Time(1), self, &mut NoDisk).expect("a fake has no disk to fail");
+        self.changed.clear();
+    }
+
+    /// Changes the part in the quorum and shows it to the checkers.
+    pub(crate) fn quorum_step(&mut self, checkers: &mut Checkers, change: impl FnOnce(&mut Fake)) {
+        change(self);
+        self.quorum.log_end_offset = self.quorum_batches.last().map_or(Offset(0), |b| b.last_offset + 1);
+        self.quorum_changed = true;
+        checkers.broker_stepped(Time(1), self, &mut NoDisk).expect("a fake has no disk to fail");
+        self.quorum_changed = false;
+    }
+}
+
+/// Only the named property.
+pub(crate) fn only(name: &str) -> Checkers {
+    Checkers::new(Some(&[name.to_owned()])).expect("the property exists")
+}
+
+/// The first line of evidence of every violation.
+pub(crate) fn evidence(checkers: &Checkers) -> Vec<&str> {
+    checkers.violations().iter().map(|v: &Violation| v.evidence[0].as_str()).collect()
+}
+
+impl BrokerView for Fake {
+    fn node_id(&self) -> NodeId {
+        NodeId(self.id)
+    }
+    fn changed_replicas(&self) -> &[TopicIdPartition] {
+        &self.changed
+    }
+    fn replica(&self, tp: TopicIdPartition) -> Option<ReplicaView<'_>> {
+        let replica = self.replicas.get(&tp)?;
+        Some(ReplicaView {
+            topic: &self.topic,
+            leader: replica.leader,
+            leader_epoch: LeaderEpoch(replica.epoch),
+            isr: &replica.isr,
+            log_start_offset: Offset(0),
+            log_end_offset: replica.batches.last().map_or(Offset(0), |b| b.last_offset + 1),
+            high_watermark: Offset(replica.high_watermark),
+            truncations: replica.truncations,
+        })
+    }
+    fn batches(
+        &self,
+        _: &mut dyn Disk,
+        tp: TopicIdPartition,
+        from: Offset,
+        each: &mut dyn FnMut(BatchView),
+    ) -> Result<(), DiskError> {
+        self.replicas[&tp].batches.iter().filter(|b| b.last_offset >= from).copied().for_each(each);
+        Ok(())
+    }
+    fn quorum_changed(&self) -> bool {
+        self.quorum_changed
+    }
+    fn quorum(&self) -> QuorumView {
+        self.quorum
+    }
+    fn quorum_batches(
+        &self,
+        _: &mut dyn Disk,
+        from: Offset,
+        each: &mut dyn FnMut(BatchView),
+    ) -> Result<(), DiskError> {
+        self.quorum_batches.iter().filter(|b| b.last_offset >= from).copied().for_each(each);
+        Ok(())
+    }
+    fn metadata(&self) -> MetadataView {
+        self.metadata
+    }
+    fn partitions(&self, each: &mut dyn FnMut(PartitionView<'_>)) {
+        let replicas = [NodeId(1), NodeId(2)];
+        for (tp, replica) in self.replicas.iter().filter(|(_, r)| r.leader) {
+            each(PartitionView {
+                id: *tp,
+                topic: &self.topic,
+                leader: NodeId(self.id),
+                leader_epoch: LeaderEpoch(replica.epoch),
+                isr: &replica.isr,
+                replicas: &replicas,
+            });
+        }
+    }
+}
+
+/// Fakes keep everything in memory.
+struct NoDisk;
+
+fn refused<T>() -> Result<T, DiskError> {
+    Err(DiskError::Failed { path: String::new(), what: "a fake broker has no disk".to_owned() })
+}
+
+impl Disk for NoDisk {
+    fn open(&mut self, _: &str, _: bool) -> Result<FileId, DiskError> {
+        refused()
+    }
+    fn close(&mut self, _: FileId) {}
+    fn len(&self, _: FileId) -> u64 {
+        0
+    }
+    fn append(&mut self, _: FileId, _: &[Bytes]) -> Result<(), DiskError> {
+        refused()
+    }
+    fn read(&mut self, _: FileId, _: u64, _: u64) -> Result<Bytes, DiskError> {
+        refused()
+    }
+    fn truncate(&mut self, _: FileId, _: u64) -> Result<(), DiskError> {
+        refused()
+    }
+    fn sync(&mut self, _: FileId) -> Result<(), DiskError> {
+        refused()
+    }
+    fn rename(&mut self, _: &str, _: &str) -> Result<(), DiskError> {
+        refused()
+    }
+    fn remove(&mut self, _: &str) -> Result<(), DiskError> {
+        refused()
+    }
+    fn list(&mut self, _: &str) -> Result<Vec<String>, DiskError> {
+        refused()
+    }
+    fn sync_folder(&mut self, _: &str) -> Result<(), DiskError> {
+        refused()
+    }
+}
