@@ -1,0 +1,127 @@
+//! Connections that others opened to this node: one request in progress on each, answered in order.
+//!
+//! Kafka's socket server stops reading from a connection while one of its requests is in progress, so that responses
+//! leave in the order of the requests. Here the later ones are held until the response is out.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use trial_node::{ConnId, Io, Request, Response};
+use trial_wire::{ResponseKind, StrBytes};
+
+use crate::Token;
+
+/// The port of the listener for clients and other brokers.
+pub const BROKER_PORT: u16 = 9092;
+/// The port of the listener for the quorum and for requests to the active controller.
+pub const CONTROLLER_PORT: u16 = 9093;
+
+/// A request whose turn has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Names the request.
+    pub token: Token,
+    /// The port of ours that it came in on.
+    pub port: u16,
+    /// The client's self-chosen name.
+    pub client_id: StrBytes,
+    /// The message.
+    pub body: trial_wire::RequestKind,
+}
+
+#[derive(Clone, Debug)]
+struct Connection {
+    port: u16,
+    /// The correlation id of the request in progress.
+    in_progress: Option<i32>,
+    held: VecDeque<Request>,
+}
+
+/// All connections that this node accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Connections {
+    connections: BTreeMap<ConnId, Connection>,
+    ready: VecDeque<Call>,
+}
+
+impl Connections {
+    /// A node connected to `port`.
+    pub fn accepted(&mut self, conn: ConnId, port: u16) {
+        self.connections.insert(conn, Connection { port, in_progress: None, held: VecDeque::new() });
+    }
+
+    /// A connection is gone. False if it was not an accepted one.
+    pub fn closed(&mut self, conn: ConnId) -> bool {
+        self.connections.remove(&conn).is_some()
+    }
+
+    /// A request arrived.
+    pub fn request(&mut self, conn: ConnId, request: Request) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        if connection.in_progress.is_some() {
+            connection.held.push_back(request);
+        } else {
+            self.ready.push_back(connection.begin(conn, request));
+        }
+    }
+
+    /// The next request whose turn has come.
+    pub fn next_call(&mut self) -> Option<Call> {
+        loop {
+            let call = self.ready.pop_front()?;
+            // The connection may have gone since.
+            if self.connections.contains_key(&call.token.conn) {
+                return Some(call);
+            }
+        }
+    }
+
+    /// Sends the response to the request that `token` names and lets the connection's next one take its turn. Dropped if the
+    /// connection has gone.
+    pub fn respond(&mut self, io: &mut Io<'_>, token: Token, body: ResponseKind) {
+        if self.finish(token) {
+            let Token { conn, correlation_id, api_version } = token;
+            io.respond(conn, Response { correlation_id, api_version, body });
+        }
+    }
+
+    /// The request that `token` names is done and gets no response (Produce with `acks=0`).
+    pub fn no_response(&mut self, token: Token) {
+        self.finish(token);
+    }
+
+    /// Closes a connection, and with it drops what it still owes.
+    pub fn close(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        if self.connections.remove(&conn).is_some() {
+            io.close(conn);
+        }
+    }
+
+    /// Whether the connection still stands.
+    pub fn contains(&self, conn: ConnId) -> bool {
+        self.connections.contains_key(&conn)
+    }
+
+    /// Ends the request in progress; false if the connection has gone.
+    fn finish(&mut self, token: Token) -> bool {
+        let Some(connection) = self.connections.get_mut(&token.conn) else { return false };
+        assert_eq!(
+            connection.in_progress,
+            Some(token.correlation_id),
+            "a request is answered once, and while it is in progress"
+        );
+        connection.in_progress = None;
+        if let Some(next) = connection.held.pop_front() {
+            let call = connection.begin(token.conn, next);
+            self.ready.push_back(call);
+        }
+        true
+    }
+}
+
+impl Connection {
+    fn begin(&mut self, conn: ConnId, request: Request) -> Call {
+        let Request { correlation_id, api_version, client_id, body } = request;
+        self.in_progress = Some(correlation_id);
+        Call { token: Token { conn, correlation_id, api_version }, port: self.port, client_id, body }
+    }
+}
