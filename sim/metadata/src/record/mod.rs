@@ -228,8 +228,8 @@ pub struct BrokerRegistrationChange {
     pub broker_epoch: i64,
     /// Whether it is fenced now.
     pub fenced: Option<bool>,
-    /// Whether it is in controlled shutdown now; it cannot come back from that, other than by registering anew.
-    pub in_controlled_shutdown: Option<bool>,
+    /// Whether it begins its controlled shutdown; it cannot come back from that, other than by registering anew.
+    pub in_controlled_shutdown: bool,
     /// The new log directories.
     pub log_dirs: Option<Vec<Uuid>>,
 }
