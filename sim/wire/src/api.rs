@@ -106,3 +106,34 @@ pub fn latest(key: ApiKey) -> i16 {
         None => panic!("{key:?} is not in the API table"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order_and_within_what_can_be_encoded() {
+        assert!(APIS.is_sorted_by(|a, b| (a.key as i16) < (b.key as i16)));
+        for api in APIS {
+            assert_eq!(lookup(api.key), Some(api));
+            assert_eq!(latest(api.key), api.versions.max);
+            assert_eq!(api.key.valid_versions().intersect(&api.versions), api.versions, "{:?}", api.key);
+            assert!(api.advertised.min <= api.versions.min && api.advertised.max == api.versions.max);
+        }
+        assert_eq!(lookup(ApiKey::JoinGroup), None);
+    }
+
+    #[test]
+    fn produce_offers_versions_that_it_does_not_serve() {
+        let produce = lookup(ApiKey::Produce).expect("it is in the table");
+        assert_eq!(produce.advertised.min, 0);
+        assert!(!produce.supports(2) && produce.supports(3) && produce.supports(13) && !produce.supports(14));
+    }
+
+    #[test]
+    fn every_key_there_is_can_be_looked_up() {
+        for key in ApiKey::iter() {
+            assert_eq!(lookup(key).is_some(), APIS.iter().any(|api| api.key == key));
+        }
+    }
+}

@@ -11,6 +11,8 @@
 
 mod builder;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 

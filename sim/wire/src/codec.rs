@@ -273,3 +273,167 @@ fn unsnap(
     output.truncate(start + written);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CODECS: [Compression; 5] =
+        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+    const MIB: usize = 1 << 20;
+
+    fn compressed(codec: Compression, input: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        codec.compress(input, &mut out);
+        out
+    }
+
+    /// Bytes of which some repeat, so that codecs find something to do.
+    fn content() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..300),
+            (prop::collection::vec(any::<u8>(), 1..40), 0usize..5000)
+                .prop_map(|(part, times)| part.repeat(times)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_compressed_decompresses(input in content(), before in prop::collection::vec(any::<u8>(), 0..9)) {
+            for codec in CODECS {
+                let mut out = before.clone();
+                codec.compress(&input, &mut out);
+                prop_assert_eq!(&out[..before.len()], &before[..]);
+                let output = codec.decompress(&Bytes::from(out).slice(before.len()..), input.len()).unwrap();
+                prop_assert_eq!(&output[..], &input[..]);
+            }
+        }
+
+        #[test]
+        fn a_limit_one_below_the_content_is_an_error(input in content().prop_filter("not empty", |c| !c.is_empty())) {
+            for codec in &CODECS[1..] {
+                let limit = input.len() - 1;
+                prop_assert_eq!(
+                    codec.decompress(&Bytes::from(compressed(*codec, &input)), limit),
+                    Err(CodecError::TooLarge { codec: *codec, limit })
+                );
+            }
+        }
+
+        #[test]
+        fn truncation_is_an_error(input in content(), cut in any::<prop::sample::Index>()) {
+            for codec in &CODECS[1..] {
+                let whole = Bytes::from(compressed(*codec, &input));
+                let cut = cut.index(whole.len());
+                match codec.decompress(&whole.slice(..cut), MIB) {
+                    Err(CodecError::Corrupt { .. }) => {}
+                    // Cut between two chunks, which snappy's framing cannot tell from the end; and an empty stream is empty.
+                    Ok(output) if *codec == Compression::Snappy || cut == 0 => {
+                        prop_assert!(output.len() < input.len().max(1) && input.starts_with(&output));
+                    }
+                    other => prop_assert!(false, "{codec:?} cut at {cut} of {}: {other:?}", whole.len()),
+                }
+            }
+        }
+
+        #[test]
+        fn corruption_never_panics_or_exceeds_the_limit(
+            input in content(),
+            position in any::<prop::sample::Index>(),
+            xor in 1u8..,
+        ) {
+            for codec in CODECS {
+                let mut bytes = compressed(codec, &input);
+                if bytes.is_empty() {
+                    continue;
+                }
+                let position = position.index(bytes.len());
+                bytes[position] ^= xor;
+                if let Ok(output) = codec.decompress(&Bytes::from(bytes), MIB) {
+                    prop_assert!(output.len() <= MIB);
+                    // gzip alone has a checksum of the content; ten bytes of its header tell nothing of it.
+                    prop_assert!(codec != Compression::Gzip || position < 10 || output == input);
+                }
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let bytes = Bytes::from(bytes);
+            let framed = Bytes::from([&SNAPPY_HEADER[..], &bytes].concat());
+            for codec in CODECS {
+                for input in [&bytes, &framed] {
+                    if let Ok(output) = codec.decompress(input, 4096) {
+                        prop_assert!(output.len() <= 4096);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        let zeros = vec![0; 64 * MIB];
+        for codec in &CODECS[1..] {
+            let bomb = Bytes::from(compressed(*codec, &zeros));
+            assert!(bomb.len() < 4 * MIB, "{codec:?}: {}", bomb.len());
+            assert_eq!(codec.decompress(&bomb, MIB), Err(CodecError::TooLarge { codec: *codec, limit: MIB }));
+        }
+    }
+
+    #[test]
+    fn a_raw_snappy_block_that_lies_about_its_length_allocates_nothing() {
+        // 2³¹ as a varint, then nothing.
+        let lie = Bytes::from_static(&[0x80, 0x80, 0x80, 0x80, 0x08]);
+        assert!(matches!(
+            Compression::Snappy.decompress(&lie, usize::MAX >> 1),
+            Err(CodecError::Corrupt { codec: Compression::Snappy, .. })
+        ));
+    }
+
+    /// Bytes that Kafka's Java client wrote.
+    #[test]
+    fn snappy_is_framed_as_snappy_java_does() {
+        let content = b"\x18\0\0\0\x01\x0csdfdsf\0";
+        let framed = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01\0\0\0\x0f\x0d\x30\x18\0\0\0\x01\x0csdfdsf\0";
+        assert_eq!(compressed(Compression::Snappy, content), framed);
+        let twice = [&framed[..], &framed[..]].concat();
+        let output = Compression::Snappy.decompress(&Bytes::from(twice), 1000).unwrap();
+        assert_eq!(output, [&content[..], &content[..]].concat());
+    }
+
+    #[test]
+    fn raw_snappy_is_read() {
+        let content =
+            b"raw snappy without a frame, long enough to be longer than the frame's header".repeat(3);
+        let raw = snap::raw::Encoder::new().compress_vec(&content).unwrap();
+        assert_eq!(Compression::Snappy.decompress(&Bytes::from(raw), 1000).unwrap(), content);
+    }
+
+    #[test]
+    fn snappy_of_a_newer_framing_is_refused() {
+        let newer = Bytes::from_static(b"\x82SNAPPY\0\0\0\0\x02\0\0\0\x02\0\0\0\0");
+        assert!(matches!(Compression::Snappy.decompress(&newer, 1000), Err(CodecError::Corrupt { .. })));
+    }
+
+    /// Kafka's clients need version 01, independent blocks of 64 KiB, and cope with no checksums.
+    #[test]
+    fn lz4_frames_say_what_clients_expect() {
+        let frame = compressed(Compression::Lz4, &vec![7; 200_000]);
+        assert_eq!(frame[..4], 0x184D_2204_u32.to_le_bytes());
+        assert_eq!(frame[4], 0b0110_0000, "FLG");
+        assert_eq!(frame[5], 0b0100_0000, "BD");
+    }
+
+    #[test]
+    fn names_and_numbers_lead_back() {
+        for codec in CODECS {
+            assert_eq!(Compression::from_name(codec.name()), Some(codec));
+            assert_eq!(Compression::from_id(codec as u8), Some(codec));
+        }
+        assert_eq!(Compression::from_id(5), None);
+        assert_eq!(Compression::from_name("lzma"), None);
+    }
+}

@@ -186,3 +186,76 @@ fn marker(mut bytes: Bytes) -> Result<EndTxnMarker, String> {
 fn message<M: Decodable>(mut bytes: Bytes, version: i16) -> Result<M, String> {
     M::decode(&mut bytes, version).map_err(|error| format!("{error:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::BrokerId;
+    use kafka_protocol::messages::leader_change_message::Voter;
+    use kafka_protocol::messages::voters_record;
+    use kafka_protocol::protocol::StrBytes;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn every_kind() -> Vec<ControlRecord> {
+        let marker = EndTxnMarker::default().with_coordinator_epoch(7);
+        let voter = Voter::default().with_voter_id(1).with_voter_directory_id(Uuid::from_u128(5));
+        let endpoint = voters_record::Endpoint::default()
+            .with_name(StrBytes::from_static_str("CONTROLLER"))
+            .with_host(StrBytes::from_static_str("node-1"))
+            .with_port(9093);
+        vec![
+            ControlRecord::Abort(marker.clone()),
+            ControlRecord::Commit(marker),
+            ControlRecord::LeaderChange(
+                LeaderChangeMessage::default()
+                    .with_version(1)
+                    .with_leader_id(BrokerId(1))
+                    .with_voters(vec![voter.clone()])
+                    .with_granting_voters(vec![voter]),
+            ),
+            ControlRecord::SnapshotHeader(
+                SnapshotHeaderRecord::default().with_last_contained_log_timestamp(99),
+            ),
+            ControlRecord::SnapshotFooter(SnapshotFooterRecord::default()),
+            ControlRecord::KRaftVersion(KRaftVersionRecord::default().with_k_raft_version(1)),
+            ControlRecord::KRaftVoters(VotersRecord::default().with_voters(vec![
+                voters_record::Voter::default().with_voter_id(BrokerId(1)).with_endpoints(vec![endpoint]),
+            ])),
+        ]
+    }
+
+    #[test]
+    fn every_kind_reads_as_it_was_written() {
+        for (record, number) in every_kind().into_iter().zip(0..) {
+            let batch = record.batch(40, 3, 1000);
+            assert!(batch.header().is_control());
+            assert_eq!((batch.header().base_offset, batch.header().partition_leader_epoch), (40, 3));
+            let records = batch.records(1000).unwrap();
+            let key = records[0].key.as_deref().unwrap();
+            assert_eq!(key, [0, 0, 0, number]);
+            assert_eq!(ControlRecord::decode(key, records[0].value.as_deref()), Ok(record));
+        }
+    }
+
+    #[test]
+    fn a_marker_is_its_version_and_the_coordinators_epoch() {
+        let [abort, ..] = &every_kind()[..] else { panic!("empty") };
+        assert_eq!(abort.value(), &[0, 0, 0, 0, 0, 7][..]);
+    }
+
+    #[test]
+    fn what_is_no_control_record_is_named() {
+        assert_eq!(ControlType::of_key(&[0, 0, 0]), Err(ControlError::Key));
+        assert_eq!(ControlType::of_key(&[0xff, 0xff, 0, 0]), Err(ControlError::Key));
+        assert_eq!(ControlType::of_key(&[0, 0, 0, 7]), Err(ControlError::UnknownType(7)));
+        for record in every_kind() {
+            let (key, value) = (record.kind().key(), record.value());
+            assert!(matches!(ControlRecord::decode(&key, None), Err(ControlError::Value { .. })));
+            for cut in 0..value.len() {
+                let cut = ControlRecord::decode(&key, Some(&value[..cut]));
+                assert!(matches!(cut, Err(ControlError::Value { .. })), "{cut:?}");
+            }
+        }
+    }
+}

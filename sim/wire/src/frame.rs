@@ -191,3 +191,76 @@ fn framed(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn header_of(bytes: &'static [u8]) -> Result<RequestHeader, FrameError> {
+        decode_request_header(&mut Bytes::from_static(bytes))
+    }
+
+    #[test]
+    fn hostile_frames_are_errors() {
+        let truncated = |position, needed, available| {
+            Err(FrameError::Header(ReadError::Truncated { position, needed, available }))
+        };
+        assert_eq!(header_of(b""), truncated(0, 2, 0));
+        assert_eq!(header_of(b"\0\x03"), truncated(2, 2, 0));
+        assert_eq!(header_of(b"\x7f\xff\0\0"), Err(FrameError::UnknownApi(0x7fff)));
+        // A client id of 32767 bytes, and one of −2.
+        assert_eq!(header_of(b"\0\x03\0\0\0\0\0\x01\x7f\xff"), truncated(10, 0x7fff, 0));
+        assert_eq!(
+            header_of(b"\0\x03\0\0\0\0\0\x01\xff\xfe"),
+            Err(FrameError::Header(ReadError::Length { position: 8, length: -2 }))
+        );
+        // 2³² − 1 tagged fields.
+        assert_eq!(header_of(b"\0\x03\0\x0c\0\0\0\x01\xff\xff\xff\xff\xff\xff\x0f"), truncated(15, 1, 0));
+    }
+
+    #[test]
+    fn a_header_without_a_client_and_of_an_unknown_version_is_read() {
+        let mut frame = Bytes::from_static(b"\0\x12\0\x63\0\0\0\x09\xff\xff\0body");
+        let header = decode_request_header(&mut frame).unwrap();
+        let expected =
+            RequestHeader { api: ApiKey::ApiVersions, version: 99, correlation_id: 9, client_id: None };
+        assert_eq!(header, expected);
+        assert_eq!(frame, "body");
+    }
+
+    #[test]
+    fn frames_are_split_off_when_they_are_whole() {
+        let mut received = BytesMut::from(&b"\0\0\0\x02ab\0\0\0"[..]);
+        assert_eq!(split(&mut received, 10), Ok(Some(Bytes::from_static(b"ab"))));
+        assert_eq!(split(&mut received, 10), Ok(None));
+        received.extend_from_slice(b"\x0a123456789");
+        assert_eq!(split(&mut received, 10), Ok(None));
+        received.extend_from_slice(b"0");
+        assert_eq!(split(&mut received, 10), Ok(Some(Bytes::from_static(b"1234567890"))));
+        received.extend_from_slice(b"\0\0\0\x0b");
+        assert_eq!(split(&mut received, 10), Err(FrameError::Length { length: 11, max: 10 }));
+        let mut negative = BytesMut::from(&[0xff; 4][..]);
+        assert_eq!(split(&mut negative, 10), Err(FrameError::Length { length: -1, max: 10 }));
+    }
+
+    /// ApiVersions responses keep the old header in every version, so that any client can read them (KIP-511).
+    #[test]
+    fn api_versions_responses_have_the_old_header() {
+        for version in 0..=4 {
+            assert_eq!(crate::message::response_overhead(ApiKey::ApiVersions, version), 8);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_headers_of_arbitrary_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let mut frame = Bytes::from(bytes.clone());
+            if let Ok(header) = decode_request_header(&mut frame) {
+                prop_assert_eq!(header.api as i16, i16::from_be_bytes([bytes[0], bytes[1]]));
+                prop_assert!(bytes.ends_with(&frame));
+            }
+        }
+    }
+}

@@ -124,3 +124,6 @@ pub fn response_overhead(api: ApiKey, version: i16) -> usize {
     // Frame length, correlation id.
     4 + 4 + tagged_fields
 }
+
+#[cfg(test)]
+mod tests;

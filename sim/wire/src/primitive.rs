@@ -443,3 +443,100 @@ pub fn put_tagged_fields(out: &mut Vec<u8>, fields: &[(u32, &[u8])]) {
         out.extend_from_slice(value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn varints_are_those_of_the_specification() {
+        let encoded = |value| {
+            let mut out = Vec::new();
+            put_varint(&mut out, value);
+            out
+        };
+        assert_eq!(encoded(0), [0]);
+        assert_eq!(encoded(-1), [1]);
+        assert_eq!(encoded(1), [2]);
+        assert_eq!(encoded(300), [0xd8, 0x04]);
+        assert_eq!(encoded(i32::MAX), [0xfe, 0xff, 0xff, 0xff, 0x0f]);
+        assert_eq!(encoded(i32::MIN), [0xff, 0xff, 0xff, 0xff, 0x0f]);
+    }
+
+    #[test]
+    fn a_varint_that_is_too_long_is_an_error() {
+        let error = Err(ReadError::Varint { position: 0 });
+        assert_eq!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0x1f]).uvarint(), error);
+        assert_eq!(Reader::new(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x00]).uvarint(), error);
+        assert_eq!(Reader::new(&[0xff; 11]).varlong(), Err(ReadError::Varint { position: 0 }));
+    }
+
+    #[test]
+    fn a_count_beyond_what_is_there_is_an_error() {
+        assert_eq!(Reader::new(&[4, 1, 2, 3]).compact_array_len(), Ok(3));
+        assert_eq!(
+            Reader::new(&[5, 1, 2, 3]).compact_array_len(),
+            Err(ReadError::Length { position: 0, length: 4 })
+        );
+        assert_eq!(Reader::new(&[0]).compact_array_len(), Err(ReadError::Length { position: 0, length: -1 }));
+        assert_eq!(Reader::new(&[0]).compact_nullable_array_len(), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            small in any::<i32>(),
+            large in any::<i64>(),
+            shift in 0u32..64,
+            bytes in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)),
+            string in prop::option::of(".*"),
+            id in any::<u128>(),
+        ) {
+            let large = large >> shift;
+            let mut out = Vec::new();
+            put_uvarint(&mut out, small.cast_unsigned());
+            put_varint(&mut out, small);
+            let before = out.len();
+            put_varlong(&mut out, large);
+            prop_assert_eq!(out.len() - before, varint_len(large));
+            put_varint_bytes(&mut out, bytes.as_deref());
+            put_compact_bytes(&mut out, bytes.as_deref());
+            put_compact_string(&mut out, string.as_deref());
+            put_uuid(&mut out, Uuid::from_u128(id));
+            put_compact_array_len(&mut out, 2);
+            put_tagged_fields(&mut out, &[(1, b"one"), (300, b"")]);
+
+            let mut reader = Reader::new(&out);
+            prop_assert_eq!(reader.uvarint(), Ok(small.cast_unsigned()));
+            prop_assert_eq!(reader.varint(), Ok(small));
+            prop_assert_eq!(reader.varlong(), Ok(large));
+            prop_assert_eq!(reader.varint_bytes(), Ok(bytes.as_deref()));
+            prop_assert_eq!(reader.compact_nullable_bytes(), Ok(bytes.as_deref()));
+            prop_assert_eq!(reader.compact_nullable_string(), Ok(string.as_deref()));
+            prop_assert_eq!(reader.uuid(), Ok(Uuid::from_u128(id)));
+            prop_assert_eq!(reader.compact_array_len(), Ok(2));
+            let mut fields = Vec::new();
+            reader.tagged_fields(|tag, value| {
+                fields.push((tag, value.remaining()));
+                Ok(())
+            }).unwrap();
+            prop_assert_eq!(fields, [(1, 3), (300, 0)]);
+            prop_assert_eq!(reader.finish(), Ok(()));
+        }
+
+        #[test]
+        fn reading_arbitrary_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let reader = Reader::new(&bytes);
+            let mut seen = 0;
+            seen += usize::from(reader.clone().varlong().is_ok());
+            seen += usize::from(reader.clone().varint_bytes().is_ok());
+            seen += usize::from(reader.clone().compact_string().is_ok());
+            seen += usize::from(reader.clone().nullable_string().is_ok());
+            seen += usize::from(reader.clone().compact_array_len().is_ok());
+            seen += usize::from(reader.clone().skip_tagged_fields().is_ok());
+            prop_assert!(seen == 0 || !bytes.is_empty());
+        }
+    }
+}

@@ -1,0 +1,330 @@
+use kafka_protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
+use kafka_protocol::messages::fetch_response::{
+    EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData as FetchedPartition,
+};
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::*;
+use kafka_protocol::protocol::{StrBytes, VersionRange};
+use uuid::Uuid;
+
+use super::*;
+use crate::api::{APIS, latest};
+use crate::batch::BatchBuilder;
+use crate::codec::Compression;
+use crate::frame;
+
+const TOPIC: Uuid = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+
+macro_rules! defaults {
+    ($($api:ident: $request:ident, $response:ident;)*) => {
+        fn defaults() -> Vec<(RequestKind, ResponseKind)> {
+            vec![$((RequestKind::$api($request::default()), ResponseKind::$api($response::default())),)*]
+        }
+    };
+}
+
+defaults! {
+    Produce: ProduceRequest, ProduceResponse;
+    Fetch: FetchRequest, FetchResponse;
+    ListOffsets: ListOffsetsRequest, ListOffsetsResponse;
+    Metadata: MetadataRequest, MetadataResponse;
+    ApiVersions: ApiVersionsRequest, ApiVersionsResponse;
+    CreateTopics: CreateTopicsRequest, CreateTopicsResponse;
+    DeleteTopics: DeleteTopicsRequest, DeleteTopicsResponse;
+    InitProducerId: InitProducerIdRequest, InitProducerIdResponse;
+    OffsetForLeaderEpoch: OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
+    DescribeConfigs: DescribeConfigsRequest, DescribeConfigsResponse;
+    CreatePartitions: CreatePartitionsRequest, CreatePartitionsResponse;
+    ElectLeaders: ElectLeadersRequest, ElectLeadersResponse;
+    IncrementalAlterConfigs: IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
+    Vote: VoteRequest, VoteResponse;
+    BeginQuorumEpoch: BeginQuorumEpochRequest, BeginQuorumEpochResponse;
+    EndQuorumEpoch: EndQuorumEpochRequest, EndQuorumEpochResponse;
+    DescribeQuorum: DescribeQuorumRequest, DescribeQuorumResponse;
+    AlterPartition: AlterPartitionRequest, AlterPartitionResponse;
+    FetchSnapshot: FetchSnapshotRequest, FetchSnapshotResponse;
+    DescribeCluster: DescribeClusterRequest, DescribeClusterResponse;
+    BrokerRegistration: BrokerRegistrationRequest, BrokerRegistrationResponse;
+    BrokerHeartbeat: BrokerHeartbeatRequest, BrokerHeartbeatResponse;
+    UnregisterBroker: UnregisterBrokerRequest, UnregisterBrokerResponse;
+    AllocateProducerIds: AllocateProducerIdsRequest, AllocateProducerIdsResponse;
+}
+
+fn records() -> Bytes {
+    let mut batch = BatchBuilder::new(Compression::None);
+    batch.push(1_700_000_000_000, Some(b"key"), Some(&[b'v'; 100]), &[(b"trial-id", &[1; 16])]);
+    batch.build().bytes().clone()
+}
+
+fn produce_request(version: i16) -> RequestKind {
+    let topic = TopicProduceData::default().with_partition_data(vec![
+        PartitionProduceData::default().with_index(3).with_records(Some(records())),
+    ]);
+    let topic = if version >= 13 { topic.with_topic_id(TOPIC) } else { topic.with_name(name("orders")) };
+    let request =
+        ProduceRequest::default().with_acks(-1).with_timeout_ms(30_000).with_topic_data(vec![topic]);
+    RequestKind::Produce(request)
+}
+
+fn produce_response(version: i16) -> ResponseKind {
+    let topic = TopicProduceResponse::default().with_partition_responses(vec![
+        PartitionProduceResponse::default()
+            .with_index(3)
+            .with_base_offset(1 << 33)
+            .with_log_append_time_ms(-1),
+    ]);
+    let topic = if version >= 13 { topic.with_topic_id(TOPIC) } else { topic.with_name(name("orders")) };
+    ResponseKind::Produce(ProduceResponse::default().with_responses(vec![topic]))
+}
+
+fn fetch_request(version: i16) -> RequestKind {
+    let mut partition = FetchPartition::default()
+        .with_partition(3)
+        .with_fetch_offset(1 << 33)
+        .with_partition_max_bytes(1 << 20);
+    if version >= 12 {
+        partition = partition.with_current_leader_epoch(4).with_last_fetched_epoch(4);
+    }
+    if version >= 18 {
+        partition = partition.with_high_watermark(17);
+    }
+    let topic = FetchTopic::default().with_partitions(vec![partition]);
+    let topic = if version >= 13 { topic.with_topic_id(TOPIC) } else { topic.with_topic(name("orders")) };
+    let request = FetchRequest::default().with_max_wait_ms(500).with_min_bytes(1).with_topics(vec![topic]);
+    RequestKind::Fetch(if version >= 15 {
+        let state = ReplicaState::default().with_replica_id(BrokerId(2)).with_replica_epoch(9);
+        request.with_replica_state(state)
+    } else {
+        request.with_replica_id(BrokerId(2))
+    })
+}
+
+fn fetch_response(version: i16) -> ResponseKind {
+    let mut partition = FetchedPartition::default()
+        .with_partition_index(3)
+        .with_high_watermark(17)
+        .with_last_stable_offset(17)
+        .with_records(Some(records()));
+    if version >= 12 {
+        partition = partition
+            .with_diverging_epoch(EpochEndOffset::default().with_epoch(3).with_end_offset(12))
+            .with_current_leader(
+                LeaderIdAndEpoch::default().with_leader_id(BrokerId(1)).with_leader_epoch(5),
+            );
+    }
+    let topic = FetchableTopicResponse::default().with_partitions(vec![partition]);
+    let topic = if version >= 13 { topic.with_topic_id(TOPIC) } else { topic.with_topic(name("orders")) };
+    ResponseKind::Fetch(FetchResponse::default().with_responses(vec![topic]))
+}
+
+fn metadata_response(version: i16) -> ResponseKind {
+    let mut partition = MetadataResponsePartition::default()
+        .with_partition_index(1)
+        .with_leader_id(BrokerId(2))
+        .with_replica_nodes(vec![BrokerId(1), BrokerId(2)])
+        .with_isr_nodes(vec![BrokerId(2)]);
+    if version >= 7 {
+        partition = partition.with_leader_epoch(6);
+    }
+    let mut topic =
+        MetadataResponseTopic::default().with_name(Some(name("orders"))).with_partitions(vec![partition]);
+    if version >= 10 {
+        topic = topic.with_topic_id(TOPIC);
+    }
+    let broker = MetadataResponseBroker::default()
+        .with_node_id(BrokerId(2))
+        .with_host(StrBytes::from_static_str("broker-2"))
+        .with_port(9092);
+    let mut response = MetadataResponse::default().with_brokers(vec![broker]).with_topics(vec![topic]);
+    if version >= 1 {
+        response = response.with_controller_id(BrokerId(2));
+    }
+    ResponseKind::Metadata(response)
+}
+
+fn alter_partition_request(version: i16) -> RequestKind {
+    let partition =
+        PartitionData::default().with_partition_index(1).with_leader_epoch(4).with_partition_epoch(7);
+    let isr = vec![BrokerState::default().with_broker_id(BrokerId(1)).with_broker_epoch(if version >= 3 {
+        8
+    } else {
+        -1
+    })];
+    let partition = if version >= 3 {
+        partition.with_new_isr_with_epochs(isr)
+    } else {
+        partition.with_new_isr(vec![BrokerId(1)])
+    };
+    let topic = TopicData::default().with_topic_id(TOPIC).with_partitions(vec![partition]);
+    RequestKind::AlterPartition(
+        AlterPartitionRequest::default()
+            .with_broker_id(BrokerId(1))
+            .with_broker_epoch(8)
+            .with_topics(vec![topic]),
+    )
+}
+
+fn name(name: &'static str) -> TopicName {
+    TopicName(StrBytes::from_static_str(name))
+}
+
+fn versions(api: ApiKey) -> std::ops::RangeInclusive<i16> {
+    let VersionRange { min, max } = crate::api::lookup(api).unwrap().versions;
+    min..=max
+}
+
+fn encoded_request(body: &RequestKind, version: i16) -> Bytes {
+    let mut out = BytesMut::new();
+    encode_request(body, version, &mut out).unwrap();
+    out.freeze()
+}
+
+fn encoded_response(body: &ResponseKind, version: i16) -> Bytes {
+    let mut out = BytesMut::new();
+    encode_response(body, version, &mut out).unwrap();
+    out.freeze()
+}
+
+fn request_round_trip(body: &RequestKind, version: i16) {
+    let bytes = encoded_request(body, version);
+    let decoded = decode_request(request_api(body), version, bytes).unwrap();
+    assert_eq!(decoded, *body, "version {version}");
+
+    let mut framed = BytesMut::new();
+    frame::encode_request_frame(71, version, "client-1", body, &mut framed).unwrap();
+    let overhead = request_overhead(request_api(body), version, "client-1");
+    assert_eq!(framed.len(), overhead + encoded_request(body, version).len());
+    let whole = frame::split(&mut framed, 1 << 20).unwrap().unwrap();
+    let (header, decoded) = frame::decode_request_frame(whole).unwrap();
+    assert_eq!((header.api, header.version, header.correlation_id), (request_api(body), version, 71));
+    assert_eq!(header.client_id.as_deref(), Some("client-1"));
+    assert_eq!(decoded, *body);
+}
+
+fn response_round_trip(body: &ResponseKind, version: i16) {
+    let api = response_api(body);
+    let bytes = encoded_response(body, version);
+    assert_eq!(decode_response(api, version, bytes.clone()).unwrap(), *body, "version {version}");
+
+    let mut framed = BytesMut::new();
+    frame::encode_response_frame(72, version, body, &mut framed).unwrap();
+    assert_eq!(framed.len(), response_overhead(api, version) + bytes.len());
+    let whole = frame::split(&mut framed, 1 << 20).unwrap().unwrap();
+    assert_eq!(frame::decode_response_frame(api, version, whole).unwrap(), (72, body.clone()));
+}
+
+#[test]
+fn every_api_of_the_table_round_trips_in_every_version() {
+    let defaults = defaults();
+    let keys: Vec<ApiKey> = defaults.iter().map(|(request, _)| request_api(request)).collect();
+    assert_eq!(
+        keys,
+        APIS.iter().map(|api| api.key).collect::<Vec<_>>(),
+        "one line for each API of the table"
+    );
+    for (request, response) in defaults {
+        assert_eq!(request_api(&request), response_api(&response));
+        for version in versions(request_api(&request)) {
+            request_round_trip(&request, version);
+            response_round_trip(&response, version);
+        }
+    }
+}
+
+#[test]
+fn filled_messages_round_trip_in_every_version() {
+    for version in versions(ApiKey::Produce) {
+        request_round_trip(&produce_request(version), version);
+        response_round_trip(&produce_response(version), version);
+    }
+    for version in versions(ApiKey::Fetch) {
+        request_round_trip(&fetch_request(version), version);
+        response_round_trip(&fetch_response(version), version);
+    }
+    for version in versions(ApiKey::Metadata) {
+        response_round_trip(&metadata_response(version), version);
+    }
+    for version in versions(ApiKey::AlterPartition) {
+        request_round_trip(&alter_partition_request(version), version);
+    }
+}
+
+#[test]
+fn records_are_not_copied_when_decoded() {
+    let bytes = encoded_request(&produce_request(13), 13);
+    let RequestKind::Produce(request) = decode_request(ApiKey::Produce, 13, bytes.clone()).unwrap() else {
+        panic!("another API");
+    };
+    let records = request.topic_data[0].partition_data[0].records.clone().unwrap();
+    assert!(bytes.as_ptr_range().contains(&records.as_ptr()));
+}
+
+#[test]
+fn what_a_version_cannot_express_is_an_error() {
+    let error = encode_request(&fetch_request(18), 11, &mut BytesMut::new()).unwrap_err();
+    assert_eq!((error.api, error.version), (ApiKey::Fetch, 11));
+    assert!(encode_request(&fetch_request(18), 19, &mut BytesMut::new()).is_err());
+    assert!(decode_request(ApiKey::Fetch, 99, Bytes::new()).is_err());
+}
+
+#[test]
+fn bytes_after_the_body_are_an_error() {
+    let mut bytes = encoded_request(&fetch_request(17), 17).to_vec();
+    bytes.push(0);
+    let error = decode_request(ApiKey::Fetch, 17, Bytes::from(bytes)).unwrap_err();
+    assert_eq!(error.what, "1 bytes follow the body");
+}
+
+#[test]
+fn truncated_messages_are_errors() {
+    let api = ApiKey::Fetch;
+    let request = encoded_request(&fetch_request(latest(api)), latest(api));
+    let response = encoded_response(&fetch_response(latest(api)), latest(api));
+    for cut in 0..request.len() {
+        assert!(decode_request(api, latest(api), request.slice(..cut)).is_err(), "cut at {cut}");
+    }
+    for cut in 0..response.len() {
+        assert!(decode_response(api, latest(api), response.slice(..cut)).is_err(), "cut at {cut}");
+    }
+}
+
+/// Prints what encoding and decoding cost; run with `--release --nocapture`. Nothing is asserted: machines differ.
+#[test]
+#[allow(clippy::disallowed_types, reason = "it measures")]
+fn how_long_encoding_takes() {
+    use std::hint::black_box;
+    use std::time::Instant;
+    let rounds = if cfg!(debug_assertions) { 1 } else { 2_000_000 };
+    let mut out = BytesMut::with_capacity(4096);
+    let mut time = |what: &str, each: &mut dyn FnMut(&mut BytesMut)| {
+        let start = Instant::now();
+        for _ in 0..rounds {
+            out.clear();
+            each(black_box(&mut out));
+        }
+        println!("{what}: {} ns, {} bytes", start.elapsed().as_nanos() / rounds, out.len());
+    };
+    for version in [17, 18] {
+        let request = fetch_request(version);
+        time("Fetch request", &mut |out| encode_request(black_box(&request), version, out).unwrap());
+    }
+    for version in [17, 18] {
+        let response = fetch_response(version);
+        time("Fetch response", &mut |out| encode_response(black_box(&response), version, out).unwrap());
+    }
+    for version in [12, 13] {
+        let request = produce_request(version);
+        time("Produce request", &mut |out| encode_request(black_box(&request), version, out).unwrap());
+        let response = produce_response(version);
+        time("Produce response", &mut |out| encode_response(black_box(&response), version, out).unwrap());
+    }
+    let request = encoded_request(&fetch_request(17), 17);
+    time("Fetch request, decoding", &mut |_| {
+        black_box(decode_request(ApiKey::Fetch, 17, black_box(request.clone())).unwrap());
+    });
+}
