@@ -1,1 +1,25 @@
-//! The deterministic world: events, network, machines, trace hash.
+//! The deterministic world: virtual time, a network, machines and the nodes on them.
+//!
+//! How to use it:
+//! 1. [`World::new`] with a [`WorldConfig`]; [`World::add_host`] for each machine; [`World::set_link`] where links differ;
+//! 2. [`World::start`] the hosts;
+//! 3. [`World::run_until`] an instant, with an [`Observer`] that sees every step; between two calls [`World::apply`] and
+//!    [`World::heal`] faults, look at nodes, or [`Clone`] the world to come back to this instant.
+//!
+//! Same binary, configuration, seed and calls: the same [`World::hash`]. An observer cannot influence it.
+
+mod config;
+mod error;
+mod faults;
+mod observer;
+mod trace;
+mod world;
+
+pub use config::{
+    CpuProfile, DiskProfile, HostSpec, Latency, LinkProfile, MachineProfile, Wire, WorldConfig,
+};
+pub use error::WorldError;
+pub use faults::FaultError;
+pub use observer::{Ignore, Lifecycle, Observer, Step, StepInput};
+pub use trace::{Checkpoint, Divergence, EventRecord, diff_checkpoints, diff_events};
+pub use world::{Counters, HostId, HostState, RunEnd, World};
