@@ -202,7 +202,7 @@ impl Header {
             return Some("its last offset delta is out of range");
         }
         let last_offset = self.base_offset.checked_add(self.last_offset_delta.into());
-        if self.base_offset < 0 || !last_offset.is_some_and(|last| last < i64::MAX) {
+        if self.base_offset < 0 || last_offset.is_none_or(|last| last == i64::MAX) {
             return Some("its offsets are out of range");
         }
         if self.record_count < 0 || self.record_count > self.last_offset_delta + 1 {

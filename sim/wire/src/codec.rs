@@ -1,17 +1,12 @@
 //! The compression codecs of record batches.
 
+mod lz4_frame;
+mod snappy;
+
 use std::io::{self, Read, Write};
 
 use bytes::Bytes;
 
-/// What snappy-java puts before its chunks: a magic, its version, and the oldest version that can read it.
-const SNAPPY_HEADER: &[u8; 16] = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
-/// How much of that tells framed snappy from raw snappy.
-const SNAPPY_MAGIC: &[u8] = SNAPPY_HEADER.first_chunk::<8>().expect("it is longer").as_slice();
-/// How much input goes into one chunk of framed snappy; snappy-java's default.
-const SNAPPY_CHUNK: usize = 32 * 1024;
-/// No snappy stream expands by more: a copy of 64 bytes takes three.
-const SNAPPY_EXPANSION_MAX: usize = 22;
 /// The level at which zstd compresses by default, as Kafka's clients use it.
 const ZSTD_LEVEL: i32 = 3;
 /// The smallest window (as a power of two) that we let a zstd frame ask for however small the caller's limit: encoders
@@ -19,6 +14,8 @@ const ZSTD_LEVEL: i32 = 3;
 const ZSTD_WINDOW_LOG_MIN: u32 = 23;
 /// The largest window that we let a zstd frame ask for; zstd's own default.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// A frame that says that it expands by more than this is decompressed step by step, not into memory taken on its word.
+const ZSTD_BELIEVABLE_EXPANSION: usize = 100;
 /// What the output of a decompression begins with, in bytes.
 const FIRST_ALLOCATION: usize = 4096;
 
@@ -101,8 +98,8 @@ impl Compression {
         match self {
             Compression::None => out.extend_from_slice(input),
             Compression::Gzip => gzip(input, out).expect("memory takes every write"),
-            Compression::Snappy => snappy(input, out),
-            Compression::Lz4 => lz4(input, out).expect("memory takes every write"),
+            Compression::Snappy => snappy::compress(input, out),
+            Compression::Lz4 => lz4_frame::compress(input, out),
             Compression::Zstd => zstd(input, out).expect("the bound of the compressed size is right"),
         }
     }
@@ -119,22 +116,9 @@ impl Compression {
             Compression::Gzip => {
                 self.drain(&mut flate2::bufread::MultiGzDecoder::new(slice), slice.len(), limit)
             }
-            Compression::Snappy => unsnappy(slice, limit),
-            Compression::Lz4 => {
-                let mut decoder = lz4::Decoder::new(slice).map_err(|error| self.corrupt(error))?;
-                let output = self.drain(&mut decoder, slice.len(), limit)?;
-                let (_, finished) = decoder.finish();
-                finished.map_err(|error| self.corrupt(error))?;
-                Ok(output)
-            }
-            Compression::Zstd => {
-                let mut decoder = zstd::Decoder::with_buffer(slice).map_err(|error| self.corrupt(error))?;
-                let window_log = usize::BITS - limit.leading_zeros();
-                decoder
-                    .window_log_max(window_log.clamp(ZSTD_WINDOW_LOG_MIN, ZSTD_WINDOW_LOG_MAX))
-                    .map_err(|error| self.corrupt(error))?;
-                self.drain(&mut decoder, slice.len(), limit)
-            }
+            Compression::Snappy => snappy::decompress(slice, limit),
+            Compression::Lz4 => lz4_frame::decompress(slice, limit),
+            Compression::Zstd => unzstd(slice, limit),
         }
     }
 
@@ -170,6 +154,14 @@ impl Compression {
     }
 }
 
+/// Makes room for `more` bytes by doubling, but not beyond `limit`, which leaves room for them.
+fn make_room(output: &mut Vec<u8>, more: usize, limit: usize) {
+    let length = output.len();
+    if output.capacity() - length < more {
+        output.reserve_exact(more.max(length).min(limit - length));
+    }
+}
+
 fn read(reader: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(into) {
@@ -186,18 +178,6 @@ fn gzip(input: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-fn lz4(input: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    // As Kafka's Java client writes it: clients need not support linked blocks, larger blocks, or checksums.
-    let mut encoder = lz4::EncoderBuilder::new()
-        .block_size(lz4::BlockSize::Max64KB)
-        .block_mode(lz4::BlockMode::Independent)
-        .block_checksum(lz4::liblz4::BlockChecksum::NoBlockChecksum)
-        .checksum(lz4::ContentChecksum::NoChecksum)
-        .build(out)?;
-    encoder.write_all(input)?;
-    encoder.finish().1
-}
-
 fn zstd(input: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     let start = out.len();
     out.resize(start + zstd::zstd_safe::compress_bound(input.len()), 0);
@@ -206,234 +186,28 @@ fn zstd(input: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-fn snappy(input: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(SNAPPY_HEADER);
-    let mut encoder = snap::raw::Encoder::new();
-    for chunk in input.chunks(SNAPPY_CHUNK) {
-        let start = out.len() + 4;
-        out.resize(start + snap::raw::max_compress_len(chunk.len()), 0);
-        let written =
-            encoder.compress(chunk, &mut out[start..]).expect("the bound of the compressed size is right");
-        out.truncate(start + written);
-        let length = u32::try_from(written).expect("a chunk is small");
-        out[start - 4..start].copy_from_slice(&length.to_be_bytes());
-    }
-}
-
-fn unsnappy(input: &[u8], limit: usize) -> Result<Bytes, CodecError> {
-    let mut decoder = snap::raw::Decoder::new();
-    let mut output = Vec::new();
-    if !input.starts_with(SNAPPY_MAGIC) {
-        unsnap(&mut decoder, input, &mut output, limit)?;
-        return Ok(Bytes::from(output));
-    }
-    let corrupt = |what| Compression::Snappy.corrupt(what);
-    let mut rest = input;
-    while !rest.is_empty() {
-        // Streams may follow one another, each with its header.
-        if rest.starts_with(SNAPPY_MAGIC) {
-            let header = rest.get(..SNAPPY_HEADER.len()).ok_or_else(|| corrupt("the header is cut off"))?;
-            if header[12..] != SNAPPY_HEADER[12..] {
-                return Err(corrupt("its framing needs a newer version than 1"));
-            }
-            rest = &rest[SNAPPY_HEADER.len()..];
-            continue;
+fn unzstd(input: &[u8], limit: usize) -> Result<Bytes, CodecError> {
+    let codec = Compression::Zstd;
+    if let Some(size) = believable_size(input)
+        && size <= limit
+    {
+        let mut output = vec![0; size];
+        if zstd::bulk::decompress_to_buffer(input, &mut output[..]).is_ok_and(|written| written == size) {
+            return Ok(Bytes::from(output));
         }
-        let (length, after) =
-            rest.split_first_chunk().ok_or_else(|| corrupt("a chunk's length is cut off"))?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        let (chunk, after) = after.split_at_checked(length).ok_or_else(|| corrupt("a chunk is cut off"))?;
-        unsnap(&mut decoder, chunk, &mut output, limit)?;
-        rest = after;
+        // More than one frame, or corrupt: what follows tells.
     }
-    Ok(Bytes::from(output))
+    let mut decoder = zstd::Decoder::with_buffer(input).map_err(|error| codec.corrupt(error))?;
+    let window_log = (usize::BITS - limit.leading_zeros()).clamp(ZSTD_WINDOW_LOG_MIN, ZSTD_WINDOW_LOG_MAX);
+    decoder.window_log_max(window_log).map_err(|error| codec.corrupt(error))?;
+    codec.drain(&mut decoder, input.len(), limit)
 }
 
-/// Appends one raw snappy block's content to `output`, which must not grow beyond `limit`.
-fn unsnap(
-    decoder: &mut snap::raw::Decoder,
-    block: &[u8],
-    output: &mut Vec<u8>,
-    limit: usize,
-) -> Result<(), CodecError> {
-    let codec = Compression::Snappy;
-    let length = snap::raw::decompress_len(block).map_err(|error| codec.corrupt(error))?;
-    if length > limit - output.len() {
-        return Err(CodecError::TooLarge { codec, limit });
-    }
-    if length > block.len().saturating_mul(SNAPPY_EXPANSION_MAX) {
-        return Err(codec.corrupt("it claims more content than it can hold"));
-    }
-    let start = output.len();
-    if output.capacity() - start < length {
-        output.reserve_exact(length.max(start).min(limit - start));
-    }
-    output.resize(start + length, 0);
-    let written = decoder.decompress(block, &mut output[start..]).map_err(|error| codec.corrupt(error))?;
-    output.truncate(start + written);
-    Ok(())
+/// The size of the content as the first frame gives it, if it gives it and it is not a bomb's.
+fn believable_size(input: &[u8]) -> Option<usize> {
+    let size = usize::try_from(zstd::zstd_safe::get_frame_content_size(input).ok()??).ok()?;
+    (size <= input.len().saturating_mul(ZSTD_BELIEVABLE_EXPANSION)).then_some(size)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const CODECS: [Compression; 5] =
-        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
-    const MIB: usize = 1 << 20;
-
-    fn compressed(codec: Compression, input: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        codec.compress(input, &mut out);
-        out
-    }
-
-    /// Bytes of which some repeat, so that codecs find something to do.
-    fn content() -> impl Strategy<Value = Vec<u8>> {
-        prop_oneof![
-            prop::collection::vec(any::<u8>(), 0..300),
-            (prop::collection::vec(any::<u8>(), 1..40), 0usize..5000)
-                .prop_map(|(part, times)| part.repeat(times)),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_compressed_decompresses(input in content(), before in prop::collection::vec(any::<u8>(), 0..9)) {
-            for codec in CODECS {
-                let mut out = before.clone();
-                codec.compress(&input, &mut out);
-                prop_assert_eq!(&out[..before.len()], &before[..]);
-                let output = codec.decompress(&Bytes::from(out).slice(before.len()..), input.len()).unwrap();
-                prop_assert_eq!(&output[..], &input[..]);
-            }
-        }
-
-        #[test]
-        fn a_limit_one_below_the_content_is_an_error(input in content().prop_filter("not empty", |c| !c.is_empty())) {
-            for codec in &CODECS[1..] {
-                let limit = input.len() - 1;
-                prop_assert_eq!(
-                    codec.decompress(&Bytes::from(compressed(*codec, &input)), limit),
-                    Err(CodecError::TooLarge { codec: *codec, limit })
-                );
-            }
-        }
-
-        #[test]
-        fn truncation_is_an_error(input in content(), cut in any::<prop::sample::Index>()) {
-            for codec in &CODECS[1..] {
-                let whole = Bytes::from(compressed(*codec, &input));
-                let cut = cut.index(whole.len());
-                match codec.decompress(&whole.slice(..cut), MIB) {
-                    Err(CodecError::Corrupt { .. }) => {}
-                    // Cut between two chunks, which snappy's framing cannot tell from the end; and an empty stream is empty.
-                    Ok(output) if *codec == Compression::Snappy || cut == 0 => {
-                        prop_assert!(output.len() < input.len().max(1) && input.starts_with(&output));
-                    }
-                    other => prop_assert!(false, "{codec:?} cut at {cut} of {}: {other:?}", whole.len()),
-                }
-            }
-        }
-
-        #[test]
-        fn corruption_never_panics_or_exceeds_the_limit(
-            input in content(),
-            position in any::<prop::sample::Index>(),
-            xor in 1u8..,
-        ) {
-            for codec in CODECS {
-                let mut bytes = compressed(codec, &input);
-                if bytes.is_empty() {
-                    continue;
-                }
-                let position = position.index(bytes.len());
-                bytes[position] ^= xor;
-                if let Ok(output) = codec.decompress(&Bytes::from(bytes), MIB) {
-                    prop_assert!(output.len() <= MIB);
-                    // gzip alone has a checksum of the content; ten bytes of its header tell nothing of it.
-                    prop_assert!(codec != Compression::Gzip || position < 10 || output == input);
-                }
-            }
-        }
-
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let bytes = Bytes::from(bytes);
-            let framed = Bytes::from([&SNAPPY_HEADER[..], &bytes].concat());
-            for codec in CODECS {
-                for input in [&bytes, &framed] {
-                    if let Ok(output) = codec.decompress(input, 4096) {
-                        prop_assert!(output.len() <= 4096);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn bombs_are_refused() {
-        let zeros = vec![0; 64 * MIB];
-        for codec in &CODECS[1..] {
-            let bomb = Bytes::from(compressed(*codec, &zeros));
-            assert!(bomb.len() < 4 * MIB, "{codec:?}: {}", bomb.len());
-            assert_eq!(codec.decompress(&bomb, MIB), Err(CodecError::TooLarge { codec: *codec, limit: MIB }));
-        }
-    }
-
-    #[test]
-    fn a_raw_snappy_block_that_lies_about_its_length_allocates_nothing() {
-        // 2³¹ as a varint, then nothing.
-        let lie = Bytes::from_static(&[0x80, 0x80, 0x80, 0x80, 0x08]);
-        assert!(matches!(
-            Compression::Snappy.decompress(&lie, usize::MAX >> 1),
-            Err(CodecError::Corrupt { codec: Compression::Snappy, .. })
-        ));
-    }
-
-    /// Bytes that Kafka's Java client wrote.
-    #[test]
-    fn snappy_is_framed_as_snappy_java_does() {
-        let content = b"\x18\0\0\0\x01\x0csdfdsf\0";
-        let framed = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01\0\0\0\x0f\x0d\x30\x18\0\0\0\x01\x0csdfdsf\0";
-        assert_eq!(compressed(Compression::Snappy, content), framed);
-        let twice = [&framed[..], &framed[..]].concat();
-        let output = Compression::Snappy.decompress(&Bytes::from(twice), 1000).unwrap();
-        assert_eq!(output, [&content[..], &content[..]].concat());
-    }
-
-    #[test]
-    fn raw_snappy_is_read() {
-        let content =
-            b"raw snappy without a frame, long enough to be longer than the frame's header".repeat(3);
-        let raw = snap::raw::Encoder::new().compress_vec(&content).unwrap();
-        assert_eq!(Compression::Snappy.decompress(&Bytes::from(raw), 1000).unwrap(), content);
-    }
-
-    #[test]
-    fn snappy_of_a_newer_framing_is_refused() {
-        let newer = Bytes::from_static(b"\x82SNAPPY\0\0\0\0\x02\0\0\0\x02\0\0\0\0");
-        assert!(matches!(Compression::Snappy.decompress(&newer, 1000), Err(CodecError::Corrupt { .. })));
-    }
-
-    /// Kafka's clients need version 01, independent blocks of 64 KiB, and cope with no checksums.
-    #[test]
-    fn lz4_frames_say_what_clients_expect() {
-        let frame = compressed(Compression::Lz4, &vec![7; 200_000]);
-        assert_eq!(frame[..4], 0x184D_2204_u32.to_le_bytes());
-        assert_eq!(frame[4], 0b0110_0000, "FLG");
-        assert_eq!(frame[5], 0b0100_0000, "BD");
-    }
-
-    #[test]
-    fn names_and_numbers_lead_back() {
-        for codec in CODECS {
-            assert_eq!(Compression::from_name(codec.name()), Some(codec));
-            assert_eq!(Compression::from_id(codec as u8), Some(codec));
-        }
-        assert_eq!(Compression::from_id(5), None);
-        assert_eq!(Compression::from_name("lzma"), None);
-    }
-}
+mod tests;

@@ -413,3 +413,52 @@ proptest! {
         }
     }
 }
+
+/// Prints what the steps of a batch's life cost; run with `--release --nocapture`. Nothing is asserted: machines differ.
+#[test]
+#[allow(clippy::disallowed_types, reason = "it measures")]
+fn how_long_batches_take() {
+    use std::hint::black_box;
+    use std::time::Instant;
+    let rounds = if cfg!(debug_assertions) { 1 } else { 100_000 };
+    let time = |what: &str, each: &mut dyn FnMut()| {
+        let start = Instant::now();
+        (0..rounds).for_each(|_| each());
+        println!("{what}: {} ns", start.elapsed().as_nanos() / rounds);
+    };
+    for count in [1, 100] {
+        for compression in CODECS {
+            let fill = || {
+                let mut builder = BatchBuilder::new(compression);
+                for i in 0..count {
+                    builder.push(i, Some(b"key-0001"), Some(&[b'v'; 100]), &[(b"trial-id", &[1; 16])]);
+                }
+                builder
+            };
+            let filled = fill();
+            let batch = filled.build();
+            let name = compression.name();
+            time(&format!("{count} records, {name}: push"), &mut || drop(black_box(fill())));
+            time(&format!("{count} records, {name}: build"), &mut || drop(black_box(filled.build())));
+            time(&format!("{count} records, {name}: parse"), &mut || {
+                drop(black_box(Batch::parse(black_box(batch.bytes().clone())).unwrap()));
+            });
+            time(&format!("{count} records, {name}: parse_trusted"), &mut || {
+                drop(black_box(Batch::parse_trusted(black_box(batch.bytes().clone())).unwrap()));
+            });
+            time(&format!("{count} records, {name}: assigned"), &mut || {
+                drop(black_box(batch.assigned(5, 6)))
+            });
+            time(&format!("{count} records, {name}: for_each_record"), &mut || {
+                batch
+                    .for_each_record(LIMIT, |record| {
+                        black_box(record.headers.find(b"trial-id"));
+                    })
+                    .unwrap();
+            });
+            time(&format!("{count} records, {name}: records"), &mut || {
+                drop(black_box(batch.records(LIMIT).unwrap()));
+            });
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! LZ4 frames. Those that Kafka's clients write (independent blocks of 64 KiB, no checksums) are put together and taken apart
+//! here, block by block, because the library's way sets up a large context for each frame; others go that way.
+
+use bytes::Bytes;
+use lz4::block;
+
+use super::{CodecError, Compression, make_room};
+
+/// Magic; version 01, independent blocks, no checksums; blocks of 64 KiB; the checksum of the last two.
+const HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
+/// What a block holds at most.
+const BLOCK: usize = 64 * 1024;
+/// The bit of a block's length that says that the block is stored as it is.
+const STORED: u32 = 1 << 31;
+/// No block expands by more: a byte adds at most 255 to a match's length.
+const EXPANSION_MAX: usize = 255;
+
+/// Appends the frame of `input` to `out`.
+pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&HEADER);
+    for chunk in input.chunks(BLOCK) {
+        let start = out.len() + 4;
+        let bound = block::compress_bound(chunk.len()).expect("a chunk is small");
+        out.resize(start + bound, 0);
+        let mut length = block::compress_to_buffer(chunk, None, false, &mut out[start..])
+            .expect("the bound of the compressed size is right");
+        let mut flag = 0;
+        if length >= chunk.len() {
+            out[start..start + chunk.len()].copy_from_slice(chunk);
+            (length, flag) = (chunk.len(), STORED);
+        }
+        out.truncate(start + length);
+        let length = u32::try_from(length).expect("a chunk is small") | flag;
+        out[start - 4..start].copy_from_slice(&length.to_le_bytes());
+    }
+    out.extend_from_slice(&[0; 4]);
+}
+
+/// The content of a frame.
+pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Bytes, CodecError> {
+    match input.strip_prefix(&HEADER) {
+        Some(blocks) => decompress_blocks(blocks, limit),
+        None => decompress_any(input, limit),
+    }
+}
+
+fn decompress_blocks(mut rest: &[u8], limit: usize) -> Result<Bytes, CodecError> {
+    let codec = Compression::Lz4;
+    let mut output = Vec::new();
+    let mut scratch = Vec::new();
+    loop {
+        let (length, after) =
+            rest.split_first_chunk().ok_or_else(|| codec.corrupt("the frame has no end mark"))?;
+        let length = u32::from_le_bytes(*length);
+        if length == 0 {
+            return Ok(Bytes::from(output));
+        }
+        let size = usize::try_from(length & !STORED).expect("a usize has at least 32 bits");
+        if size > BLOCK {
+            return Err(codec.corrupt("a block is larger than 64 KiB"));
+        }
+        let (block, after) =
+            after.split_at_checked(size).ok_or_else(|| codec.corrupt("a block is cut off"))?;
+        rest = after;
+        let content = if length & STORED != 0 {
+            block
+        } else {
+            let bound = (size * EXPANSION_MAX).min(BLOCK);
+            if scratch.len() < bound {
+                scratch.resize(bound, 0);
+            }
+            let bound = i32::try_from(bound).expect("a block is small");
+            let written = block::decompress_to_buffer(block, Some(bound), &mut scratch)
+                .map_err(|error| codec.corrupt(error))?;
+            &scratch[..written]
+        };
+        if content.len() > limit - output.len() {
+            return Err(CodecError::TooLarge { codec, limit });
+        }
+        make_room(&mut output, content.len(), limit);
+        output.extend_from_slice(content);
+    }
+}
+
+fn decompress_any(input: &[u8], limit: usize) -> Result<Bytes, CodecError> {
+    let codec = Compression::Lz4;
+    let mut decoder = lz4::Decoder::new(input).map_err(|error| codec.corrupt(error))?;
+    let output = codec.drain(&mut decoder, input.len(), limit)?;
+    let (_, finished) = decoder.finish();
+    finished.map_err(|error| codec.corrupt(error))?;
+    Ok(output)
+}
