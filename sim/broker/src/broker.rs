@@ -1,81 +1,521 @@
 //! The node: what comes in is handed to the part that it concerns, and what the parts want done is carried out.
 
-use trial_node::view::{BatchView, BrokerView, MetadataView, PartitionView, QuorumView, ReplicaView};
-use trial_node::{
-    Disk, DiskError, Input, Io, Node, NodeId, Now, Offset, OpenError, Time, TopicIdPartition,
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use trial_metadata::StaticConfig;
+use trial_node::{HaltReason, Input, Io, Node, NodeId, Now, OpenError, Signal, Span, Time, TraceEvent};
+use trial_storage::log_dir::{
+    MetaProperties, read_meta_properties, take_clean_shutdown, write_meta_properties,
 };
+use trial_wire::api::latest;
+use trial_wire::message::request_api;
+use trial_wire::messages::CreateTopicsRequest;
+use trial_wire::messages::create_topics_request::CreatableTopic;
+use trial_wire::{ApiKey, RequestKind, ResponseKind, StrBytes, TopicName, Uuid};
 
-use crate::BrokerConfig;
+use crate::channel::{ChannelId, Channels, Completion, Purpose, SendError};
+use crate::connections::{BROKER_PORT, Connections};
+use crate::controller::ActiveController;
+use crate::lifecycle::{BrokerState, Identity, Lifecycle, LifecycleConfig, LifecycleEvent, random_uuid};
+use crate::loader::SnapshotDue;
+use crate::published::Published;
+use crate::quorum::{Quorum, env};
+use crate::replica::{self, Context, ReplicaConfig, ReplicaManager, RequestFailure};
+use crate::to_controller::{Answer, ToController};
+use crate::{BrokerConfig, Token, apis};
 
-/// A combined node, broker and controller in one process.
+/// The features that this broker can work with: name, least and greatest level.
+pub(crate) const SUPPORTED_FEATURES: &[(&str, i16, i16)] = &[("metadata.version", 7, 25)];
+
+/// How long a forwarded request may wait for an active controller (60 s in Kafka, not configurable there).
+const FORWARDING_TIMEOUT: Span = Span::from_secs(60);
+/// How long a controlled shutdown may take (5 min in Kafka, not configurable there).
+const CONTROLLED_SHUTDOWN_TIMEOUT: Span = Span::from_secs(300);
+/// How long a stopping quorum leader waits for a successor (5 s in Kafka, not configurable there).
+const RESIGNATION_TIMEOUT: Span = Span::from_secs(5);
+
+/// Whose request was forwarded.
 #[derive(Clone, Debug)]
-pub struct Broker {
-    config: BrokerConfig,
+enum Forwarded {
+    /// A client's, with what to say if no controller answers in time.
+    Client { token: Token, timed_out: ResponseKind },
+    /// Our own, to create a topic that a client asked about.
+    AutoCreation { topic: TopicName },
 }
 
-#[allow(unused_variables)]
+/// How far the process is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// SIGTERM came; the controlled shutdown must be over by then.
+    ShuttingDown {
+        deadline: Time,
+    },
+    /// The broker has stopped; the quorum's leadership must have moved by then.
+    Resigning {
+        deadline: Time,
+    },
+    Halted,
+}
+
+/// A combined node, broker and controller in one process.
+///
+/// One call of [`Node::handle`] takes its input and then goes round its parts until none of them has anything more to do.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    pub(crate) config: BrokerConfig,
+    pub(crate) static_config: Arc<StaticConfig>,
+    /// The effective configs: `static_config` and the cluster's dynamic ones.
+    pub(crate) effective: trial_metadata::BrokerConfig,
+    pub(crate) connections: Connections,
+    pub(crate) channels: Channels,
+    pub(crate) quorum: Quorum,
+    pub(crate) quorum_changed: bool,
+    pub(crate) controller: Option<ActiveController>,
+    pub(crate) published: Published,
+    pub(crate) snapshot_due: SnapshotDue,
+    pub(crate) lifecycle: Lifecycle,
+    /// Whether the metadata says that this very process may serve.
+    pub(crate) unfenced: bool,
+    pub(crate) replicas: ReplicaManager,
+    lifecycle_requests: ToController<()>,
+    replication_requests: ToController<replica::RequestId>,
+    forwarding: ToController<Forwarded>,
+    auto_creating: BTreeSet<TopicName>,
+    phase: Phase,
+    /// What the node must not go on after.
+    fatal: Option<String>,
+}
+
 impl Node for Broker {
     type Config = BrokerConfig;
 
     fn open(config: BrokerConfig, io: &mut Io<'_>, now: Now) -> Result<Broker, OpenError> {
-        unimplemented!()
+        let endpoint = config.broker_endpoint()?;
+        let static_config = Arc::new(config.static_config()?);
+        let published = Published::new(config.node_id, config.properties.clone());
+        let effective =
+            trial_metadata::BrokerConfig::resolve(&static_config, &published.image, config.node_id);
+        let directory_id = format_or_check(&config, io)?;
+        let clean_shutdown = take_clean_shutdown(io.disk)?;
+        let quorum = Quorum::open(&config, &effective, io, now)?;
+        let replica_config = replica_config(config.node_id, &effective);
+        let replicas = ReplicaManager::open(replica_config, io.disk, clean_shutdown.is_some(), now)?;
+        let features = SUPPORTED_FEATURES.iter();
+        let identity = Identity {
+            node_id: config.node_id,
+            cluster_id: config.cluster_id.clone(),
+            directory_id,
+            previous_broker_epoch: clean_shutdown.unwrap_or(-1),
+            endpoint,
+            rack: config.rack.clone(),
+            features: features
+                .map(|(name, min, max)| (StrBytes::from_static_str(name), *min, *max))
+                .collect(),
+        };
+        let lifecycle_config = LifecycleConfig {
+            heartbeat_interval: effective.broker_heartbeat_interval,
+            session_timeout: effective.broker_session_timeout,
+            registration_timeout: Span::from_secs(60),
+        };
+        let lifecycle = Lifecycle::new(identity, lifecycle_config, now, io);
+        let client_id = StrBytes::from(config.node_id.to_string());
+        // KAFKA-14392: give up on a controller early enough to try another before the session ends.
+        let lifecycle_timeout = Span(effective.broker_session_timeout.0 / 2);
+        let mut broker = Broker {
+            config,
+            static_config,
+            effective,
+            connections: Connections::default(),
+            channels: Channels::new(client_id),
+            quorum,
+            quorum_changed: true,
+            controller: None,
+            published,
+            snapshot_due: SnapshotDue::new(now),
+            lifecycle,
+            unfenced: false,
+            replicas,
+            lifecycle_requests: ToController::new(Purpose::Lifecycle, lifecycle_timeout),
+            replication_requests: ToController::new(Purpose::Replication, Span(u64::MAX)),
+            forwarding: ToController::new(Purpose::Forwarding, FORWARDING_TIMEOUT),
+            auto_creating: BTreeSet::new(),
+            phase: Phase::Running,
+            fatal: None,
+        };
+        io.trace(TraceEvent::BrokerStarted);
+        broker.settle(now, io);
+        Ok(broker)
     }
 
     fn handle(&mut self, now: Now, input: Input, io: &mut Io<'_>) {
-        unimplemented!()
+        self.replicas.clear_changed();
+        self.quorum_changed = false;
+        if self.phase == Phase::Halted {
+            return;
+        }
+        match input {
+            Input::Timeout => self.timeout(now, io),
+            Input::Connected { conn } => {
+                self.channels.connected(io, conn);
+            }
+            // Kafka opens its listener for clients once it may serve.
+            Input::Accepted { conn, port } if port == BROKER_PORT && !self.serves() => io.close(conn),
+            Input::Accepted { conn, port } => self.connections.accepted(conn, port),
+            Input::Closed { conn, .. } => {
+                if self.connections.closed(conn) {
+                    self.quorum.closed(conn);
+                } else {
+                    self.channels.closed(now, io, conn);
+                }
+            }
+            Input::Request { conn, request } => self.connections.request(conn, request),
+            Input::Response { conn, response } => {
+                self.channels.response(now, io, conn, response);
+            }
+            Input::Signal(Signal::Terminate) => self.terminate(now, io),
+            Input::Signal(Signal::ResignQuorumLeadership) => self.resign(now, io),
+        }
+        self.settle(now, io);
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        unimplemented!()
+        let leader_known = self.quorum.leader().is_some();
+        let deadline = [
+            self.quorum.raft.poll_timeout().unwrap_or(Time::MAX),
+            self.replicas.poll_timeout().unwrap_or(Time::MAX),
+            self.channels.deadline(),
+            self.lifecycle.deadline(),
+            self.lifecycle_requests.deadline(leader_known),
+            self.replication_requests.deadline(leader_known),
+            self.forwarding.deadline(leader_known),
+            self.controller.as_ref().map_or(Time::MAX, ActiveController::deadline),
+            self.phase.deadline(),
+        ];
+        let deadline = deadline.into_iter().min().expect("the list is not empty");
+        (self.phase != Phase::Halted && deadline != Time::MAX).then_some(deadline)
     }
 }
 
-#[allow(unused_variables)]
-impl BrokerView for Broker {
-    fn node_id(&self) -> NodeId {
-        self.config.node_id
+impl Phase {
+    fn deadline(self) -> Time {
+        match self {
+            Phase::ShuttingDown { deadline } | Phase::Resigning { deadline } => deadline,
+            Phase::Running | Phase::Halted => Time::MAX,
+        }
+    }
+}
+
+impl Broker {
+    /// Notes that the node cannot go on; it halts at the end of the step.
+    pub(crate) fn fail(&mut self, why: &dyn Display) {
+        self.fatal.get_or_insert_with(|| why.to_string());
     }
 
-    fn changed_replicas(&self) -> &[TopicIdPartition] {
-        unimplemented!()
+    /// As [`Broker::fail`], if there is an error.
+    pub(crate) fn fail_on_error<E: Display>(&mut self, done: Result<(), E>) {
+        if let Err(error) = done {
+            self.fail(&error);
+        }
     }
 
-    fn replica(&self, tp: TopicIdPartition) -> Option<ReplicaView<'_>> {
-        unimplemented!()
+    /// Calls the replica manager with the surroundings that it needs.
+    pub(crate) fn replicate<T>(
+        &mut self,
+        now: Now,
+        io: &mut Io<'_>,
+        call: impl FnOnce(&mut ReplicaManager, &mut Context<'_>) -> T,
+    ) -> T {
+        let mut ctx = Context { now, disk: &mut *io.disk, rng: &mut *io.rng, metadata: &self.published };
+        call(&mut self.replicas, &mut ctx)
     }
 
-    fn batches(
-        &self,
-        disk: &mut dyn Disk,
-        tp: TopicIdPartition,
-        from: Offset,
-        each: &mut dyn FnMut(BatchView),
-    ) -> Result<(), DiskError> {
-        unimplemented!()
+    /// Sends a client's request on to the active controller and relays the response (KIP-590); `timed_out` is the
+    /// response if there is none in time.
+    pub(crate) fn forward(&mut self, now: Now, token: Token, body: RequestKind, timed_out: ResponseKind) {
+        let tag = Forwarded::Client { token, timed_out };
+        self.forwarding.enqueue(now, tag, token.api_version, body);
     }
 
-    fn quorum_changed(&self) -> bool {
-        unimplemented!()
+    /// Asks the active controller to create a topic with the cluster's defaults, unless that is under way.
+    pub(crate) fn auto_create_topic(&mut self, now: Now, topic: TopicName) {
+        if !self.auto_creating.insert(topic.clone()) {
+            return;
+        }
+        let creatable = CreatableTopic::default()
+            .with_name(topic.clone())
+            .with_num_partitions(self.effective.num_partitions)
+            .with_replication_factor(
+                i16::try_from(self.effective.default_replication_factor).expect("validated to fit"),
+            );
+        let timeout_ms = i32::try_from(self.effective.request_timeout.as_millis()).expect("validated to fit");
+        let request = CreateTopicsRequest::default().with_topics(vec![creatable]).with_timeout_ms(timeout_ms);
+        let tag = Forwarded::AutoCreation { topic };
+        self.forwarding.enqueue(now, tag, latest(ApiKey::CreateTopics), request.into());
     }
 
-    fn quorum(&self) -> QuorumView {
-        unimplemented!()
+    /// A broker that clients may ask for anything, by chance so that they spread; none if no broker is alive.
+    pub(crate) fn some_live_broker(&self, io: &mut Io<'_>) -> NodeId {
+        let alive: Vec<NodeId> = self.published.alive_brokers().map(|(broker, _)| broker.broker_id).collect();
+        match alive.len() {
+            0 => NodeId::NONE,
+            n => alive[io.rng.below(n as u64) as usize],
+        }
     }
 
-    fn quorum_batches(
-        &self,
-        disk: &mut dyn Disk,
-        from: Offset,
-        each: &mut dyn FnMut(BatchView),
-    ) -> Result<(), DiskError> {
-        unimplemented!()
+    /// Whether clients may connect.
+    fn serves(&self) -> bool {
+        matches!(self.lifecycle.state(), BrokerState::Running | BrokerState::PendingControlledShutdown)
     }
 
-    fn metadata(&self) -> MetadataView {
-        unimplemented!()
+    fn timeout(&mut self, now: Now, io: &mut Io<'_>) {
+        if self.quorum.raft.poll_timeout().is_some_and(|at| at <= now.mono) {
+            let done = self.quorum.raft.handle_timeout(&mut env(now, io));
+            self.fail_on_error(done);
+        }
+        self.controller_timeout(now, io);
+        self.channels.timeout(now, io);
+        if self.replicas.poll_timeout().is_some_and(|at| at <= now.mono) {
+            self.replicate(now, io, |replicas, ctx| replicas.handle_timeout(ctx));
+        }
+        if self.lifecycle.registration_timed_out(now) {
+            self.fail(&"the broker could not register with the controller in time");
+        }
+        if self.phase.deadline() <= now.mono {
+            match self.phase {
+                Phase::ShuttingDown { .. } => self.stop(now, io),
+                _ => self.halt(io, HaltReason::Shutdown),
+            }
+        }
     }
 
-    fn partitions(&self, each: &mut dyn FnMut(PartitionView<'_>)) {
-        unimplemented!()
+    /// Goes round the parts until none has anything more to do.
+    fn settle(&mut self, now: Now, io: &mut Io<'_>) {
+        while self.fatal.is_none() && self.phase != Phase::Halted && self.round(now, io) {}
+        self.quorum_changed |= self.quorum.raft.take_changed();
+        if let Some(what) = self.fatal.take() {
+            self.halt(io, HaltReason::Fatal(what));
+        }
+    }
+
+    /// One round; whether anything happened.
+    fn round(&mut self, now: Now, io: &mut Io<'_>) -> bool {
+        let mut busy = false;
+        while let Some(call) = self.connections.next_call() {
+            apis::serve(self, now, io, call);
+            busy = true;
+        }
+        while let Some(output) = self.quorum.raft.poll_output() {
+            self.raft_output(now, io, output);
+            busy = true;
+        }
+        while let Some(output) = self.replicas.poll_output() {
+            self.replica_output(now, io, output);
+            busy = true;
+        }
+        while let Some(completion) = self.channels.take_completion() {
+            self.completed(now, io, completion);
+            busy = true;
+        }
+        busy |= self.expire(now, io);
+        if let Some(body) = self.lifecycle.poll_request(now, self.published.next_offset + -1) {
+            let version = latest(request_api(&body));
+            self.lifecycle_requests.enqueue(now, (), version, body);
+        }
+        let leader = self.quorum.leader_endpoint();
+        self.lifecycle_requests.drive(now, io, &mut self.channels, leader);
+        self.replication_requests.drive(now, io, &mut self.channels, leader);
+        self.forwarding.drive(now, io, &mut self.channels, leader);
+        if let Phase::Resigning { .. } = self.phase
+            && self.quorum.leader().is_some_and(|leader| leader != self.config.node_id)
+        {
+            self.halt(io, HaltReason::Shutdown);
+        }
+        busy
+    }
+
+    fn replica_output(&mut self, now: Now, io: &mut Io<'_>, output: replica::Output) {
+        match output {
+            replica::Output::Respond { token, body } => self.connections.respond(io, token, body),
+            replica::Output::NoResponse { token, close: false } => self.connections.no_response(token),
+            replica::Output::NoResponse { token, close: true } => self.connections.close(io, token.conn),
+            replica::Output::ToBroker { node, id, version, body } => match self.published.endpoint(node) {
+                Some(endpoint) => {
+                    let channel = ChannelId { node, purpose: Purpose::Fetcher };
+                    let timeout = self.effective.replica_socket_timeout;
+                    self.channels.send(now, io, channel, endpoint, (id.0, version, body), timeout);
+                }
+                None => self.replicate(now, io, |replicas, ctx| {
+                    replicas.handle_response(ctx, id, Err(RequestFailure::Disconnected));
+                }),
+            },
+            replica::Output::ToController { id, version, body } => {
+                self.replication_requests.enqueue(now, id, version, body);
+            }
+            replica::Output::Trace(event) => io.trace(event),
+            replica::Output::Fatal(error) => self.fail(&error),
+        }
+    }
+
+    fn completed(&mut self, now: Now, io: &mut Io<'_>, completion: Completion) {
+        let channels = &mut self.channels;
+        match completion.channel.purpose {
+            Purpose::Raft => self.raft_completion(now, io, completion),
+            Purpose::Fetcher => {
+                let id = replica::RequestId(completion.tag);
+                let result = completion.result.map_err(|error| match error {
+                    SendError::Disconnected => RequestFailure::Disconnected,
+                    SendError::TimedOut => RequestFailure::TimedOut,
+                });
+                self.replicate(now, io, |replicas, ctx| replicas.handle_response(ctx, id, result));
+            }
+            Purpose::Lifecycle => {
+                if let Some(answer) = self.lifecycle_requests.complete(now, io, channels, completion) {
+                    self.lifecycle_answer(now, io, answer);
+                }
+            }
+            Purpose::Replication => {
+                if let Some(answer) = self.replication_requests.complete(now, io, channels, completion) {
+                    self.replication_answer(now, io, answer);
+                }
+            }
+            Purpose::Forwarding => {
+                if let Some(answer) = self.forwarding.complete(now, io, channels, completion) {
+                    self.forwarding_answer(io, answer);
+                }
+            }
+        }
+    }
+
+    /// Gives up on requests that no controller took in time; whether there were any.
+    fn expire(&mut self, now: Now, io: &mut Io<'_>) -> bool {
+        let mut any = false;
+        while let Some(answer) = self.lifecycle_requests.take_expired(now) {
+            self.lifecycle_answer(now, io, answer);
+            any = true;
+        }
+        while let Some(answer) = self.replication_requests.take_expired(now) {
+            self.replication_answer(now, io, answer);
+            any = true;
+        }
+        while let Some(answer) = self.forwarding.take_expired(now) {
+            self.forwarding_answer(io, answer);
+            any = true;
+        }
+        any
+    }
+
+    fn lifecycle_answer(&mut self, now: Now, io: &mut Io<'_>, answer: Answer<()>) {
+        match self.lifecycle.handle_response(now, io, answer.response) {
+            Some(LifecycleEvent::Registered { broker_epoch }) => self.replicas.set_broker_epoch(broker_epoch),
+            Some(LifecycleEvent::CaughtUp) => {
+                self.replicate(now, io, |replicas, ctx| replicas.remove_strays(ctx));
+                self.lifecycle.set_ready_to_unfence(now);
+            }
+            Some(LifecycleEvent::ShutDown) => self.stop(now, io),
+            Some(LifecycleEvent::Unfenced) | None => {}
+        }
+    }
+
+    fn replication_answer(&mut self, now: Now, io: &mut Io<'_>, answer: Answer<replica::RequestId>) {
+        let result = answer.response.ok_or(RequestFailure::TimedOut);
+        self.replicate(now, io, |replicas, ctx| replicas.handle_response(ctx, answer.tag, result));
+    }
+
+    fn forwarding_answer(&mut self, io: &mut Io<'_>, answer: Answer<Forwarded>) {
+        match answer.tag {
+            Forwarded::Client { token, timed_out } => {
+                self.connections.respond(io, token, answer.response.unwrap_or(timed_out));
+            }
+            Forwarded::AutoCreation { topic } => {
+                self.auto_creating.remove(&topic);
+            }
+        }
+    }
+
+    fn terminate(&mut self, now: Now, io: &mut Io<'_>) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        io.trace(TraceEvent::ShutdownStarted);
+        self.phase = Phase::ShuttingDown { deadline: now.mono + CONTROLLED_SHUTDOWN_TIMEOUT };
+        let controlled = self.effective.controlled_shutdown_enable;
+        if !controlled || self.lifecycle.begin_controlled_shutdown(now) == Some(LifecycleEvent::ShutDown) {
+            self.stop(now, io);
+        }
+    }
+
+    /// Stops the broker, and then gives up the quorum's leadership if this node has it.
+    fn stop(&mut self, now: Now, io: &mut Io<'_>) {
+        self.connections.close_port(io, BROKER_PORT);
+        self.lifecycle.stop();
+        let done = self.replicate(now, io, |replicas, ctx| replicas.shutdown(ctx));
+        self.fail_on_error(done);
+        if self.quorum.raft.is_leader() && self.config.voters.len() > 1 {
+            self.phase = Phase::Resigning { deadline: now.mono + RESIGNATION_TIMEOUT };
+            self.resign(now, io);
+        } else {
+            self.halt(io, HaltReason::Shutdown);
+        }
+    }
+
+    fn resign(&mut self, now: Now, io: &mut Io<'_>) {
+        let (leader, epoch) = self.quorum.raft.leader_and_epoch();
+        if leader == Some(self.config.node_id) {
+            let done = self.quorum.raft.resign(&mut env(now, io), epoch);
+            self.fail_on_error(done);
+        }
+    }
+
+    fn halt(&mut self, io: &mut Io<'_>, reason: HaltReason) {
+        if self.phase != Phase::Halted {
+            self.phase = Phase::Halted;
+            io.halt(reason);
+        }
+    }
+}
+
+/// Reads whose data folder this is; makes an empty one ours, as `kafka-storage format` does. Gives the folder's id.
+fn format_or_check(config: &BrokerConfig, io: &mut Io<'_>) -> Result<Uuid, OpenError> {
+    let Some(meta) = read_meta_properties(io.disk)? else {
+        let meta = MetaProperties {
+            cluster_id: config.cluster_id.to_string(),
+            node_id: config.node_id,
+            directory_id: random_uuid(io),
+        };
+        write_meta_properties(io.disk, &meta)?;
+        return Ok(meta.directory_id);
+    };
+    if meta.cluster_id != config.cluster_id.as_str() || meta.node_id != config.node_id {
+        return Err(OpenError::Corrupt {
+            path: "meta.properties".to_owned(),
+            what: format!(
+                "the folder belongs to node {} of cluster {}, not to node {} of cluster {}",
+                meta.node_id,
+                meta.cluster_id,
+                config.node_id,
+                config.cluster_id.as_str()
+            ),
+        });
+    }
+    Ok(meta.directory_id)
+}
+
+fn replica_config(node_id: NodeId, effective: &trial_metadata::BrokerConfig) -> ReplicaConfig {
+    ReplicaConfig {
+        replica_lag_time_max: effective.replica_lag_time_max,
+        replica_fetch_wait_max: effective.replica_fetch_wait_max,
+        replica_fetch_min_bytes: effective.replica_fetch_min_bytes,
+        replica_fetch_max_bytes: effective.replica_fetch_max_bytes,
+        replica_fetch_response_max_bytes: effective.replica_fetch_response_max_bytes,
+        replica_fetch_backoff: effective.replica_fetch_backoff,
+        high_watermark_checkpoint_interval: effective.replica_high_watermark_checkpoint_interval,
+        recovery_point_checkpoint_interval: effective.log_flush_offset_checkpoint_interval,
+        fetch_session_slots: usize::try_from(effective.max_incremental_fetch_session_cache_slots)
+            .expect("validated not to be negative"),
+        fetch_max_bytes: effective.fetch_max_bytes,
+        ..ReplicaConfig::new(node_id)
     }
 }

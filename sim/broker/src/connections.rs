@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use trial_node::{ConnId, Io, Request, Response};
-use trial_wire::{ResponseKind, StrBytes};
+use trial_wire::{RequestKind, ResponseKind};
 
 use crate::Token;
 
@@ -22,10 +22,8 @@ pub struct Call {
     pub token: Token,
     /// The port of ours that it came in on.
     pub port: u16,
-    /// The client's self-chosen name.
-    pub client_id: StrBytes,
     /// The message.
-    pub body: trial_wire::RequestKind,
+    pub body: RequestKind,
 }
 
 #[derive(Clone, Debug)]
@@ -96,9 +94,14 @@ impl Connections {
         }
     }
 
-    /// Whether the connection still stands.
-    pub fn contains(&self, conn: ConnId) -> bool {
-        self.connections.contains_key(&conn)
+    /// Closes every connection that came in on `port`.
+    pub fn close_port(&mut self, io: &mut Io<'_>, port: u16) {
+        self.connections.retain(|conn, connection| {
+            if connection.port == port {
+                io.close(*conn);
+            }
+            connection.port != port
+        });
     }
 
     /// Ends the request in progress; false if the connection has gone.
@@ -120,8 +123,8 @@ impl Connections {
 
 impl Connection {
     fn begin(&mut self, conn: ConnId, request: Request) -> Call {
-        let Request { correlation_id, api_version, client_id, body } = request;
+        let Request { correlation_id, api_version, body, .. } = request;
         self.in_progress = Some(correlation_id);
-        Call { token: Token { conn, correlation_id, api_version }, port: self.port, client_id, body }
+        Call { token: Token { conn, correlation_id, api_version }, port: self.port, body }
     }
 }

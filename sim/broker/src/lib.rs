@@ -2,14 +2,24 @@
 //!
 //! - [`Broker`]: a combined node (broker and controller in one process), driven as [`trial_node::Node`] says;
 //! - [`BrokerConfig`]: what it must know before it starts;
-//! - [`connections`]: requests that come in;
+//! - [`connections`] and [`channel`]: requests that come in, requests that go out;
 //! - [`replica`]: partitions and their replication.
 
+mod apis;
 mod broker;
+pub mod channel;
 mod config;
 pub mod connections;
+mod controller;
+mod lifecycle;
+mod loader;
+mod metadata_log;
+mod published;
+mod quorum;
 pub mod replica;
+mod to_controller;
 pub mod token;
+mod view;
 
 pub use broker::Broker;
 pub use config::BrokerConfig;

@@ -1,0 +1,54 @@
+//! What all requests that only the active controller can serve have in common: forwarding, deciding, refusing.
+
+use trial_metadata::{ControllerResult, QuorumController};
+use trial_node::{Io, Now, Offset, Rng};
+use trial_wire::{ErrorCode, RequestKind, ResponseKind};
+
+use super::Caller;
+use crate::Broker;
+use crate::connections::BROKER_PORT;
+
+/// What a decision may depend on besides the metadata.
+pub(crate) struct Surroundings<'a> {
+    /// Both clocks.
+    pub now: Now,
+    /// The request's version.
+    pub api_version: i16,
+    /// The offset that the decision's first record will get.
+    pub next_offset: Offset,
+    /// The node's random stream.
+    pub rng: &'a mut Rng,
+}
+
+/// A request that the active controller decides.
+pub(crate) trait ControllerRequest: Into<RequestKind> {
+    /// Its response.
+    type Response: Into<ResponseKind>;
+
+    /// What becomes of the cluster.
+    fn decide(
+        &self,
+        controller: &mut QuorumController,
+        at: &mut Surroundings<'_>,
+    ) -> ControllerResult<Self::Response>;
+
+    /// The response that says `error` of everything that was asked.
+    fn refuse(&self, error: ErrorCode) -> Self::Response;
+}
+
+/// Serves a request: on the controller listener the controller decides; on the broker listener it is forwarded
+/// (KIP-590).
+pub(crate) fn serve<R: ControllerRequest>(
+    broker: &mut Broker,
+    now: Now,
+    io: &mut Io<'_>,
+    caller: Caller,
+    request: R,
+) {
+    if caller.port == BROKER_PORT {
+        let timed_out = request.refuse(ErrorCode::RequestTimedOut).into();
+        broker.forward(now, caller.token, request.into(), timed_out);
+    } else {
+        broker.decide(now, io, caller.token, &request);
+    }
+}

@@ -1,0 +1,116 @@
+//! The APIs: one file each, and the list in [`serve`]. Which versions are spoken on which listener says
+//! [`trial_wire::api::APIS`].
+
+mod allocate_producer_ids;
+mod alter_partition;
+mod api_versions;
+mod broker_heartbeat;
+mod broker_registration;
+mod controller_request;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_quorum;
+mod elect_leaders;
+mod incremental_alter_configs;
+mod metadata;
+mod not_controller;
+mod unregister_broker;
+
+use trial_node::{Io, Now};
+use trial_wire::api::{Listener, lookup};
+use trial_wire::message::request_api;
+use trial_wire::{ApiKey, RequestKind};
+
+use crate::connections::{CONTROLLER_PORT, Call};
+use crate::{Broker, Token};
+
+pub(crate) use controller_request::{ControllerRequest, Surroundings};
+pub(crate) use not_controller::says_not_controller;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    /// Names the request.
+    pub token: Token,
+    /// The port that it came in on.
+    pub port: u16,
+}
+
+impl Caller {
+    fn listener(&self) -> Listener {
+        if self.port == CONTROLLER_PORT { Listener::Controller } else { Listener::Broker }
+    }
+}
+
+/// Serves a request whose turn has come.
+///
+/// As Kafka's socket server, closes the connection on a request that this listener or this version of us does not
+/// know; only ApiVersions gets an answer that says what is known (KIP-511).
+pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) {
+    let Call { token, port, body } = call;
+    let caller = Caller { token, port };
+    let key = request_api(&body);
+    let known = lookup(key).is_some_and(|api| {
+        api.served_on(caller.listener()) && (api.supports(token.api_version) || key == ApiKey::ApiVersions)
+    });
+    if !known {
+        return broker.connections.close(io, token.conn);
+    }
+    match body {
+        RequestKind::Produce(request) => {
+            broker.replicate(now, io, |replicas, ctx| {
+                replicas.handle_produce(ctx, token, token.api_version, request)
+            });
+        }
+        RequestKind::Fetch(request) if port != CONTROLLER_PORT => {
+            broker.replicate(now, io, |replicas, ctx| {
+                replicas.handle_fetch(ctx, token, token.api_version, request)
+            });
+        }
+        RequestKind::ListOffsets(request) => {
+            broker.replicate(now, io, |replicas, ctx| {
+                replicas.handle_list_offsets(ctx, token, token.api_version, request)
+            });
+        }
+        RequestKind::OffsetForLeaderEpoch(request) => {
+            broker.replicate(now, io, |replicas, ctx| {
+                replicas.handle_offset_for_leader_epoch(ctx, token, token.api_version, request)
+            });
+        }
+        RequestKind::InitProducerId(request) => {
+            broker.replicate(now, io, |replicas, ctx| {
+                replicas.handle_init_producer_id(ctx, token, token.api_version, request)
+            });
+        }
+        RequestKind::Fetch(_)
+        | RequestKind::Vote(_)
+        | RequestKind::BeginQuorumEpoch(_)
+        | RequestKind::EndQuorumEpoch(_)
+        | RequestKind::FetchSnapshot(_) => broker.raft_request(now, io, token, &body),
+        RequestKind::ApiVersions(request) => api_versions::serve(broker, io, caller, &request),
+        RequestKind::Metadata(request) => metadata::serve(broker, now, io, caller, request),
+        RequestKind::DescribeCluster(request) => describe_cluster::serve(broker, io, caller, &request),
+        RequestKind::DescribeConfigs(request) => describe_configs::serve(broker, io, caller, &request),
+        RequestKind::DescribeQuorum(request) => describe_quorum::serve(broker, now, io, caller, request),
+        RequestKind::CreateTopics(request) => controller_request::serve(broker, now, io, caller, request),
+        RequestKind::DeleteTopics(request) => controller_request::serve(broker, now, io, caller, request),
+        RequestKind::CreatePartitions(request) => controller_request::serve(broker, now, io, caller, request),
+        RequestKind::IncrementalAlterConfigs(request) => {
+            controller_request::serve(broker, now, io, caller, request);
+        }
+        RequestKind::ElectLeaders(request) => controller_request::serve(broker, now, io, caller, request),
+        RequestKind::UnregisterBroker(request) => controller_request::serve(broker, now, io, caller, request),
+        RequestKind::AlterPartition(request) => controller_request::serve(broker, now, io, caller, request),
+        RequestKind::BrokerRegistration(request) => {
+            controller_request::serve(broker, now, io, caller, request);
+        }
+        RequestKind::BrokerHeartbeat(request) => controller_request::serve(broker, now, io, caller, request),
+        RequestKind::AllocateProducerIds(request) => {
+            controller_request::serve(broker, now, io, caller, request);
+        }
+        _ => broker.connections.close(io, token.conn),
+    }
+}

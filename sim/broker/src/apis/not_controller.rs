@@ -1,0 +1,25 @@
+//! Whether a response says that it did not come from the active controller.
+
+use trial_wire::{ErrorCode, ResponseKind};
+
+/// Whether any part of a response carries NOT_CONTROLLER. Kafka puts that on a forwarded request's envelope, and the
+/// forwarding broker tries the next controller (KIP-590).
+pub(crate) fn says_not_controller(response: &ResponseKind) -> bool {
+    let not_controller = ErrorCode::NotController.code();
+    let is = |code: i16| code == not_controller;
+    match response {
+        ResponseKind::CreateTopics(response) => response.topics.iter().any(|topic| is(topic.error_code)),
+        ResponseKind::DeleteTopics(response) => response.responses.iter().any(|topic| is(topic.error_code)),
+        ResponseKind::CreatePartitions(response) => response.results.iter().any(|topic| is(topic.error_code)),
+        ResponseKind::IncrementalAlterConfigs(response) => {
+            response.responses.iter().any(|resource| is(resource.error_code))
+        }
+        ResponseKind::ElectLeaders(response) => is(response.error_code),
+        ResponseKind::UnregisterBroker(response) => is(response.error_code),
+        ResponseKind::AlterPartition(response) => is(response.error_code),
+        ResponseKind::BrokerRegistration(response) => is(response.error_code),
+        ResponseKind::BrokerHeartbeat(response) => is(response.error_code),
+        ResponseKind::AllocateProducerIds(response) => is(response.error_code),
+        _ => false,
+    }
+}

@@ -1,0 +1,172 @@
+//! The active controller on this node: decides, appends, replays, and answers once what it decided is committed.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use trial_metadata::{ControllerConfig, ControllerResult, MetadataRecord, QuorumController};
+use trial_node::{Io, LeaderEpoch, Now, Offset, Time, TraceEvent};
+use trial_raft::AppendError;
+use trial_wire::{ErrorCode, ResponseKind};
+
+use crate::apis::{ControllerRequest, Surroundings};
+use crate::quorum::env;
+use crate::{Broker, Token};
+
+/// An answer that waits for the commit of what it rests on.
+#[derive(Clone, Debug)]
+struct Deferred {
+    /// The high watermark at which it may go.
+    committed_at: Offset,
+    token: Token,
+    response: ResponseKind,
+    /// What to say if leadership is lost first.
+    refusal: ResponseKind,
+}
+
+/// The active controller and the answers that it owes.
+#[derive(Clone, Debug)]
+pub(crate) struct ActiveController {
+    controller: QuorumController,
+    epoch: LeaderEpoch,
+    /// The offset that the next record will get.
+    next_offset: Offset,
+    deferred: VecDeque<Deferred>,
+}
+
+impl ActiveController {
+    /// The quorum epoch that it leads.
+    pub fn epoch(&self) -> LeaderEpoch {
+        self.epoch
+    }
+
+    /// When it has something to do by itself; [`Time::MAX`] for never.
+    pub fn deadline(&self) -> Time {
+        self.controller.poll_timeout().unwrap_or(Time::MAX)
+    }
+}
+
+impl Broker {
+    /// Becomes the active controller if this node leads the quorum and has applied the log up to its own epoch's first
+    /// record: then everything before that is committed and applied, and nothing else has been appended.
+    pub(crate) fn maybe_activate(&mut self, now: Now, io: &mut Io<'_>) {
+        let raft = &self.quorum.raft;
+        let caught_up = |start: Offset| self.published.next_offset > start;
+        if self.controller.is_some() || !raft.is_leader() || !raft.epoch_start_offset().is_some_and(caught_up)
+        {
+            return;
+        }
+        let config = ControllerConfig {
+            node_id: self.config.node_id,
+            cluster_id: self.config.cluster_id.clone(),
+            static_config: self.static_config.clone(),
+        };
+        let epoch = raft.leader_and_epoch().1;
+        let image = self.published.image.clone();
+        let (controller, records) = QuorumController::activate(config, now.mono, image);
+        let next_offset = self.published.next_offset;
+        self.controller =
+            Some(ActiveController { controller, epoch, next_offset, deferred: VecDeque::new() });
+        io.trace(TraceEvent::ControllerActivated { epoch });
+        self.append_records(now, io, &records);
+    }
+
+    /// Leadership is lost: what was not committed is forgotten, and whoever waits for it is told to ask the next
+    /// controller.
+    pub(crate) fn drop_controller(&mut self, io: &mut Io<'_>) {
+        let Some(active) = self.controller.take() else { return };
+        for Deferred { token, refusal, .. } in active.deferred {
+            self.connections.respond(io, token, refusal);
+        }
+    }
+
+    /// Lets the active controller decide a request.
+    pub(crate) fn decide<R: ControllerRequest>(
+        &mut self,
+        now: Now,
+        io: &mut Io<'_>,
+        token: Token,
+        request: &R,
+    ) {
+        let refusal: ResponseKind = request.refuse(ErrorCode::NotController).into();
+        let Some(active) = &mut self.controller else {
+            return self.connections.respond(io, token, refusal);
+        };
+        let mut at = Surroundings {
+            now,
+            api_version: token.api_version,
+            next_offset: active.next_offset,
+            rng: &mut *io.rng,
+        };
+        let ControllerResult { records, response } = request.decide(&mut active.controller, &mut at);
+        if !self.append_records(now, io, &records) {
+            let refusal = match self.controller {
+                None => refusal,
+                Some(_) => request.refuse(ErrorCode::UnknownServerError).into(),
+            };
+            return self.connections.respond(io, token, refusal);
+        }
+        let active = self.controller.as_mut().expect("an append that succeeds keeps it");
+        let response = response.into();
+        active.deferred.push_back(Deferred { committed_at: active.next_offset, token, response, refusal });
+        self.commit_decisions(io);
+    }
+
+    /// Lets the active controller do what is due.
+    pub(crate) fn controller_timeout(&mut self, now: Now, io: &mut Io<'_>) {
+        let Some(active) = &mut self.controller else { return };
+        if active.deadline() <= now.mono {
+            let ControllerResult { records, response: () } = active.controller.handle_timeout(now.mono);
+            self.append_records(now, io, &records);
+        }
+    }
+
+    /// Sends the answers that rest on committed records only.
+    pub(crate) fn commit_decisions(&mut self, io: &mut Io<'_>) {
+        let Some(active) = &mut self.controller else { return };
+        let committed = self.quorum.raft.high_watermark().unwrap_or(Offset::ZERO);
+        while active.deferred.front().is_some_and(|first| first.committed_at <= committed) {
+            let Deferred { token, response, .. } = active.deferred.pop_front().expect("there is a first");
+            self.connections.respond(io, token, response);
+        }
+    }
+
+    /// Appends a decision's records and applies them to the controller. False if they were not appended: then either
+    /// leadership is lost, and the controller gone, or the decision is too large.
+    fn append_records(&mut self, now: Now, io: &mut Io<'_>, records: &[MetadataRecord]) -> bool {
+        let Some(active) = &mut self.controller else { return false };
+        if records.is_empty() {
+            return true;
+        }
+        let values = encode(records);
+        match self.quorum.raft.append(&mut env(now, io), active.epoch, &values) {
+            Ok(last) => {
+                let base = last + (1 - records.len() as i64);
+                assert_eq!(base, active.next_offset, "nobody else appends while this node leads");
+                active.next_offset = last + 1;
+                for event in active.controller.replay(now.mono, base, records) {
+                    io.trace(event);
+                }
+                true
+            }
+            Err(AppendError::NotLeader { .. }) => {
+                self.drop_controller(io);
+                false
+            }
+            Err(AppendError::TooLarge { .. }) => false,
+            Err(AppendError::Fatal(error)) => {
+                self.fail(&error);
+                false
+            }
+        }
+    }
+}
+
+/// The records' encodings.
+fn encode(records: &[MetadataRecord]) -> Vec<Bytes> {
+    let encoded = records.iter().map(|record| {
+        let mut out = Vec::new();
+        record.encode(&mut out);
+        Bytes::from(out)
+    });
+    encoded.collect()
+}

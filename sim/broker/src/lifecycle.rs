@@ -1,0 +1,319 @@
+//! The broker's standing with the controller: registration, heartbeats, unfencing, controlled shutdown
+//! (`BrokerLifecycleManager`, KIP-631).
+
+use trial_node::{Endpoint, Io, NodeId, Now, Offset, Span, Time};
+use trial_wire::messages::broker_registration_request::{Feature, Listener};
+use trial_wire::messages::{BrokerHeartbeatRequest, BrokerId, BrokerRegistrationRequest};
+use trial_wire::{RequestKind, ResponseKind, StrBytes, Uuid};
+
+use crate::channel::backoff;
+
+/// The wait before the first repetition after a failure.
+const RESEND_BACKOFF: Span = Span::from_millis(100);
+/// The wait between heartbeats until the broker has caught up with the metadata.
+const CATCH_UP_INTERVAL: Span = Span::from_millis(10);
+/// The wait before the second heartbeat of a controlled shutdown.
+const SHUTDOWN_INTERVAL: Span = Span::from_millis(50);
+
+/// What the broker is to the cluster (`BrokerState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokerState {
+    /// It registers and catches up with the metadata.
+    Starting,
+    /// It has caught up and waits to be unfenced.
+    Recovery,
+    /// It serves.
+    Running,
+    /// It asked the controller to move its leaderships away.
+    PendingControlledShutdown,
+    /// It stops.
+    ShuttingDown,
+}
+
+/// Something that the rest of the broker has to act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LifecycleEvent {
+    /// The broker has a new broker epoch.
+    Registered {
+        /// The epoch.
+        broker_epoch: i64,
+    },
+    /// The controller says that the broker's metadata is recent, for the first time since the start.
+    CaughtUp,
+    /// The controller has unfenced the broker for the first time since the start.
+    Unfenced,
+    /// The controlled shutdown is over, or there is nothing to wait for: the broker stops.
+    ShutDown,
+}
+
+/// What the broker tells the controller about itself.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// `node.id`.
+    pub node_id: NodeId,
+    /// The cluster's id.
+    pub cluster_id: StrBytes,
+    /// The id of the data folder (KIP-858).
+    pub directory_id: Uuid,
+    /// The broker epoch of the last run if it was shut down in order, else −1 (KIP-966).
+    pub previous_broker_epoch: i64,
+    /// Where clients and brokers reach it.
+    pub endpoint: Endpoint,
+    /// `broker.rack`.
+    pub rack: Option<StrBytes>,
+    /// The supported features: name, least and greatest version.
+    pub features: Vec<(StrBytes, i16, i16)>,
+}
+
+/// The periods of the protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct LifecycleConfig {
+    /// `broker.heartbeat.interval.ms`.
+    pub heartbeat_interval: Span,
+    /// `broker.session.timeout.ms`: also the longest back-off.
+    pub session_timeout: Span,
+    /// `initial.broker.registration.timeout.ms`.
+    pub registration_timeout: Span,
+}
+
+/// See the module's documentation. One request is in flight at a time.
+#[derive(Clone, Debug)]
+pub struct Lifecycle {
+    identity: Identity,
+    config: LifecycleConfig,
+    state: BrokerState,
+    incarnation_id: Uuid,
+    broker_epoch: i64,
+    registered: bool,
+    ready_to_unfence: bool,
+    in_flight: bool,
+    next_communication: Time,
+    communicate_at_once: bool,
+    failed_attempts: u32,
+    got_shutdown_response: bool,
+    /// By then the first registration must have succeeded.
+    registration_deadline: Time,
+}
+
+impl Lifecycle {
+    /// A broker that has just started; registers at once.
+    pub fn new(identity: Identity, config: LifecycleConfig, now: Now, io: &mut Io<'_>) -> Lifecycle {
+        Lifecycle {
+            identity,
+            config,
+            state: BrokerState::Starting,
+            incarnation_id: random_uuid(io),
+            broker_epoch: -1,
+            registered: false,
+            ready_to_unfence: false,
+            in_flight: false,
+            next_communication: now.mono,
+            communicate_at_once: false,
+            failed_attempts: 0,
+            got_shutdown_response: false,
+            registration_deadline: now.mono + config.registration_timeout,
+        }
+    }
+
+    /// What the broker is to the cluster.
+    pub fn state(&self) -> BrokerState {
+        self.state
+    }
+
+    /// The epoch of the last successful registration; −1 before the first.
+    pub fn broker_epoch(&self) -> i64 {
+        self.broker_epoch
+    }
+
+    /// Whether the first registration did not succeed in time; the broker must stop.
+    pub fn registration_timed_out(&self, now: Now) -> bool {
+        self.registration_deadline <= now.mono && self.state != BrokerState::ShuttingDown
+    }
+
+    /// The next request to the controller, with the broker's metadata being applied up to `metadata_offset` (the offset of the
+    /// last applied record).
+    pub fn poll_request(&mut self, now: Now, metadata_offset: Offset) -> Option<RequestKind> {
+        if self.in_flight || now.mono < self.next_communication || self.state == BrokerState::ShuttingDown {
+            return None;
+        }
+        self.in_flight = true;
+        self.next_communication = Time::MAX;
+        Some(if self.registered { self.heartbeat(metadata_offset) } else { self.registration() })
+    }
+
+    /// The controller's answer, or `None` if there was none in time.
+    pub fn handle_response(
+        &mut self,
+        now: Now,
+        io: &mut Io<'_>,
+        response: Option<ResponseKind>,
+    ) -> Option<LifecycleEvent> {
+        self.in_flight = false;
+        match response {
+            Some(ResponseKind::BrokerRegistration(response)) if response.error_code == 0 => {
+                self.failed_attempts = 0;
+                self.broker_epoch = response.broker_epoch;
+                self.registered = true;
+                self.registration_deadline = Time::MAX;
+                self.schedule(now, Span::ZERO);
+                Some(LifecycleEvent::Registered { broker_epoch: self.broker_epoch })
+            }
+            Some(ResponseKind::BrokerHeartbeat(response)) if response.error_code == 0 => {
+                self.failed_attempts = 0;
+                self.heartbeat_answered(
+                    now,
+                    response.is_caught_up,
+                    response.is_fenced,
+                    response.should_shut_down,
+                )
+            }
+            _ => {
+                let wait = backoff(RESEND_BACKOFF, self.config.session_timeout, self.failed_attempts, io);
+                self.failed_attempts = self.failed_attempts.saturating_add(1);
+                self.communicate_at_once = false;
+                self.schedule(now, wait);
+                None
+            }
+        }
+    }
+
+    /// The broker is ready to serve as soon as the controller lets it.
+    pub fn set_ready_to_unfence(&mut self, now: Now) {
+        self.ready_to_unfence = true;
+        self.communicate_now(now);
+    }
+
+    /// Begins the controlled shutdown. A broker that does not serve has nothing to hand over and stops at once.
+    pub fn begin_controlled_shutdown(&mut self, now: Now) -> Option<LifecycleEvent> {
+        match self.state {
+            BrokerState::Running => {
+                self.state = BrokerState::PendingControlledShutdown;
+                self.communicate_now(now);
+                None
+            }
+            BrokerState::PendingControlledShutdown | BrokerState::ShuttingDown => None,
+            BrokerState::Starting | BrokerState::Recovery => {
+                self.state = BrokerState::ShuttingDown;
+                Some(LifecycleEvent::ShutDown)
+            }
+        }
+    }
+
+    /// The broker stops: nothing more is sent.
+    pub fn stop(&mut self) {
+        self.state = BrokerState::ShuttingDown;
+    }
+
+    /// When something is due; [`Time::MAX`] for never.
+    pub fn deadline(&self) -> Time {
+        if self.state == BrokerState::ShuttingDown {
+            return Time::MAX;
+        }
+        let communication = if self.in_flight { Time::MAX } else { self.next_communication };
+        communication.min(self.registration_deadline)
+    }
+
+    fn heartbeat_answered(
+        &mut self,
+        now: Now,
+        caught_up: bool,
+        fenced: bool,
+        shut_down: bool,
+    ) -> Option<LifecycleEvent> {
+        match self.state {
+            BrokerState::Starting => {
+                self.schedule(now, CATCH_UP_INTERVAL);
+                caught_up.then(|| {
+                    self.state = BrokerState::Recovery;
+                    LifecycleEvent::CaughtUp
+                })
+            }
+            BrokerState::Recovery => {
+                self.schedule(now, self.config.heartbeat_interval);
+                (!fenced).then(|| {
+                    self.state = BrokerState::Running;
+                    LifecycleEvent::Unfenced
+                })
+            }
+            BrokerState::Running => {
+                self.schedule(now, self.config.heartbeat_interval);
+                None
+            }
+            BrokerState::PendingControlledShutdown if shut_down => {
+                self.state = BrokerState::ShuttingDown;
+                Some(LifecycleEvent::ShutDown)
+            }
+            BrokerState::PendingControlledShutdown => {
+                let wait = match self.got_shutdown_response {
+                    false => SHUTDOWN_INTERVAL,
+                    true => self.config.heartbeat_interval,
+                };
+                self.got_shutdown_response = true;
+                self.schedule(now, wait);
+                None
+            }
+            BrokerState::ShuttingDown => None,
+        }
+    }
+
+    /// Lets the next request go at once, or right after the one in flight.
+    fn communicate_now(&mut self, now: Now) {
+        if self.in_flight {
+            self.communicate_at_once = true;
+        } else {
+            self.next_communication = now.mono;
+        }
+    }
+
+    fn schedule(&mut self, now: Now, wait: Span) {
+        let wait = if std::mem::take(&mut self.communicate_at_once) { Span::ZERO } else { wait };
+        self.next_communication = now.mono + wait;
+    }
+
+    fn registration(&self) -> RequestKind {
+        let Identity { node_id, cluster_id, directory_id, previous_broker_epoch, endpoint, rack, features } =
+            &self.identity;
+        let listener = Listener::default()
+            .with_name(StrBytes::from_static_str("PLAINTEXT"))
+            .with_host(endpoint.host.clone())
+            .with_port(endpoint.port)
+            .with_security_protocol(0);
+        let features = features.iter().map(|(name, min, max)| {
+            Feature::default()
+                .with_name(name.clone())
+                .with_min_supported_version(*min)
+                .with_max_supported_version(*max)
+        });
+        RequestKind::BrokerRegistration(
+            BrokerRegistrationRequest::default()
+                .with_broker_id(BrokerId(node_id.0))
+                .with_cluster_id(cluster_id.clone())
+                .with_incarnation_id(self.incarnation_id)
+                .with_listeners(vec![listener])
+                .with_features(features.collect())
+                .with_rack(rack.clone())
+                .with_log_dirs(vec![*directory_id])
+                .with_previous_broker_epoch(*previous_broker_epoch),
+        )
+    }
+
+    fn heartbeat(&self, metadata_offset: Offset) -> RequestKind {
+        RequestKind::BrokerHeartbeat(
+            BrokerHeartbeatRequest::default()
+                .with_broker_id(BrokerId(self.identity.node_id.0))
+                .with_broker_epoch(self.broker_epoch)
+                .with_current_metadata_offset(metadata_offset.0)
+                .with_want_fence(!self.ready_to_unfence)
+                .with_want_shut_down(self.state == BrokerState::PendingControlledShutdown),
+        )
+    }
+}
+
+/// A random (version 4) id.
+pub(crate) fn random_uuid(io: &mut Io<'_>) -> Uuid {
+    let mut bytes = [0; 16];
+    io.rng.fill(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    Uuid::from_bytes(bytes)
+}

@@ -1,0 +1,133 @@
+//! The cluster's metadata as this broker has applied it.
+
+use std::collections::BTreeMap;
+
+use trial_metadata::config::{ConfigLink, TOPIC_CONFIGS};
+use trial_metadata::{BrokerRegistration, ConfigResource, LeaderRecoveryState, MetadataDelta, MetadataImage};
+use trial_node::{Endpoint, LeaderEpoch, NodeId, Offset, TopicIdPartition};
+use trial_wire::{StrBytes, TopicName, Uuid};
+
+use crate::replica::{BrokerState, ClusterMetadata, MetadataChanges, PartitionState};
+
+/// The name of the listener that clients and brokers use.
+pub(crate) const LISTENER: &str = "PLAINTEXT";
+
+/// A prefix of the metadata log, applied.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    node_id: NodeId,
+    properties: BTreeMap<String, String>,
+    /// What the prefix amounts to.
+    pub image: MetadataImage,
+    /// The offset after the prefix's last record.
+    pub next_offset: Offset,
+    /// The epoch of the prefix's last batch.
+    pub last_epoch: LeaderEpoch,
+    endpoints: BTreeMap<NodeId, Endpoint>,
+}
+
+impl Published {
+    /// Nothing is applied yet.
+    pub fn new(node_id: NodeId, properties: BTreeMap<String, String>) -> Published {
+        Published {
+            node_id,
+            properties,
+            image: MetadataImage::default(),
+            next_offset: Offset::ZERO,
+            last_epoch: LeaderEpoch(0),
+            endpoints: BTreeMap::new(),
+        }
+    }
+
+    /// Takes over the brokers of `delta`, which the image already has, and says what of it concerns replication.
+    pub fn changes(&mut self, delta: &MetadataDelta) -> MetadataChanges {
+        for &broker in &delta.brokers {
+            match self.image.broker(broker).and_then(endpoint_of) {
+                Some(endpoint) => self.endpoints.insert(broker, endpoint),
+                None => self.endpoints.remove(&broker),
+            };
+        }
+        let every_topic = delta.configs.iter().any(|resource| match resource {
+            ConfigResource::BrokerDefault => true,
+            ConfigResource::Broker(node) => *node == self.node_id,
+            ConfigResource::Topic(_) => false,
+        });
+        let configured = |resource: &ConfigResource| match resource {
+            ConfigResource::Topic(name) => self.image.topic_ids().get(name).copied(),
+            ConfigResource::Broker(_) | ConfigResource::BrokerDefault => None,
+        };
+        MetadataChanges {
+            partitions: delta.partitions.iter().copied().collect(),
+            deleted_topics: delta.deleted_topics.keys().copied().collect(),
+            configured_topics: match every_topic {
+                true => self.image.topics().keys().copied().collect(),
+                false => delta.configs.iter().filter_map(configured).collect(),
+            },
+        }
+    }
+
+    /// Where a registered broker listens.
+    pub fn endpoint(&self, node: NodeId) -> Option<&Endpoint> {
+        self.endpoints.get(&node)
+    }
+
+    /// The registered brokers that are not fenced.
+    pub fn alive_brokers(&self) -> impl Iterator<Item = (&BrokerRegistration, &Endpoint)> {
+        let alive = self.image.brokers().values().filter(|broker| !broker.fenced);
+        alive.filter_map(|broker| Some((broker, self.endpoints.get(&broker.broker_id)?)))
+    }
+
+    fn broker_override(&self, resource: &ConfigResource, name: &str) -> Option<&str> {
+        Some(self.image.config(resource)?.get(name.as_bytes())?.as_str())
+    }
+}
+
+impl ClusterMetadata for Published {
+    fn topic_id(&self, name: &TopicName) -> Option<Uuid> {
+        self.image.topic_ids().get(name).copied()
+    }
+
+    fn topic_name(&self, id: Uuid) -> Option<&TopicName> {
+        Some(&self.image.topic(id)?.name)
+    }
+
+    fn partition(&self, tp: TopicIdPartition) -> Option<PartitionState<'_>> {
+        let partition = self.image.partition(tp)?;
+        Some(PartitionState {
+            replicas: &partition.replicas,
+            isr: &partition.isr,
+            leader: partition.leader,
+            leader_epoch: partition.leader_epoch,
+            partition_epoch: partition.partition_epoch,
+            recovering: partition.leader_recovery_state == LeaderRecoveryState::Recovering,
+        })
+    }
+
+    fn broker(&self, id: NodeId) -> Option<BrokerState<'_>> {
+        let broker = self.image.broker(id)?;
+        Some(BrokerState {
+            epoch: broker.broker_epoch,
+            fenced: broker.fenced,
+            in_controlled_shutdown: broker.in_controlled_shutdown,
+            endpoint: self.endpoints.get(&id)?,
+        })
+    }
+
+    fn topic_config(&self, id: Uuid, key: &str) -> Option<&str> {
+        let def = TOPIC_CONFIGS.iter().find(|def| def.name == key)?;
+        let name = &self.image.topic(id)?.name;
+        let of_topic = self.broker_override(&ConfigResource::Topic(name.clone()), key);
+        let of_broker = || {
+            let ConfigLink::Broker(name) = def.link else { return None };
+            self.broker_override(&ConfigResource::Broker(self.node_id), name)
+                .or_else(|| self.broker_override(&ConfigResource::BrokerDefault, name))
+                .or_else(|| self.properties.get(name).map(String::as_str))
+        };
+        Some(of_topic.or_else(of_broker).unwrap_or(def.default))
+    }
+}
+
+fn endpoint_of(broker: &BrokerRegistration) -> Option<Endpoint> {
+    let end_point = broker.end_point(LISTENER)?;
+    Some(Endpoint::new(StrBytes::clone(&end_point.host), end_point.port))
+}
