@@ -14,12 +14,23 @@
 //! voter's log before its next fetch, the leader's log before it counts itself.
 
 mod config;
+mod election;
+mod follower;
+mod leader;
 mod log;
+mod messages;
 mod output;
+mod peers;
+mod poll;
+mod quorum_state;
 mod raft;
+mod role;
+mod snapshots;
+mod transition;
 
 pub use config::RaftConfig;
 pub use log::{OffsetAndEpoch, RaftError, ReplicatedLog};
+pub use messages::{METADATA_TOPIC, METADATA_TOPIC_ID};
 pub use output::{
     AppendError, Committed, Env, Output, RequestFailure, RequestId, RequestToken, SnapshotError,
 };

@@ -1,21 +1,57 @@
 //! The member: what it is asked and what it tells.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use trial_node::view::QuorumView;
-use trial_node::{Disk, LeaderEpoch, NodeId, Offset, OpenError, Time};
-use trial_wire::{RequestKind, ResponseKind};
+use trial_node::{Disk, LeaderEpoch, NodeId, Offset, OpenError, Time, TraceEvent};
+use trial_wire::{ApiKey, Batch, ErrorCode, RequestKind, ResponseKind, StrBytes, api};
 
 use crate::config::RaftConfig;
 use crate::log::{OffsetAndEpoch, RaftError, ReplicatedLog};
+use crate::messages::Status;
 use crate::output::{
     AppendError, Committed, Env, Output, RequestFailure, RequestId, RequestToken, SnapshotError,
 };
+use crate::peers::{Ask, Peers};
+use crate::quorum_state::{self, ElectionState};
+use crate::role::{Election, Role};
+use crate::snapshots::Snapshots;
 
 /// One member of the quorum. See the crate's docs for how to drive it.
 #[derive(Clone, Debug)]
 pub struct Raft<L> {
-    config: RaftConfig,
-    log: L,
+    pub(crate) config: RaftConfig,
+    pub(crate) log: L,
+    pub(crate) snapshots: Snapshots,
+    /// As `quorum-state` on disk has it.
+    pub(crate) election: ElectionState,
+    pub(crate) role: Role,
+    pub(crate) peers: Peers,
+    pub(crate) high_watermark: Option<Offset>,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) deadline: Option<Time>,
+    pub(crate) truncations: u64,
+    pub(crate) changed: bool,
+}
+
+/// How an answer was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handled {
+    /// There was something to learn from it; the next request may follow at once.
+    Well,
+    /// It was of no use; the voter that sent it is left alone for a while.
+    Badly,
+}
+
+/// How a log compares with what a fetch says of the follower's (KIP-595, KIP-630).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValidOffset {
+    Valid,
+    /// The follower's log parts from this one at or before this end.
+    Diverging(OffsetAndEpoch),
+    /// The follower must fetch this snapshot first.
+    Snapshot(OffsetAndEpoch),
 }
 
 impl<L: ReplicatedLog> Raft<L> {
@@ -24,8 +60,83 @@ impl<L: ReplicatedLog> Raft<L> {
     /// # Errors
     /// [`OpenError`] when the configuration makes no sense, the disk fails, or a file holds what no crash can explain.
     pub fn open(config: RaftConfig, log: L, env: &mut Env<'_>) -> Result<Raft<L>, OpenError> {
-        let _ = (config, log, env);
-        unimplemented!()
+        config.check()?;
+        let election = quorum_state::read(&config, env.disk)?;
+        let snapshots = Snapshots::open(&config.folder, env.disk)?;
+        let folder = config.folder.clone();
+        let mut raft = Raft {
+            peers: Peers::new(&config),
+            config,
+            log,
+            snapshots,
+            election,
+            role: Role::Unattached { election_deadline: None },
+            high_watermark: None,
+            outputs: VecDeque::new(),
+            deadline: None,
+            truncations: 0,
+            changed: true,
+        };
+        raft.start(env).map_err(|error| match error {
+            RaftError::Disk(error) => OpenError::Disk(error),
+            RaftError::Log { what } => OpenError::Corrupt { path: folder, what },
+        })?;
+        Ok(raft)
+    }
+
+    fn start(&mut self, env: &mut Env<'_>) -> Result<(), RaftError> {
+        self.join_log_and_snapshots(env.disk)?;
+        let found = self.election;
+        let own = self.config.node_id;
+        let log_epoch = self.log_end().epoch;
+        let role = if !self.is_voter() {
+            Role::Unattached { election_deadline: None }
+        } else if found.epoch >= log_epoch && found.leader == Some(own) {
+            // It must not lead this epoch again: records that it had not flushed would get other content at the same offset
+            // and epoch. Nor may it vote for another in this epoch.
+            Role::Resigned {
+                election_deadline: self.random_election_deadline(env),
+                unacknowledged: Vec::new(),
+                preferred: Vec::new(),
+            }
+        } else if found.epoch >= log_epoch && found.leader.is_none() && found.voted == Some(own) {
+            Role::Candidate(Election::new(own, self.random_election_deadline(env)))
+        } else {
+            Role::Unattached { election_deadline: Some(self.random_election_deadline(env)) }
+        };
+        self.role = role;
+        if found.epoch < log_epoch {
+            self.set_role(env, ElectionState::unknown_leader(log_epoch), self.role.clone())?;
+        }
+        if let Some(leader) = self.election.leader.filter(|leader| *leader != own)
+            && self.config.is_voter(leader)
+        {
+            self.become_follower(env, leader, self.election.epoch)?;
+        }
+        // The caller hears where this node stands even if that is news to nobody else.
+        let (leader, epoch) = self.leader_and_epoch();
+        self.outputs.retain(|output| !matches!(output, Output::LeaderChanged { .. }));
+        self.outputs.push_front(Output::LeaderChanged { leader, epoch });
+        if self.is_only_voter() {
+            self.become_prospective(env)?;
+        }
+        self.poll(env)
+    }
+
+    /// Makes the log begin at a snapshot or at 0, and not before the end of the newest snapshot, as after a crash between
+    /// the steps in which a snapshot replaces the log.
+    fn join_log_and_snapshots(&mut self, disk: &mut dyn Disk) -> Result<(), RaftError> {
+        self.truncate_to_latest_snapshot(disk)?;
+        let start = self.log.start_offset();
+        if start == Offset::ZERO || self.snapshots.at(start).is_some() {
+            return Ok(());
+        }
+        match self.snapshots.latest() {
+            Some(latest) if latest.offset > start => self.log.raise_start_offset(disk, latest.offset),
+            _ => Err(RaftError::Log {
+                what: format!("the log begins at offset {start} but no snapshot ends there"),
+            }),
+        }
     }
 
     /// Takes a request of the quorum's APIs: Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch, FetchSnapshot,
@@ -33,6 +144,9 @@ impl<L: ReplicatedLog> Raft<L> {
     ///
     /// # Errors
     /// [`RaftError`]: the node must halt.
+    ///
+    /// # Panics
+    /// On a request of another API.
     pub fn handle_request(
         &mut self,
         env: &mut Env<'_>,
@@ -40,14 +154,37 @@ impl<L: ReplicatedLog> Raft<L> {
         api_version: i16,
         body: &RequestKind,
     ) -> Result<(), RaftError> {
-        let _ = (env, token, api_version, body);
-        unimplemented!()
+        let response: ResponseKind = match body {
+            RequestKind::Vote(request) => self.handle_vote_request(env, api_version, request)?.into(),
+            RequestKind::BeginQuorumEpoch(request) => {
+                self.handle_begin_request(env, api_version, request)?.into()
+            }
+            RequestKind::EndQuorumEpoch(request) => {
+                self.handle_end_request(env, api_version, request)?.into()
+            }
+            RequestKind::Fetch(request) => {
+                match self.handle_fetch_request(env, token, api_version, request)? {
+                    Some(response) => response.into(),
+                    None => return self.poll(env),
+                }
+            }
+            RequestKind::FetchSnapshot(request) => {
+                self.handle_fetch_snapshot_request(env, api_version, request)?.into()
+            }
+            RequestKind::DescribeQuorum(request) => {
+                self.handle_describe_request(env.now, api_version, request).into()
+            }
+            _ => panic!("not a request of the quorum's"),
+        };
+        self.outputs.push_back(Output::Response { token, body: response });
+        self.poll(env)
     }
 
     /// Forgets a request whose answer nobody waits for any more: its connection is gone.
     pub fn cancel_request(&mut self, token: RequestToken) {
-        let _ = token;
-        unimplemented!()
+        if let Role::Leader(leader) = &mut self.role {
+            leader.held.retain(|held| held.token != token);
+        }
     }
 
     /// Takes the answer to a request of this member's. Answers that came too late are ignored.
@@ -60,8 +197,31 @@ impl<L: ReplicatedLog> Raft<L> {
         id: RequestId,
         body: ResponseKind,
     ) -> Result<(), RaftError> {
-        let _ = (env, id, body);
-        unimplemented!()
+        let Some((from, ask)) = self.peers.answered(id) else {
+            return Ok(());
+        };
+        let handled = match (ask, body) {
+            (Ask::Vote { pre_vote }, ResponseKind::Vote(response)) => {
+                self.handle_vote_response(env, from, pre_vote, &response)?
+            }
+            (Ask::BeginQuorumEpoch, ResponseKind::BeginQuorumEpoch(response)) => {
+                self.handle_begin_response(env, from, &response)?
+            }
+            (Ask::EndQuorumEpoch, ResponseKind::EndQuorumEpoch(response)) => {
+                self.handle_end_response(env, from, &response)?
+            }
+            (Ask::Fetch, ResponseKind::Fetch(response)) => {
+                self.handle_fetch_response(env, from, &response)?
+            }
+            (Ask::FetchSnapshot, ResponseKind::FetchSnapshot(response)) => {
+                self.handle_fetch_snapshot_response(env, &response)?
+            }
+            _ => Handled::Badly,
+        };
+        if handled == Handled::Badly {
+            self.peers.pause(from, env.now.mono + self.config.retry_backoff);
+        }
+        self.poll(env)
     }
 
     /// Learns that a request of this member's will not be answered.
@@ -72,10 +232,13 @@ impl<L: ReplicatedLog> Raft<L> {
         &mut self,
         env: &mut Env<'_>,
         id: RequestId,
-        why: RequestFailure,
+        _why: RequestFailure,
     ) -> Result<(), RaftError> {
-        let _ = (env, id, why);
-        unimplemented!()
+        let Some((from, _)) = self.peers.answered(id) else {
+            return Ok(());
+        };
+        self.peers.pause(from, env.now.mono + self.config.retry_backoff);
+        self.poll(env)
     }
 
     /// Does what is due at [`Raft::poll_timeout`]. Harmless when it comes early.
@@ -83,21 +246,20 @@ impl<L: ReplicatedLog> Raft<L> {
     /// # Errors
     /// [`RaftError`]: the node must halt.
     pub fn handle_timeout(&mut self, env: &mut Env<'_>) -> Result<(), RaftError> {
-        let _ = env;
-        unimplemented!()
+        self.poll(env)
     }
 
     /// The next instant at which [`Raft::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Time> {
-        unimplemented!()
+        self.deadline
     }
 
     /// The next thing to do for the caller.
     pub fn poll_output(&mut self) -> Option<Output> {
-        unimplemented!()
+        self.outputs.pop_front()
     }
 
-    /// Appends records with these values (no keys, no headers) as one batch, if this node leads `epoch`. Gives the offset
+    /// Appends records with these values (no keys, no headers) in one batch, if this node leads `epoch`. Gives the offset
     /// of the last one at once; the batch is written now or within `controller.quorum.append.linger.ms`, and committed when
     /// the high watermark is above that offset. `values` must not be empty.
     ///
@@ -109,40 +271,50 @@ impl<L: ReplicatedLog> Raft<L> {
         epoch: LeaderEpoch,
         values: &[Bytes],
     ) -> Result<Offset, AppendError> {
-        let _ = (env, epoch, values);
-        unimplemented!()
+        let last = self.enqueue(env, epoch, values)?;
+        self.poll(env)?;
+        Ok(last)
     }
 
-    /// Gives up the leadership of `epoch`, if this node has it, and tells the others, the most caught up first in line.
+    /// Gives up the leadership of `epoch`, if this node has it, and tells the others, the most caught up first in line. A
+    /// quorum's only voter stays.
     ///
     /// # Errors
     /// [`RaftError`]: the node must halt.
     pub fn resign(&mut self, env: &mut Env<'_>, epoch: LeaderEpoch) -> Result<(), RaftError> {
-        let _ = (env, epoch);
-        unimplemented!()
+        if !self.is_leader() || self.election.epoch != epoch || self.is_only_voter() {
+            return Ok(());
+        }
+        self.become_resigned(env)?;
+        self.poll(env)
     }
 
     /// The leader that it knows, which may be this node, and the epoch.
     pub fn leader_and_epoch(&self) -> (Option<NodeId>, LeaderEpoch) {
-        unimplemented!()
+        let leader = self.election.leader.filter(|leader| *leader != self.config.node_id || self.is_leader());
+        (leader, self.election.epoch)
     }
 
     /// Whether this node leads.
     pub fn is_leader(&self) -> bool {
-        unimplemented!()
+        matches!(self.role, Role::Leader(_))
     }
 
     /// As a leader: the offset of the epoch's first record, the LeaderChange control record.
     pub fn epoch_start_offset(&self) -> Option<Offset> {
-        unimplemented!()
+        match &self.role {
+            Role::Leader(leader) => Some(leader.epoch_start),
+            _ => None,
+        }
     }
 
     /// Everything below is committed; `None` while this run of the node has not learned it. Never falls.
     pub fn high_watermark(&self) -> Option<Offset> {
-        unimplemented!()
+        self.high_watermark
     }
 
-    /// What is committed from `from` on, at most about `max_bytes` of it but at least one batch if there is one.
+    /// What is committed from `from` on, at most about `max_bytes` of it but at least one batch if there is one. From 0 on
+    /// that is the newest snapshot first, if there is one.
     ///
     /// # Errors
     /// [`RaftError`]: the node must halt.
@@ -152,13 +324,32 @@ impl<L: ReplicatedLog> Raft<L> {
         from: Offset,
         max_bytes: u32,
     ) -> Result<Committed, RaftError> {
-        let _ = (disk, from, max_bytes);
-        unimplemented!()
+        let Some(high_watermark) = self.high_watermark.filter(|high_watermark| from < *high_watermark) else {
+            return Ok(Committed::Nothing);
+        };
+        if from == Offset::ZERO || from < self.log.start_offset() {
+            let committed = |id: &OffsetAndEpoch| id.offset > from && id.offset <= high_watermark;
+            if let Some(id) = self.snapshots.latest().filter(committed) {
+                return Ok(Committed::Snapshot(id));
+            }
+        }
+        let mut batches = self.log.read(disk, from, max_bytes)?;
+        let mut whole = 0;
+        while whole < batches.len() {
+            let header = Batch::peek(&batches[whole..])
+                .map_err(|error| RaftError::Log { what: format!("read from offset {from}: {error}") })?;
+            if header.next_offset() > high_watermark.0 {
+                break;
+            }
+            whole += header.size;
+        }
+        batches.truncate(whole);
+        Ok(if batches.is_empty() { Committed::Nothing } else { Committed::Batches(batches) })
     }
 
     /// The newest snapshot.
     pub fn latest_snapshot(&self) -> Option<OffsetAndEpoch> {
-        unimplemented!()
+        self.snapshots.latest()
     }
 
     /// A snapshot's content.
@@ -166,8 +357,7 @@ impl<L: ReplicatedLog> Raft<L> {
     /// # Errors
     /// [`RaftError`]: the node must halt.
     pub fn read_snapshot(&self, disk: &mut dyn Disk, id: OffsetAndEpoch) -> Result<Bytes, RaftError> {
-        let _ = (disk, id);
-        unimplemented!()
+        Ok(self.snapshots.read(disk, id)?)
     }
 
     /// Stores the listener's snapshot of everything below `id.offset`, durably. `id.epoch` is that of the last batch in it.
@@ -180,8 +370,27 @@ impl<L: ReplicatedLog> Raft<L> {
         id: OffsetAndEpoch,
         content: Bytes,
     ) -> Result<(), SnapshotError> {
-        let _ = (disk, id, content);
-        unimplemented!()
+        let latest = self.snapshots.latest().unwrap_or_default();
+        if id <= latest || id.offset < self.log.start_offset() {
+            return Err(SnapshotError::Stale { id, latest });
+        }
+        let committed = self.high_watermark.is_some_and(|high_watermark| id.offset <= high_watermark);
+        if !committed || !self.is_end_of_batch(disk, id)? {
+            return Err(SnapshotError::NotInLog { id });
+        }
+        self.snapshots.create(disk, id, content).map_err(RaftError::from)?;
+        Ok(())
+    }
+
+    fn is_end_of_batch(&self, disk: &mut dyn Disk, id: OffsetAndEpoch) -> Result<bool, RaftError> {
+        if self.validate(id.offset, id.epoch) != ValidOffset::Valid {
+            return Ok(false);
+        }
+        if id.offset == self.log.end_offset() {
+            return Ok(true);
+        }
+        let next = self.log.read(disk, id.offset, 1)?;
+        Ok(Batch::peek(&next).is_ok_and(|header| header.base_offset == id.offset.0))
     }
 
     /// Removes what the newest snapshot makes superfluous: older snapshots, and the log before it. Followers that are
@@ -190,18 +399,33 @@ impl<L: ReplicatedLog> Raft<L> {
     /// # Errors
     /// [`RaftError`]: the node must halt.
     pub fn clean_up_to_latest_snapshot(&mut self, disk: &mut dyn Disk) -> Result<(), RaftError> {
-        let _ = disk;
-        unimplemented!()
+        let Some(latest) = self.snapshots.latest().filter(|id| id.offset > self.log.start_offset()) else {
+            return Ok(());
+        };
+        self.log.raise_start_offset(disk, latest.offset)?;
+        self.snapshots.remove_old(disk)?;
+        self.changed = true;
+        Ok(())
     }
 
     /// This node's part in the quorum, for checkers.
     pub fn quorum_view(&self) -> QuorumView {
-        unimplemented!()
+        let (leader, epoch) = self.leader_and_epoch();
+        QuorumView {
+            epoch,
+            leader,
+            voted_for: self.election.voted,
+            is_leader: self.is_leader(),
+            log_start_offset: self.log.start_offset(),
+            log_end_offset: self.log.end_offset(),
+            high_watermark: self.high_watermark,
+            truncations: self.truncations,
+        }
     }
 
     /// Whether [`Raft::quorum_view`] may have changed since this was last asked.
     pub fn take_changed(&mut self) -> bool {
-        unimplemented!()
+        std::mem::take(&mut self.changed)
     }
 
     /// The log.
@@ -212,5 +436,105 @@ impl<L: ReplicatedLog> Raft<L> {
     /// The configuration.
     pub fn config(&self) -> &RaftConfig {
         &self.config
+    }
+
+    // ---- What the other files share
+
+    pub(crate) fn is_voter(&self) -> bool {
+        self.config.is_voter(self.config.node_id)
+    }
+
+    fn is_only_voter(&self) -> bool {
+        self.is_voter() && self.config.voters.len() == 1
+    }
+
+    pub(crate) fn trace(&mut self, event: TraceEvent) {
+        self.outputs.push_back(Output::Trace(event));
+    }
+
+    /// The outcome of a request, with what this member knows of the leader.
+    pub(crate) fn status(&self, error: Option<ErrorCode>) -> Status {
+        let (leader, epoch) = self.leader_and_epoch();
+        Status { error, leader, epoch }
+    }
+
+    pub(crate) fn is_own_cluster(&self, id: Option<&StrBytes>) -> bool {
+        id.is_none_or(|id| *id == self.config.cluster_id)
+    }
+
+    /// Whether a request that names its receiver means this member; old versions do not say.
+    pub(crate) fn is_meant(&self, voter_id: i32) -> bool {
+        voter_id == NodeId::NONE.0 || voter_id == self.config.node_id.0
+    }
+
+    pub(crate) fn send(&mut self, env: &Env<'_>, to: NodeId, ask: Ask, api: ApiKey, body: RequestKind) {
+        let id = self.peers.sent(to, ask, env.now.mono + self.config.request_timeout);
+        self.outputs.push_back(Output::Request { to, id, api_version: api::latest(api), body });
+    }
+
+    /// Where the log ends; the snapshot before it counts if it holds no record.
+    pub(crate) fn log_end(&self) -> OffsetAndEpoch {
+        let epoch = self
+            .log
+            .last_epoch()
+            .or_else(|| self.snapshots.at(self.log.start_offset()).map(|id| id.epoch))
+            .unwrap_or_default();
+        OffsetAndEpoch::new(self.log.end_offset(), epoch)
+    }
+
+    /// The largest epoch not above `epoch` in log and snapshot, and where it ends.
+    pub(crate) fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> OffsetAndEpoch {
+        let end = self.log_end();
+        if epoch >= end.epoch {
+            return end;
+        }
+        let start = self.log.start_offset();
+        self.log
+            .end_offset_for_epoch(epoch)
+            .or_else(|| self.snapshots.at(start))
+            .unwrap_or(OffsetAndEpoch::new(start, LeaderEpoch(0)))
+    }
+
+    /// Whether a log that ends at `offset`, with a last record of `epoch`, is a prefix of this one.
+    pub(crate) fn validate(&self, offset: Offset, epoch: LeaderEpoch) -> ValidOffset {
+        let start = self.log.start_offset();
+        if start == Offset::ZERO && offset == Offset::ZERO {
+            return ValidOffset::Valid;
+        }
+        if let Some(earliest) = self.snapshots.at(start) {
+            let before = offset < start || epoch < earliest.epoch;
+            if before || (offset == start && epoch != earliest.epoch) {
+                return ValidOffset::Snapshot(self.snapshots.latest().unwrap_or(earliest));
+            }
+        }
+        let end = self.end_offset_for_epoch(epoch);
+        if end.epoch != epoch || end.offset < offset {
+            return ValidOffset::Diverging(end);
+        }
+        ValidOffset::Valid
+    }
+
+    /// Lets a snapshot that is ahead of the log take its place.
+    pub(crate) fn truncate_to_latest_snapshot(&mut self, disk: &mut dyn Disk) -> Result<(), RaftError> {
+        let end = self.log_end();
+        let Some(latest) = self.snapshots.latest().filter(|id| *id > end) else {
+            return Ok(());
+        };
+        self.log.truncate_fully_and_start_at(disk, latest.offset)?;
+        self.snapshots.remove_old(disk)?;
+        self.truncations += 1;
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Raises the high watermark, if `offset` is above it.
+    pub(crate) fn advance_high_watermark(&mut self, offset: Offset) {
+        if self.high_watermark.is_some_and(|known| known >= offset) {
+            return;
+        }
+        self.high_watermark = Some(offset);
+        self.log.update_high_watermark(offset);
+        self.changed = true;
+        self.outputs.push_back(Output::HighWatermarkAdvanced(offset));
     }
 }
