@@ -1,21 +1,14 @@
 //! The compression codecs of record batches.
 
+mod gzip;
 mod lz4_frame;
 mod snappy;
+mod zstd_frame;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use bytes::Bytes;
 
-/// The level at which zstd compresses by default, as Kafka's clients use it.
-const ZSTD_LEVEL: i32 = 3;
-/// The smallest window (as a power of two) that we let a zstd frame ask for however small the caller's limit: encoders
-/// announce up to this much at levels up to 19 even for small content.
-const ZSTD_WINDOW_LOG_MIN: u32 = 23;
-/// The largest window that we let a zstd frame ask for; zstd's own default.
-const ZSTD_WINDOW_LOG_MAX: u32 = 27;
-/// A frame that says that it expands by more than this is decompressed step by step, not into memory taken on its word.
-const ZSTD_BELIEVABLE_EXPANSION: usize = 100;
 /// What the output of a decompression begins with, in bytes.
 const FIRST_ALLOCATION: usize = 4096;
 
@@ -97,10 +90,10 @@ impl Compression {
     pub fn compress(self, input: &[u8], out: &mut Vec<u8>) {
         match self {
             Compression::None => out.extend_from_slice(input),
-            Compression::Gzip => gzip(input, out).expect("memory takes every write"),
+            Compression::Gzip => gzip::compress(input, out),
             Compression::Snappy => snappy::compress(input, out),
             Compression::Lz4 => lz4_frame::compress(input, out),
-            Compression::Zstd => zstd(input, out).expect("the bound of the compressed size is right"),
+            Compression::Zstd => zstd_frame::compress(input, out),
         }
     }
 
@@ -113,12 +106,10 @@ impl Compression {
         let slice: &[u8] = input;
         match self {
             Compression::None => Ok(input.clone()),
-            Compression::Gzip => {
-                self.drain(&mut flate2::bufread::MultiGzDecoder::new(slice), slice.len(), limit)
-            }
+            Compression::Gzip => gzip::decompress(slice, limit),
             Compression::Snappy => snappy::decompress(slice, limit),
             Compression::Lz4 => lz4_frame::decompress(slice, limit),
-            Compression::Zstd => unzstd(slice, limit),
+            Compression::Zstd => zstd_frame::decompress(slice, limit),
         }
     }
 
@@ -169,44 +160,6 @@ fn read(reader: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
             result => return result,
         }
     }
-}
-
-fn gzip(input: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::default());
-    encoder.write_all(input)?;
-    encoder.finish()?;
-    Ok(())
-}
-
-fn zstd(input: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    let start = out.len();
-    out.resize(start + zstd::zstd_safe::compress_bound(input.len()), 0);
-    let written = zstd::bulk::compress_to_buffer(input, &mut out[start..], ZSTD_LEVEL)?;
-    out.truncate(start + written);
-    Ok(())
-}
-
-fn unzstd(input: &[u8], limit: usize) -> Result<Bytes, CodecError> {
-    let codec = Compression::Zstd;
-    if let Some(size) = believable_size(input)
-        && size <= limit
-    {
-        let mut output = vec![0; size];
-        if zstd::bulk::decompress_to_buffer(input, &mut output[..]).is_ok_and(|written| written == size) {
-            return Ok(Bytes::from(output));
-        }
-        // More than one frame, or corrupt: what follows tells.
-    }
-    let mut decoder = zstd::Decoder::with_buffer(input).map_err(|error| codec.corrupt(error))?;
-    let window_log = (usize::BITS - limit.leading_zeros()).clamp(ZSTD_WINDOW_LOG_MIN, ZSTD_WINDOW_LOG_MAX);
-    decoder.window_log_max(window_log).map_err(|error| codec.corrupt(error))?;
-    codec.drain(&mut decoder, input.len(), limit)
-}
-
-/// The size of the content as the first frame gives it, if it gives it and it is not a bomb's.
-fn believable_size(input: &[u8]) -> Option<usize> {
-    let size = usize::try_from(zstd::zstd_safe::get_frame_content_size(input).ok()??).ok()?;
-    (size <= input.len().saturating_mul(ZSTD_BELIEVABLE_EXPANSION)).then_some(size)
 }
 
 #[cfg(test)]
