@@ -1,1 +1,30 @@
-//! Loads scenario files and runs them.
+//! Scenario files: what a run is made of, and the runner that carries it out.
+//!
+//! - [`Scenario`]: a scenario file, read and checked ([`Scenario::from_toml`]);
+//! - [`catalog`]: the scenarios that are built into the binary;
+//! - [`Corpus`]: the texts that records are cut from;
+//! - [`Run`]: a scenario with a seed, made into a world, run to its end, judged, and written down as a
+//!   [`trial_reports::RunRecord`].
+
+mod check;
+mod corpus;
+mod member;
+mod metrics;
+mod model;
+mod nearest;
+mod observe;
+mod plan;
+mod record;
+mod roles;
+mod run;
+mod timeline;
+
+pub mod catalog;
+
+pub use check::ScenarioError;
+pub use corpus::{CorpusError, cut, generate};
+pub use member::{Member, MemberConfig};
+pub use model::{Cluster, Expect, Network, Scenario, Topic, Value, Which, Workload};
+pub use run::{Finished, Run, RunError, RunOptions};
+pub use trial_checkers::PROPERTIES;
+pub use trial_world::Wire;

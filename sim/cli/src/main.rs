@@ -1,2 +1,42 @@
-//! The trial binary.
-fn main() {}
+//! The `trial` binary: raw arguments in, a checked plan out, exit codes.
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the binary talks to people and measures how long a run takes; nothing below it does"
+)]
+
+mod args;
+mod input;
+mod list;
+mod run;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Everything held.
+const HOLDS: u8 = 0;
+/// An invariant or an expectation failed.
+const FAILS: u8 = 1;
+/// Bad input: a scenario, a flag, a file.
+const BAD_INPUT: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    let outcome = match arguments.command {
+        args::Command::Run(run) => run::run(&run),
+        args::Command::List(list) => list::list(&list),
+        args::Command::Verify(verify) => verify::verify(&verify),
+    };
+    match outcome {
+        Ok(true) => ExitCode::from(HOLDS),
+        Ok(false) => ExitCode::from(FAILS),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(BAD_INPUT)
+        }
+    }
+}

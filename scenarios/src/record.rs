@@ -1,0 +1,160 @@
+//! Writing a finished run down.
+
+use trial_faults::FaultPlan;
+use trial_node::view::BrokerView;
+use trial_node::{DiskError, NodeId, Offset, Time, TopicIdPartition};
+use trial_reports::{
+    Compression, Expectation, FaultSpan, RunRecord, SCHEMA, Unavailability, Verdict, ViolationRecord,
+};
+use trial_world::HostId;
+
+use crate::member::Member;
+use crate::metrics::Metrics;
+use crate::model::Which;
+use crate::run::{Run, RunError};
+
+impl Run {
+    pub(crate) fn record(mut self) -> Result<RunRecord, RunError> {
+        let now = self.world.now();
+        let batch_bytes =
+            self.batch_bytes().map_err(|error| RunError::Disk { seed: self.seed, error })?;
+        let load_end = Time::ZERO + self.scenario.duration;
+        let expected = &self.scenario.expect.violations;
+        let violations: Vec<ViolationRecord> = self
+            .watch
+            .violations()
+            .map(|(violation, trace)| ViolationRecord {
+                property: violation.property.to_owned(),
+                at_ns: violation.at.0,
+                evidence: violation.evidence.clone(),
+                trace: trace.clone(),
+                expected: expected.iter().any(|e| e == violation.property),
+            })
+            .collect();
+        let expectations = self.expectations(&violations);
+        let held = violations.iter().all(|v| v.expected) && expectations.iter().all(|e| e.met);
+        for span in &mut self.spans {
+            span.to_ns = span.to_ns.min(now.0);
+        }
+        let plan: FaultPlan = self.injected.clone().into();
+        let checkers = match &self.scenario.expect.checkers {
+            Which::All => trial_checkers::PROPERTIES.iter().map(|p| p.name.to_owned()).collect(),
+            Which::Named(names) => names.clone(),
+        };
+        let counters = self.world.counters();
+        let checkpoints = self.world.checkpoints().iter();
+        Ok(RunRecord {
+            schema: SCHEMA.to_owned(),
+            engine: "world".to_owned(),
+            profile: "zero-cost".to_owned(),
+            seed: self.seed,
+            commit: "unknown".to_owned(),
+            verdict: if held { Verdict::Pass } else { Verdict::Fail },
+            trace_hash: format!("{:032x}", self.world.hash()),
+            simulated_ns: now.0,
+            wall_ns: 0,
+            events: counters.events,
+            rpcs: counters.rpcs,
+            sent_records: self.watch.metrics.sent,
+            acked_records: self.watch.metrics.acked,
+            failed_records: self.watch.metrics.failed,
+            read_records: self.watch.metrics.read,
+            violations,
+            expectations,
+            checkers,
+            latency_ns: self.watch.metrics.latencies(),
+            compression: Compression { record_bytes: self.watch.metrics.acked_bytes, batch_bytes },
+            unavailability: unavailability(&self.watch.metrics, &self.spans, load_end),
+            series: self.watch.metrics.series(now),
+            checkpoints: checkpoints.map(|c| (c.event, c.at.0, format!("{:032x}", c.hash))).collect(),
+            timeline: self.watch.timeline.finish(now, self.spans),
+            fault_plan: toml::to_string(&plan).expect("a fault plan is expressible as TOML"),
+            scenario: self.scenario.name,
+            about: self.scenario.about,
+        })
+    }
+
+    fn expectations(&self, violations: &[ViolationRecord]) -> Vec<Expectation> {
+        let expect = &self.scenario.expect;
+        let mut list = Vec::new();
+        for property in &expect.violations {
+            let count = self.watch.checkers.counts().get(property.as_str()).copied().unwrap_or(0);
+            let met = violations.iter().any(|v| &v.property == property);
+            list.push(Expectation { what: format!("{property} is violated"), met, found: format!("{count} times") });
+        }
+        for kind in &expect.reached {
+            let met = self.watch.reached.contains(kind.as_str());
+            let found = if met { "reached" } else { "never happened after load began" };
+            list.push(Expectation { what: format!("reaches {kind}"), met, found: found.to_owned() });
+        }
+        // A run in which nothing was acknowledged proves nothing.
+        let acked = self.watch.metrics.acked;
+        let acked_min = expect.acked_min.unwrap_or(u64::from(self.watch.metrics.sent > 0));
+        list.push(Expectation {
+            what: format!("acknowledges at least {acked_min} records"),
+            met: acked >= acked_min,
+            found: format!("{acked} records"),
+        });
+        if let Some(limit) = expect.p99_ms_max {
+            let p99 = self.watch.metrics.latencies().produce.p99;
+            list.push(Expectation {
+                what: format!("produce p99 is at most {limit} ms"),
+                met: p99 <= limit.saturating_mul(1_000_000),
+                found: format!("{}.{:03} ms", p99 / 1_000_000, p99 / 1_000 % 1_000),
+            });
+        }
+        list
+    }
+
+    /// The size of the committed batches of the workloads' topics, one replica of each.
+    fn batch_bytes(&mut self) -> Result<u64, DiskError> {
+        let mut partitions: Vec<(TopicIdPartition, NodeId)> = Vec::new();
+        let brokers = (0..self.scenario.cluster.nodes).map(HostId);
+        let newest = brokers
+            .filter_map(|host| match self.world.node(host) {
+                Some(Member::Broker(broker)) => Some(broker),
+                _ => None,
+            })
+            .max_by_key(|b| b.metadata().offset);
+        if let Some(broker) = newest {
+            broker.partitions(&mut |p| partitions.push((p.id, p.leader)));
+        }
+        let mut total = 0;
+        for (tp, leader) in partitions {
+            let Some(index) = u32::try_from(leader.0).ok().and_then(|id| id.checked_sub(1)) else { continue };
+            let (Some(Member::Broker(broker)), disk) = self.world.node_and_disk(HostId(index)) else { continue };
+            let Some(replica) = broker.replica(tp) else { continue };
+            let end = replica.high_watermark;
+            broker.batches(disk, tp, Offset::ZERO, &mut |batch| {
+                if batch.base_offset < end && !batch.control {
+                    total += u64::from(batch.size);
+                }
+            })?;
+        }
+        Ok(total)
+    }
+}
+
+/// The longest gap of each partition around each fault.
+fn unavailability(metrics: &Metrics, faults: &[FaultSpan], load_end: Time) -> Vec<Unavailability> {
+    let mut list = Vec::new();
+    for fault in faults {
+        for (tp, acks) in metrics.acks() {
+            let open = acks.open_gap(load_end).map(|from| (from, None));
+            let gaps = acks.gaps.iter().map(|(from, to)| (*from, Some(*to))).chain(open);
+            let around = gaps.filter(|(from, to)| {
+                from.0 <= fault.to_ns && to.is_none_or(|to| to.0 >= fault.from_ns)
+            });
+            let longest = around.max_by_key(|(from, to)| to.unwrap_or(load_end).since(*from));
+            if let Some((from, to)) = longest {
+                list.push(Unavailability {
+                    partition: tp.to_string(),
+                    fault: fault.what.clone(),
+                    from_ns: from.0,
+                    to_ns: to.map(|to| to.0),
+                });
+            }
+        }
+    }
+    list
+}

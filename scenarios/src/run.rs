@@ -1,0 +1,293 @@
+//! Carrying out a scenario: set up, load, faults, drain, judgement.
+
+use bytes::Bytes;
+use trial_checkers::{Checkers, ClusterState, pending};
+use trial_client::Corpus;
+use trial_faults::{Fault, FaultEntry, FaultPlan, Hosts, Leadership, Moment, ResolveError, ResolvedFault, What};
+use trial_node::view::BrokerView;
+use trial_node::{NodeId, Span, Time};
+use trial_reports::{FaultSpan, RunRecord};
+use trial_world::{
+    FaultError, HostId, HostSpec, Latency, LinkProfile, MachineProfile, RunEnd, Wire, World, WorldConfig, WorldError,
+};
+
+use crate::corpus::{self, CorpusError};
+use crate::member::Member;
+use crate::model::{Scenario, Which};
+use crate::observe::Watch;
+use crate::plan::{self, HostPlan};
+use crate::roles::Cast;
+
+/// What a run needs beyond its scenario.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// All randomness of the run comes from it.
+    pub seed: u64,
+    /// How messages travel.
+    pub wire: Wire,
+    /// A text to cut records from, with its file's name; the built-in text if there is none.
+    pub corpus: Option<(String, Bytes)>,
+    /// The first and last of the events to write down in full.
+    pub events: Option<(u64, u64)>,
+}
+
+/// A run that was carried to its end.
+#[derive(Debug)]
+pub struct Finished {
+    /// What there is to say about it.
+    pub record: RunRecord,
+    /// The events that were asked for, a line each.
+    pub recorded: Vec<String>,
+}
+
+/// A run that could not be carried to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The corpus is of no use.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// A node broke the rules of the world.
+    #[error("seed {seed}: {error}")]
+    World {
+        /// The seed.
+        seed: u64,
+        /// What happened.
+        error: WorldError,
+    },
+    /// The fault plan does not fit the cluster.
+    #[error("fault at {at}: {what}")]
+    Fault {
+        /// When.
+        at: Time,
+        /// What is wrong.
+        what: String,
+    },
+    /// A log could not be read for the checkers.
+    #[error("seed {seed}: reading a log for the checkers: {error}")]
+    Disk {
+        /// The seed.
+        seed: u64,
+        /// What the disk said.
+        error: trial_node::DiskError,
+    },
+}
+
+/// How often a draining cluster is looked at.
+const DRAIN_STEP: Span = Span::from_millis(250);
+/// How far a run goes between two reports of progress.
+const PROGRESS_STEP: Span = Span::from_secs(1);
+
+/// A scenario that is being carried out.
+pub struct Run {
+    pub(crate) scenario: Scenario,
+    pub(crate) seed: u64,
+    pub(crate) world: World<Member>,
+    pub(crate) watch: Watch,
+    pub(crate) plan: FaultPlan,
+    pub(crate) injected: FaultPlan<Hosts>,
+    pub(crate) spans: Vec<FaultSpan>,
+    active: Vec<(Moment, ResolvedFault, usize)>,
+}
+
+impl Run {
+    /// Makes the world of `scenario`; nothing has happened yet.
+    ///
+    /// # Errors
+    /// [`RunError::Corpus`].
+    pub fn new(scenario: Scenario, options: RunOptions) -> Result<Run, RunError> {
+        let mut config = WorldConfig::new(options.seed);
+        config.wire = options.wire;
+        config.link = link(&scenario);
+        let mut world = World::new(config);
+        if let Some((first, last)) = options.events {
+            world.record_events(first, last);
+        }
+
+        let mut wrong_corpus = None;
+        let mut values = |value_bytes: u32| match &options.corpus {
+            None => corpus::generate(value_bytes),
+            Some((file, text)) => corpus::cut(file, text, value_bytes).unwrap_or_else(|error| {
+                wrong_corpus.get_or_insert(error);
+                Corpus::new(vec![Bytes::new()])
+            }),
+        };
+        let mut hosts = plan::brokers(&scenario);
+        hosts.extend(plan::clients(&scenario, &mut values));
+        if let Some(error) = wrong_corpus {
+            return Err(error.into());
+        }
+        let names = hosts.iter().map(|h| h.name.clone()).collect();
+        for HostPlan { name, config } in hosts {
+            let ports = vec![trial_broker::BROKER_PORT, trial_broker::CONTROLLER_PORT];
+            world.add_host(HostSpec { name, ports, profile: MachineProfile::default(), config });
+        }
+        let named = match &scenario.expect.checkers {
+            Which::All => None,
+            Which::Named(names) => Some(names.as_slice()),
+        };
+        let checkers = Checkers::new(named).expect("the scenario's check knows every checker");
+        let watch = Watch::new(checkers, names, scenario.cluster.nodes, Time::ZERO + scenario.warmup);
+        let plan = scenario.plan();
+        Ok(Run {
+            scenario,
+            seed: options.seed,
+            world,
+            watch,
+            plan,
+            injected: FaultPlan::default(),
+            spans: Vec::new(),
+            active: Vec::new(),
+        })
+    }
+
+    /// How far simulated time will go at least.
+    pub fn planned(&self) -> Time {
+        (Time::ZERO + self.scenario.duration).max(self.plan.last_heal())
+    }
+
+    /// Runs to the end. `progress` is told now and then how far simulated time has gone. The record's `wall_ns` and `commit`
+    /// are left for the caller, who has a clock and knows the build.
+    ///
+    /// # Errors
+    /// [`RunError`]: the run could not be carried out; a run that was, and violates its invariants, is no error.
+    pub fn finish(mut self, progress: &mut dyn FnMut(Time)) -> Result<Finished, RunError> {
+        for host in 0..self.world.host_count() as u32 {
+            self.world.start(HostId(host), &mut self.watch);
+        }
+        for moment in self.plan.schedule() {
+            self.advance(moment.at, progress)?;
+            match moment.what {
+                What::Inject => self.inject(moment)?,
+                What::Heal => self.heal(moment)?,
+            }
+        }
+        let end = self.planned();
+        self.advance(end, progress)?;
+        self.watch.checkers.healed(end);
+
+        let deadline = end + self.scenario.settle;
+        let mut not_yet = self.pending();
+        while !(not_yet.is_empty() && self.watch.checkers.all_acked_are_read()) && self.world.now() < deadline {
+            self.advance((self.world.now() + DRAIN_STEP).min(deadline), progress)?;
+            not_yet = self.pending();
+        }
+        self.watch.checkers.finish(self.world.now(), &not_yet);
+        self.watch.keep_traces();
+        let recorded = self.world.recorded().iter();
+        let recorded = recorded.map(|e| format!("{} {} {} {:032x} {}", e.event, e.at, e.host, e.hash, e.what)).collect();
+        Ok(Finished { record: self.record()?, recorded })
+    }
+
+    fn advance(&mut self, until: Time, progress: &mut dyn FnMut(Time)) -> Result<(), RunError> {
+        while self.world.now() < until {
+            let next = (self.world.now() + PROGRESS_STEP).min(until);
+            let end = self.world.run_until(next, &mut self.watch);
+            match end.map_err(|error| RunError::World { seed: self.seed, error })? {
+                RunEnd::Reached => progress(next),
+                RunEnd::Stopped => {
+                    let error = self.watch.disk_error.take().expect("the watch only stops a run for a disk error");
+                    return Err(RunError::Disk { seed: self.seed, error });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn inject(&mut self, moment: Moment) -> Result<(), RunError> {
+        let entry = &self.plan.entries[moment.entry];
+        let cast = Cast { world: &self.world, brokers: self.scenario.cluster.nodes };
+        let fault = match entry.fault.resolve(&cast) {
+            Ok(fault) => fault,
+            // Nobody plays the role now: there is nothing to strike, and the timeline says so.
+            Err(ResolveError::Vacant { role }) => {
+                let what = format!("{} (nobody: at this instant there is no {role})", entry.fault);
+                self.spans.push(FaultSpan { from_ns: moment.at.0, to_ns: moment.at.0, hosts: vec![], what });
+                return Ok(());
+            }
+            Err(error) => return Err(RunError::Fault { at: moment.at, what: error.to_string() }),
+        };
+        let lasts = match fault {
+            Fault::Restart(_) => Some(entry.lasts.unwrap_or(Span::ZERO)),
+            _ => entry.lasts,
+        };
+        // A transfer of a partition's leadership is asked for by the operator's admin client, who has the plan.
+        if !matches!(fault, Fault::TransferLeadership(Leadership::Partition(_))) {
+            let applied = self.world.apply(&fault, &mut self.watch);
+            applied.map_err(|error: FaultError| RunError::Fault { at: moment.at, what: error.to_string() })?;
+        }
+        let to = if fault.is_instant() { moment.at } else { lasts.map_or(Time::MAX, |lasts| moment.at + lasts) };
+        self.spans.push(FaultSpan {
+            from_ns: moment.at.0,
+            to_ns: to.0,
+            hosts: fault.hosts().names().to_vec(),
+            what: fault.to_string(),
+        });
+        self.injected.entries.push(FaultEntry::once(Span(moment.at.0), fault.clone(), entry.lasts));
+        if !fault.is_instant() {
+            self.active.push((moment, fault, self.spans.len() - 1));
+        }
+        Ok(())
+    }
+
+    fn heal(&mut self, moment: Moment) -> Result<(), RunError> {
+        let of_moment =
+            |(m, _, _): &(Moment, _, _)| (m.entry, m.repetition) == (moment.entry, moment.repetition);
+        // A fault that struck nobody has nothing to heal.
+        let Some(index) = self.active.iter().position(of_moment) else { return Ok(()) };
+        let (_, fault, span) = self.active.remove(index);
+        let healed = self.world.heal(&fault, &mut self.watch);
+        healed.map_err(|error| RunError::Fault { at: moment.at, what: error.to_string() })?;
+        self.spans[span].to_ns = moment.at.0;
+        Ok(())
+    }
+
+    /// What has not recovered yet.
+    fn pending(&self) -> Vec<String> {
+        let brokers = self.scenario.cluster.nodes;
+        let mut state =
+            ClusterState { brokers: Vec::new(), down: Vec::new(), outstanding: 0, behind: Vec::new() };
+        for host in (0..self.world.host_count() as u32).map(HostId) {
+            match self.world.node(host) {
+                Some(Member::Broker(broker)) => state.brokers.push(&**broker as &dyn BrokerView),
+                Some(Member::Client(client)) => {
+                    let view = client.view();
+                    state.outstanding += view.producers.iter().map(|p| p.outstanding).sum::<u64>();
+                    for consumer in &view.consumers {
+                        for p in &consumer.partitions {
+                            if p.position.is_none() || p.position < p.end_offset {
+                                let text = |o: Option<trial_node::Offset>| {
+                                    o.map_or("nothing".to_owned(), |o| o.to_string())
+                                };
+                                let what = format!("read up to {}, the end is {}", text(p.position), text(p.end_offset));
+                                state.behind.push((consumer.number, p.tp.clone(), what));
+                            }
+                        }
+                    }
+                }
+                None if host.0 < brokers && !self.is_struck(host) => {
+                    let halted = self.watch.halted.iter().rev().find(|(_, h, _)| *h == host);
+                    let why = halted.map_or("it is down".to_owned(), |(at, _, why)| format!("{why} (at {at})"));
+                    state.down.push((NodeId(host.0 as i32 + 1), why));
+                }
+                None => {}
+            }
+        }
+        pending(&state)
+    }
+
+    /// Whether a fault that never heals keeps this host down.
+    fn is_struck(&self, host: HostId) -> bool {
+        let name = self.world.name(host);
+        self.active.iter().any(|(_, fault, _)| fault.hosts().names().iter().any(|n| n == name))
+    }
+}
+
+fn link(scenario: &Scenario) -> LinkProfile {
+    let network = &scenario.network;
+    let latency = if network.jitter == Span::ZERO {
+        Latency::Constant(network.latency)
+    } else {
+        Latency::Uniform { low: network.latency, high: network.latency + network.jitter }
+    };
+    LinkProfile { latency, bytes_per_s: network.bandwidth.unwrap_or(0) }
+}

@@ -1,0 +1,139 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Puts a Kafka cluster on trial.
+///
+/// A whole Kafka cluster (brokers, replication, KRaft quorum) runs inside a deterministic simulator that cuts its power, its
+/// network and its processes while clients load it. Checkers watch every step. The same scenario and seed give the same
+/// run, event for event, on every machine.
+#[derive(Debug, Parser)]
+#[command(version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("TRIAL_COMMIT"), ")"), after_help = "\
+Start here:
+  trial run leader-crash              a leader loses power under load; writes a report
+  trial list                          the scenarios that are built in
+  trial run my-scenario.toml --seed 7 a scenario of your own
+
+Exit codes:
+  0  every invariant and expectation held
+  1  one did not; the output says which, with evidence and the command that repeats it
+  2  bad input: the message names the place and the fix")]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a scenario and write a report.
+    Run(Run),
+    /// List the built-in scenarios, or print one.
+    List(List),
+    /// Run a scenario in two processes, and once with messages as bytes, and compare the trace hashes.
+    Verify(Verify),
+}
+
+/// `trial run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trial run leader-crash                         seed 1, report in trial-report/leader-crash-1
+  trial run leader-crash --seed 7 --json         one JSON object on standard output (schema trial.run/1)
+  trial run leader-crash --seeds 1-50            fifty seeds, a line each; stops at the first that fails
+  trial list leader-crash > mine.toml            a scenario to change and run: trial run mine.toml
+
+Exit codes: 0 holds, 1 an invariant or expectation fails, 2 bad input.")]
+pub struct Run {
+    /// A built-in scenario's name (see `trial list`), or the path of a scenario file (ending in .toml).
+    pub scenario: String,
+    /// The seed: all randomness of the run comes from it.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Run every seed from A to B instead, print a line each, write no reports, and stop at the first that fails.
+    #[arg(long, value_name = "A-B", value_parser = seeds, conflicts_with_all = ["seed", "report"])]
+    pub seeds: Option<Seeds>,
+    /// Where to write the report; made if it is missing. [default: trial-report/SCENARIO-SEED]
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// How messages travel between nodes: as typed values, or encoded and decoded as on a socket. Both give the same trace
+    /// hash.
+    #[arg(long, value_enum, default_value_t = Wire::Typed)]
+    pub wire: Wire,
+    /// Print one JSON object (schema trial.run/1) instead of the summary. Writes a report only with --report.
+    #[arg(long)]
+    pub json: bool,
+    /// A text to cut the records' values from, instead of the built-in one.
+    #[arg(long, value_name = "FILE")]
+    pub corpus: Option<PathBuf>,
+    /// Print every event with a number from A to B (as hashed, from 1) instead of the summary; for comparing two runs.
+    #[arg(long, value_name = "A-B", value_parser = seeds, hide = true)]
+    pub events: Option<Seeds>,
+}
+
+/// `trial list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Print this scenario's file.
+    pub scenario: Option<String>,
+    /// List the properties that checkers judge by, instead.
+    #[arg(long, conflicts_with = "scenario")]
+    pub checkers: bool,
+}
+
+/// `trial verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// A built-in scenario's name, or the path of a scenario file; without one, every built-in scenario.
+    pub scenario: Option<String>,
+    /// The seed.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+}
+
+/// How messages travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wire {
+    /// As typed values.
+    Typed,
+    /// Encoded and decoded.
+    Bytes,
+}
+
+/// A range of numbers, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seeds {
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+}
+
+fn seeds(text: &str) -> Result<Seeds, String> {
+    let wrong = || format!("{text:?}: write the first and the last, as in 1-50");
+    let (first, last) = text.split_once('-').ok_or_else(wrong)?;
+    let range = Seeds { first: first.parse().map_err(|_| wrong())?, last: last.parse().map_err(|_| wrong())? };
+    if range.first > range.last { Err(wrong()) } else { Ok(range) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn ranges_are_read_with_both_ends() {
+        assert_eq!(seeds("1-50"), Ok(Seeds { first: 1, last: 50 }));
+        for wrong in ["5", "7-3", "a-b", "1..5", ""] {
+            assert!(seeds(wrong).unwrap_err().contains("as in 1-50"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! From what the user named to what a run needs.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use trial_scenarios::{Scenario, catalog};
+
+/// The scenario that `named` means: a file if it looks like one, else one of the catalog.
+pub fn scenario(named: &str) -> Result<Scenario> {
+    if named.ends_with(".toml") || named.contains(std::path::MAIN_SEPARATOR) {
+        let text = std::fs::read_to_string(named).with_context(|| format!("{named}: cannot be read"))?;
+        return Ok(Scenario::from_toml(named, &text)?);
+    }
+    match catalog::load(named) {
+        Some(scenario) => Ok(scenario?),
+        None => match catalog::nearest(named) {
+            Some(near) => bail!("there is no scenario {named:?}; did you mean {near:?}? `trial list` shows all of them"),
+            None => bail!(
+                "there is no scenario {named:?}; `trial list` shows the built-in ones, and a file's name ends in .toml"
+            ),
+        },
+    }
+}
+
+/// The text of a corpus file, with its name.
+pub fn corpus(file: &Path) -> Result<(String, Bytes)> {
+    let name = file.display().to_string();
+    let text = std::fs::read(file).with_context(|| format!("--corpus {name}: cannot be read"))?;
+    Ok((name, Bytes::from(text)))
+}
+
+/// Makes the report's folder and sees that it can be written, before the run is paid for.
+pub fn report_folder(folder: &Path) -> Result<()> {
+    let name = folder.display();
+    std::fs::create_dir_all(folder).with_context(|| format!("--report {name}: cannot be made"))?;
+    let probe = folder.join(".trial-write-probe");
+    std::fs::write(&probe, b"").with_context(|| format!("--report {name}: cannot be written to"))?;
+    std::fs::remove_file(&probe).with_context(|| format!("--report {name}: cannot be written to"))
+}

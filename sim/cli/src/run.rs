@@ -1,0 +1,180 @@
+//! `trial run`.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use trial_reports::{Distribution, RunRecord, Verdict};
+use trial_scenarios::{Run as ScenarioRun, RunOptions, Scenario};
+
+use crate::args::{Run, Seeds, Wire};
+use crate::input;
+
+/// Runs what was asked for; true if everything held.
+pub fn run(run: &Run) -> Result<bool> {
+    let scenario = input::scenario(&run.scenario)?;
+    let mut options = RunOptions {
+        seed: run.seed,
+        wire: match run.wire {
+            Wire::Typed => trial_scenarios::Wire::Typed,
+            Wire::Bytes => trial_scenarios::Wire::Bytes,
+        },
+        corpus: run.corpus.as_deref().map(input::corpus).transpose()?,
+        events: run.events.map(|range| (range.first, range.last)),
+    };
+    if let Some(seeds) = run.seeds {
+        return many(run, &scenario, &mut options, seeds);
+    }
+    let folder = match (&run.report, run.json || run.events.is_some()) {
+        (Some(folder), _) => Some(folder.clone()),
+        (None, true) => None,
+        (None, false) => Some(PathBuf::from(format!("trial-report/{}-{}", scenario.name, run.seed))),
+    };
+    if let Some(folder) = &folder {
+        input::report_folder(folder)?;
+    }
+    let record = one(&scenario, options, !run.json)?;
+    if run.events.is_some() {
+        record.recorded.iter().for_each(|line| println!("{line}"));
+    }
+    let record = record.record;
+    let html = match &folder {
+        Some(folder) => Some(
+            trial_reports::write(&record, folder)
+                .with_context(|| format!("--report {}: cannot be written", folder.display()))?,
+        ),
+        None => None,
+    };
+    if run.json {
+        println!("{}", serde_json::to_string(&record).context("the record as JSON")?);
+    } else if run.events.is_none() {
+        print_summary(run, &record, html);
+    }
+    Ok(record.verdict == Verdict::Pass)
+}
+
+fn many(run: &Run, scenario: &Scenario, options: &mut RunOptions, seeds: Seeds) -> Result<bool> {
+    for seed in seeds.first..=seeds.last {
+        options.seed = seed;
+        let record = one(scenario, options.clone(), false)?.record;
+        if run.json {
+            println!("{}", serde_json::to_string(&record).context("the record as JSON")?);
+        } else {
+            println!(
+                "{:<20} seed {seed:<6} {} {} {} records acknowledged, {} violations",
+                record.scenario,
+                verdict(&record),
+                record.trace_hash,
+                record.acked_records,
+                record.violations.len()
+            );
+        }
+        if record.verdict == Verdict::Fail {
+            if !run.json {
+                print_failures(&record);
+                println!("repeat: {}", command(run, seed));
+            }
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Runs one seed, with a progress bar if somebody watches.
+fn one(scenario: &Scenario, options: RunOptions, bar: bool) -> Result<trial_scenarios::Finished> {
+    let began = Instant::now();
+    let run = ScenarioRun::new(scenario.clone(), options)?;
+    let planned = run.planned().0 / 1_000_000_000;
+    let bar = if bar && std::io::stderr().is_terminal() {
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} simulated seconds")?;
+        ProgressBar::new(planned).with_style(style).with_message(scenario.name.clone())
+    } else {
+        ProgressBar::hidden()
+    };
+    let mut finished = run.finish(&mut |now| bar.set_position(now.0 / 1_000_000_000))?;
+    bar.finish_and_clear();
+    finished.record.wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    finished.record.commit = env!("TRIAL_COMMIT").to_owned();
+    Ok(finished)
+}
+
+fn verdict(record: &RunRecord) -> &'static str {
+    match record.verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "FAIL",
+    }
+}
+
+/// The command that repeats a run.
+fn command(run: &Run, seed: u64) -> String {
+    let mut command = format!("trial run {} --seed {seed}", run.scenario);
+    if run.wire == Wire::Bytes {
+        command += " --wire bytes";
+    }
+    if let Some(corpus) = &run.corpus {
+        command += &format!(" --corpus {}", corpus.display());
+    }
+    command
+}
+
+fn print_summary(run: &Run, record: &RunRecord, html: Option<PathBuf>) {
+    println!("{}: {} (seed {})", record.scenario, verdict(record), record.seed);
+    println!("  {}\n", record.about);
+    print_failures(record);
+    let seconds = |ns: u64| format!("{}.{:03} s", ns / 1_000_000_000, ns / 1_000_000 % 1_000);
+    println!(
+        "  records       {} sent, {} acknowledged, {} failed, {} read",
+        record.sent_records, record.acked_records, record.failed_records, record.read_records
+    );
+    println!("  produce       {}", latency(&record.latency_ns.produce));
+    println!("  end to end    {}", latency(&record.latency_ns.end_to_end));
+    println!("  compression   {:.2} bytes of records per byte of batches", record.compression.ratio());
+    if let Some(worst) = record.unavailability.iter().filter_map(|u| Some((u.to_ns? - u.from_ns, u))).max_by_key(|w| w.0) {
+        println!("  unavailable   {} at most ({})", seconds(worst.0), worst.1.partition);
+    }
+    println!(
+        "  simulated     {} in {} of wall time, {} events, {} RPCs",
+        seconds(record.simulated_ns),
+        seconds(record.wall_ns),
+        record.events,
+        record.rpcs
+    );
+    println!("  trace hash    {}", record.trace_hash);
+    if let Some(html) = html {
+        println!("  report        {}", html.display());
+    }
+    println!("  repeat        {}", command(run, record.seed));
+}
+
+fn print_failures(record: &RunRecord) {
+    for expectation in record.expectations.iter().filter(|e| !e.met) {
+        println!("  EXPECTED      {}; found: {}", expectation.what, expectation.found);
+    }
+    for violation in &record.violations {
+        let at = trial_node::Time(violation.at_ns);
+        let note = if violation.expected { " (expected by the scenario)" } else { "" };
+        println!("  VIOLATION     {} at {at}{note}", violation.property);
+        violation.evidence.iter().for_each(|line| println!("                {line}"));
+        if !violation.expected {
+            println!("                last trace lines before it:");
+            violation.trace.iter().for_each(|line| println!("                  {line}"));
+        }
+    }
+    if record.expectations.iter().any(|e| !e.met) || !record.violations.is_empty() {
+        println!();
+    }
+}
+
+fn latency(d: &Distribution) -> String {
+    let ms = |ns: u64| format!("{}.{:03}", ns / 1_000_000, ns / 1_000 % 1_000);
+    format!(
+        "p50 {} ms, p99 {} ms, p99.9 {} ms, p99.99 {} ms, max {} ms",
+        ms(d.p50),
+        ms(d.p99),
+        ms(d.p99_9),
+        ms(d.p99_99),
+        ms(d.max)
+    )
+}
