@@ -12,7 +12,10 @@ pub mod image;
 pub mod record;
 
 pub use config::{BrokerConfig, ConfigError, StaticConfig, TopicConfig};
-pub use controller::{ControllerConfig, ControllerResult, QuorumController};
+pub use controller::{
+    ControllerConfig, ControllerResult, METADATA_VERSION, METADATA_VERSION_FEATURE, PRODUCER_ID_BLOCK_SIZE,
+    QuorumController, supported_features,
+};
 pub use image::{MetadataDelta, MetadataImage, ReplayError, TopicImage};
 pub use record::{
     BrokerEndpoint, BrokerFeature, BrokerRegistration, BrokerRegistrationChange, ConfigResource,

@@ -25,7 +25,7 @@ macro_rules! configs {
         $(#[$struct_doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct $name {
-            $( #[doc = concat!("`", $key, "`:", $doc)] pub $field: $type, )*
+            $( #[doc = concat!("`", $key, "`: ", $doc)] pub $field: $type, )*
         }
 
         $(#[$table_doc])*
@@ -35,11 +35,11 @@ macro_rules! configs {
 
         impl $name {
             /// Parses every value; `value_of` gives the effective, validated text of each.
-            pub(super) fn from_values<'a>(mut value_of: impl FnMut(&'static ConfigDef) -> std::borrow::Cow<'a, str>) -> $name {
+            pub(super) fn from_values<'a>(mut value_of: impl FnMut(&'static ConfigDef) -> &'a str) -> $name {
                 let mut defs = $table.iter();
                 $name {
                     $( $field: <$type as crate::config::parse::FromConfig>::from_config(
-                        &value_of(defs.next().expect(concat!("the table has a line for ", $key)))
+                        value_of(defs.next().expect(concat!("the table has a line for ", $key)))
                     ), )*
                 }
             }

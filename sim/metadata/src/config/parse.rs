@@ -75,6 +75,64 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigDef {
+    /// Checks that `value` is of the config's type and in its range.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`].
+    pub fn validate(&self, value: &str) -> Result<(), ConfigError> {
+        let text = value.trim();
+        let valid = match self.kind {
+            ConfigKind::Bool => text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"),
+            ConfigKind::Int(min, max) => text.parse().is_ok_and(|n: i32| (min..=max).contains(&n)),
+            ConfigKind::Long(min, max) => text.parse().is_ok_and(|n: i64| (min..=max).contains(&n)),
+            ConfigKind::OneOf(words) => words.contains(&text),
+            ConfigKind::ListOf(words) => text.split(',').all(|item| words.contains(&item.trim())),
+        };
+        if valid {
+            return Ok(());
+        }
+        Err(ConfigError::Invalid {
+            name: self.name,
+            value: value.to_owned(),
+            expected: self.kind.to_string(),
+        })
+    }
+
+    /// The line of `table` that has this name.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unknown`] with the nearest name that the table has.
+    pub fn find(table: &'static [ConfigDef], name: &str) -> Result<&'static ConfigDef, ConfigError> {
+        table
+            .iter()
+            .find(|def| def.name == name)
+            .ok_or_else(|| ConfigError::Unknown { name: name.to_owned(), nearest: nearest_name(table, name) })
+    }
+}
+
+/// The name that takes the fewest edits from `name`, if those are at most a third of it.
+fn nearest_name(table: &'static [ConfigDef], name: &str) -> Option<&'static str> {
+    let (edits, nearest) =
+        table.iter().map(|def| (edit_distance(name, def.name), def.name)).min_by_key(|(edits, _)| *edits)?;
+    (edits * 3 <= name.len()).then_some(nearest)
+}
+
+/// The Levenshtein distance in bytes.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
 fn suggestion(nearest: &Option<&'static str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
@@ -83,6 +141,7 @@ impl fmt::Display for ConfigKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConfigKind::Bool => f.write_str("true or false"),
+            ConfigKind::Long(i64::MIN, i64::MAX) => f.write_str("a 64-bit number"),
             ConfigKind::Int(min, i32::MAX) => write!(f, "a 32-bit number of at least {min}"),
             ConfigKind::Int(min, max) => write!(f, "a number from {min} to {max}"),
             ConfigKind::Long(min, i64::MAX) => write!(f, "a 64-bit number of at least {min}"),
@@ -168,5 +227,55 @@ impl FromConfig for TimestampType {
             "LogAppendTime" => TimestampType::LogAppendTime,
             _ => TimestampType::CreateTime,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BROKER_CONFIGS, TOPIC_CONFIGS};
+    use super::*;
+
+    #[test]
+    fn every_default_is_valid_and_every_link_leads_somewhere() {
+        for def in TOPIC_CONFIGS.iter().chain(BROKER_CONFIGS) {
+            assert_eq!(def.validate(def.default), Ok(()));
+            if let ConfigLink::Broker(name) = def.link {
+                let broker = ConfigDef::find(BROKER_CONFIGS, name).unwrap();
+                assert_eq!((broker.kind, broker.default), (def.kind, def.default), "{name}");
+                assert_eq!(broker.link, ConfigLink::Dynamic, "{name}");
+            }
+        }
+        for table in [TOPIC_CONFIGS, BROKER_CONFIGS] {
+            assert!(table.is_sorted_by(|a, b| a.name < b.name));
+        }
+    }
+
+    #[test]
+    fn errors_name_key_value_and_remedy() {
+        let message = |name, value| {
+            let error = ConfigDef::find(TOPIC_CONFIGS, name).and_then(|def| def.validate(value)).unwrap_err();
+            error.to_string()
+        };
+        assert_eq!(
+            message("min.insync.replica", "2"),
+            "unknown config min.insync.replica; did you mean min.insync.replicas?"
+        );
+        assert_eq!(message("colour", "red"), "unknown config colour");
+        assert_eq!(
+            message("min.insync.replicas", "0"),
+            "config min.insync.replicas: invalid value \"0\": must be a 32-bit number of at least 1"
+        );
+        assert_eq!(
+            message("cleanup.policy", "delete,shred"),
+            "config cleanup.policy: invalid value \"delete,shred\": must be a list of compact, delete"
+        );
+        assert_eq!(
+            message("message.timestamp.type", "createtime"),
+            "config message.timestamp.type: invalid value \"createtime\": must be one of CreateTime, LogAppendTime"
+        );
+        assert_eq!(
+            message("unclean.leader.election.enable", "yes"),
+            "config unclean.leader.election.enable: invalid value \"yes\": must be true or false"
+        );
     }
 }

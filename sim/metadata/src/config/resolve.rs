@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use trial_node::NodeId;
 use trial_wire::TopicName;
 
-use super::{BrokerConfig, ConfigDef, ConfigError, TopicConfig};
-use crate::image::MetadataImage;
+use super::parse::FromConfig;
+use super::{BROKER_CONFIGS, BrokerConfig, ConfigDef, ConfigError, ConfigLink, TOPIC_CONFIGS, TopicConfig};
+use crate::image::{MetadataImage, Overrides};
+use crate::record::ConfigResource;
 
 /// The operator's properties of one broker: validated broker configs by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,22 +53,27 @@ impl StaticConfig {
     pub fn parse<'a>(
         properties: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<StaticConfig, ConfigError> {
-        let _ = properties;
-        unimplemented!()
+        let mut values = BTreeMap::new();
+        for (name, value) in properties {
+            let def = ConfigDef::find(BROKER_CONFIGS, name)?;
+            def.validate(value)?;
+            values.insert(def.name, value.to_owned());
+        }
+        Ok(StaticConfig { values })
     }
 }
 
 impl BrokerConfig {
     /// The effective configs of broker `node`.
     pub fn resolve(static_config: &StaticConfig, image: &MetadataImage, node: NodeId) -> BrokerConfig {
-        let _ = (static_config, image, node);
-        unimplemented!()
+        let layers = Layers::new(static_config, image, node, None);
+        BrokerConfig::from_values(|def| layers.effective(def))
     }
 
     /// Every config of broker `node` with its source, in the table's order.
     pub fn describe(static_config: &StaticConfig, image: &MetadataImage, node: NodeId) -> Vec<ConfigEntry> {
-        let _ = (static_config, image, node);
-        unimplemented!()
+        let layers = Layers::new(static_config, image, node, None);
+        BROKER_CONFIGS.iter().map(|def| layers.entry(def)).collect()
     }
 }
 
@@ -78,8 +85,9 @@ impl TopicConfig {
         node: NodeId,
         topic: &TopicName,
     ) -> TopicConfig {
-        let _ = (static_config, image, node, topic, &static_config.values);
-        unimplemented!()
+        let layers =
+            Layers::new(static_config, image, node, image.config(&ConfigResource::Topic(topic.clone())));
+        TopicConfig::from_values(|def| layers.effective(def))
     }
 
     /// Every config of `topic` on broker `node` with its source, in the table's order.
@@ -89,7 +97,170 @@ impl TopicConfig {
         node: NodeId,
         topic: &TopicName,
     ) -> Vec<ConfigEntry> {
-        let _ = (static_config, image, node, topic);
-        unimplemented!()
+        let overrides = image.config(&ConfigResource::Topic(topic.clone()));
+        TopicConfig::describe_with(static_config, image, node, overrides)
+    }
+
+    /// As [`TopicConfig::describe`], for a topic with these overrides that may not exist yet.
+    pub(crate) fn describe_with(
+        static_config: &StaticConfig,
+        image: &MetadataImage,
+        node: NodeId,
+        overrides: Option<&Overrides>,
+    ) -> Vec<ConfigEntry> {
+        let layers = Layers::new(static_config, image, node, overrides);
+        TOPIC_CONFIGS.iter().map(|def| layers.entry(def)).collect()
+    }
+
+    /// Whether the topic allows unclean elections, without working out its other configs.
+    pub(crate) fn allows_unclean_election(
+        static_config: &StaticConfig,
+        image: &MetadataImage,
+        node: NodeId,
+        topic: &TopicName,
+    ) -> bool {
+        let def = ConfigDef::find(TOPIC_CONFIGS, "unclean.leader.election.enable").expect("the table has it");
+        let overrides = image.config(&ConfigResource::Topic(topic.clone()));
+        bool::from_config(Layers::new(static_config, image, node, overrides).effective(def))
+    }
+}
+
+/// Everything that may set a config.
+struct Layers<'a> {
+    topic: Option<&'a Overrides>,
+    broker: Option<&'a Overrides>,
+    broker_default: Option<&'a Overrides>,
+    static_config: &'a StaticConfig,
+}
+
+impl<'a> Layers<'a> {
+    fn new(
+        static_config: &'a StaticConfig,
+        image: &'a MetadataImage,
+        node: NodeId,
+        topic: Option<&'a Overrides>,
+    ) -> Layers<'a> {
+        Layers {
+            topic,
+            broker: image.config(&ConfigResource::Broker(node)),
+            broker_default: image.config(&ConfigResource::BrokerDefault),
+            static_config,
+        }
+    }
+
+    /// Every value that is set for `def`, the one that counts first; the default is the last. A dynamic value that is not
+    /// valid, which only a controller with another table could have written, does not count.
+    fn values(&self, def: &'static ConfigDef) -> impl Iterator<Item = (&'static str, &'a str, ConfigSource)> {
+        let (topic_key, broker_key, dynamic) = match def.link {
+            ConfigLink::Broker(synonym) => (Some(def.name), synonym, true),
+            ConfigLink::Dynamic => (None, def.name, true),
+            ConfigLink::ReadOnly => (None, def.name, false),
+        };
+        let dynamic_key = dynamic.then_some(broker_key);
+        let layer = |overrides: Option<&'a Overrides>, key: Option<&'static str>, source| {
+            let (overrides, key) = (overrides?, key?);
+            let value = overrides.get(key.as_bytes())?.as_str();
+            def.validate(value).ok().map(|()| (key, value, source))
+        };
+        [
+            layer(self.topic, topic_key, ConfigSource::Topic),
+            layer(self.broker, dynamic_key, ConfigSource::Broker),
+            layer(self.broker_default, dynamic_key, ConfigSource::BrokerDefault),
+            self.static_config
+                .values
+                .get(broker_key)
+                .map(|value| (broker_key, value.as_str(), ConfigSource::Static)),
+            Some((broker_key, def.default, ConfigSource::Default)),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    fn effective(&self, def: &'static ConfigDef) -> &'a str {
+        self.values(def).next().expect("the default is always there").1
+    }
+
+    fn entry(&self, def: &'static ConfigDef) -> ConfigEntry {
+        let synonyms: Vec<_> =
+            self.values(def).map(|(name, value, source)| (name, value.to_owned(), source)).collect();
+        let (_, value, source) = synonyms[0].clone();
+        ConfigEntry { def, value, source, synonyms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trial_wire::StrBytes;
+
+    use super::*;
+    use crate::image::MetadataDelta;
+    use crate::record::MetadataRecord;
+
+    fn set(image: &mut MetadataImage, resource: ConfigResource, name: &'static str, value: &'static str) {
+        let record = MetadataRecord::Config { resource, name: name.into(), value: Some(value.into()) };
+        image.replay(&record, &mut MetadataDelta::default()).unwrap();
+    }
+
+    #[test]
+    fn nearer_sources_win() {
+        let topic = TopicName(StrBytes::from("orders"));
+        let node = NodeId(1);
+        let mut image = MetadataImage::default();
+        let resolve = |image: &MetadataImage, config: &StaticConfig| {
+            TopicConfig::resolve(config, image, node, &topic).segment_bytes
+        };
+        let empty = StaticConfig::default();
+        let config = StaticConfig::parse([("log.segment.bytes", "1000")]).unwrap();
+        assert_eq!(resolve(&image, &empty), 1_073_741_824);
+        assert_eq!(resolve(&image, &config), 1000);
+        set(&mut image, ConfigResource::BrokerDefault, "log.segment.bytes", "2000");
+        assert_eq!(resolve(&image, &config), 2000);
+        set(&mut image, ConfigResource::Broker(NodeId(2)), "log.segment.bytes", "2500");
+        assert_eq!(resolve(&image, &config), 2000);
+        set(&mut image, ConfigResource::Broker(node), "log.segment.bytes", "3000");
+        assert_eq!(resolve(&image, &config), 3000);
+        assert_eq!(BrokerConfig::resolve(&config, &image, node).log_segment_bytes, 3000);
+        set(&mut image, ConfigResource::Topic(topic.clone()), "segment.bytes", "4000");
+        assert_eq!(resolve(&image, &config), 4000);
+
+        let entries = TopicConfig::describe(&config, &image, node, &topic);
+        let entry = entries.iter().find(|entry| entry.def.name == "segment.bytes").unwrap();
+        assert_eq!((entry.value.as_str(), entry.source), ("4000", ConfigSource::Topic));
+        let synonyms: Vec<_> =
+            entry.synonyms.iter().map(|(name, value, source)| (*name, value.as_str(), *source)).collect();
+        assert_eq!(
+            synonyms,
+            [
+                ("segment.bytes", "4000", ConfigSource::Topic),
+                ("log.segment.bytes", "3000", ConfigSource::Broker),
+                ("log.segment.bytes", "2000", ConfigSource::BrokerDefault),
+                ("log.segment.bytes", "1000", ConfigSource::Static),
+                ("log.segment.bytes", "1073741824", ConfigSource::Default),
+            ]
+        );
+    }
+
+    #[test]
+    fn read_only_configs_ignore_dynamic_overrides() {
+        let mut image = MetadataImage::default();
+        set(&mut image, ConfigResource::BrokerDefault, "num.partitions", "7");
+        let config =
+            StaticConfig::parse([("num.partitions", "3"), ("replica.lag.time.max.ms", "10000")]).unwrap();
+        let resolved = BrokerConfig::resolve(&config, &image, NodeId(1));
+        assert_eq!(resolved.num_partitions, 3);
+        assert_eq!(resolved.replica_lag_time_max.as_millis(), 10_000);
+        assert_eq!(resolved.broker_session_timeout.as_millis(), 9_000);
+    }
+
+    #[test]
+    fn properties_are_checked() {
+        assert!(matches!(
+            StaticConfig::parse([("min.isr", "1")]),
+            Err(ConfigError::Unknown { name, .. }) if name == "min.isr"
+        ));
+        assert!(matches!(
+            StaticConfig::parse([("num.partitions", "none")]),
+            Err(ConfigError::Invalid { name: "num.partitions", .. })
+        ));
     }
 }

@@ -1,21 +1,33 @@
 //! The active controller: decides what becomes of the cluster, as records.
 
+mod brokers;
+mod configs;
+mod leaders;
+mod partition_change;
+mod placement;
+mod sessions;
+mod topics;
+mod trace;
+
 use std::sync::Arc;
 
-use trial_node::{NodeId, Offset, Rng, Time, TraceEvent};
-use trial_wire::StrBytes;
-use trial_wire::messages::{
-    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterPartitionRequest, AlterPartitionResponse,
-    BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, UnregisterBrokerRequest,
-    UnregisterBrokerResponse,
-};
+use trial_node::{NodeId, Offset, ProducerId, Span, Time, TraceEvent};
+use trial_wire::messages::{AllocateProducerIdsRequest, AllocateProducerIdsResponse};
+use trial_wire::{ErrorCode, StrBytes};
 
-use crate::config::StaticConfig;
-use crate::image::MetadataImage;
+use crate::config::{BrokerConfig, StaticConfig};
+use crate::image::{MetadataDelta, MetadataImage};
 use crate::record::MetadataRecord;
+
+pub use brokers::supported_features;
+use sessions::Sessions;
+
+/// The feature that says which records and versions of them the metadata log may hold.
+pub const METADATA_VERSION_FEATURE: &str = "metadata.version";
+/// The level of `metadata.version` that new clusters start at: 4.0-IV3.
+pub const METADATA_VERSION: i16 = 25;
+/// How many producer ids a broker gets at once.
+pub const PRODUCER_ID_BLOCK_SIZE: i32 = 1_000;
 
 /// What a controller must know from the start.
 #[derive(Clone, Debug)]
@@ -58,7 +70,52 @@ pub struct ControllerResult<T> {
 #[derive(Clone, Debug)]
 pub struct QuorumController {
     config: ControllerConfig,
+    /// The configs that cannot change while it lives.
+    broker_config: BrokerConfig,
     image: MetadataImage,
+    sessions: Sessions,
+    /// A broker whose controlled shutdown begins with the records that will be replayed next.
+    entering_shutdown: Option<NodeId>,
+    /// When the next NoOp record is due.
+    no_op_due: Option<Time>,
+    /// When leaders are balanced next.
+    balance_due: Option<Time>,
+    /// Whether unclean elections may have become possible where there is no leader.
+    unclean_check_due: bool,
+}
+
+/// Why one part of a request fails: Kafka's code, and a message for people.
+#[derive(Clone, Debug)]
+struct ApiError {
+    error: ErrorCode,
+    message: Option<String>,
+}
+
+impl ApiError {
+    fn new(error: ErrorCode, message: String) -> ApiError {
+        ApiError { error, message: Some(message) }
+    }
+
+    fn code(&self) -> i16 {
+        self.error.code()
+    }
+
+    fn message(self) -> Option<StrBytes> {
+        self.message.map(StrBytes::from)
+    }
+}
+
+impl From<ErrorCode> for ApiError {
+    fn from(error: ErrorCode) -> ApiError {
+        ApiError { error, message: None }
+    }
+}
+
+impl<T> ControllerResult<T> {
+    /// An answer that needs no records.
+    fn answer(response: T) -> ControllerResult<T> {
+        ControllerResult { records: Vec::new(), response }
+    }
 }
 
 impl QuorumController {
@@ -69,8 +126,31 @@ impl QuorumController {
         now: Time,
         image: MetadataImage,
     ) -> (QuorumController, Vec<MetadataRecord>) {
-        let _ = now;
-        (QuorumController { config, image }, Vec::new())
+        let broker_config = BrokerConfig::resolve(&config.static_config, &image, config.node_id);
+        let sessions = Sessions::new(now, broker_config.broker_session_timeout, &image);
+        let mut bootstrap = Vec::new();
+        if image.features().is_empty() {
+            bootstrap.push(MetadataRecord::FeatureLevel {
+                name: StrBytes::from(METADATA_VERSION_FEATURE),
+                level: METADATA_VERSION,
+            });
+        }
+        let mut controller = QuorumController {
+            config,
+            broker_config,
+            image,
+            sessions,
+            entering_shutdown: None,
+            no_op_due: None,
+            balance_due: None,
+            // The config may have changed when the last controller could not act on it any more.
+            unclean_check_due: true,
+        };
+        controller.schedule_no_op(now);
+        if controller.broker_config.auto_leader_rebalance_enable {
+            controller.balance_due = Some(now + controller.balance_interval());
+        }
+        (controller, bootstrap)
     }
 
     /// The metadata with everything that was decided, committed or not.
@@ -83,111 +163,107 @@ impl QuorumController {
         &self.config
     }
 
-    /// Applies records that were appended at `base_offset` and after it. Returns what people should know of.
+    /// Applies the records of one decision, which were appended at `base_offset` and after it. Returns what people should
+    /// know of.
     pub fn replay(&mut self, now: Time, base_offset: Offset, records: &[MetadataRecord]) -> Vec<TraceEvent> {
-        let _ = (now, base_offset, records);
-        unimplemented!()
+        let mut events = Vec::new();
+        let mut brokers_changed = false;
+        for record in records {
+            trace::describe(&self.image, record, &mut events);
+            self.image
+                .replay(record, &mut MetadataDelta::default())
+                .expect("the controller decides on the image that it replays to");
+            brokers_changed |= self.update_sessions(now, record);
+            if let MetadataRecord::Config { name, .. } = record {
+                self.unclean_check_due |= name.as_str() == "unclean.leader.election.enable";
+            }
+        }
+        if let Some(broker) = self.entering_shutdown.take() {
+            let records = i64::try_from(records.len()).expect("a batch has few records");
+            self.sessions.get_mut(broker).controlled_shutdown_offset = Some(base_offset + (records - 1));
+        }
+        if brokers_changed {
+            self.sessions.refresh(&self.image);
+        }
+        events
     }
 
-    /// When to call [`QuorumController::handle_timeout`] next.
+    /// Keeps the sessions in step with the registrations. Returns whether the record was about a broker.
+    fn update_sessions(&mut self, now: Time, record: &MetadataRecord) -> bool {
+        match record {
+            MetadataRecord::RegisterBroker(registration) => self.sessions.start(registration.broker_id, now),
+            MetadataRecord::UnregisterBroker { broker_id, .. } => self.sessions.remove(*broker_id),
+            MetadataRecord::BrokerRegistrationChange(change) => {
+                let session = self.sessions.get_mut(change.broker_id);
+                session.last_contact =
+                    session.last_contact.max(if change.fenced == Some(false) { now } else { Time::ZERO });
+                if change.fenced == Some(true) {
+                    session.controlled_shutdown_offset = None;
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// When to call [`QuorumController::handle_timeout`] next. An instant in the past means at once.
     pub fn poll_timeout(&self) -> Option<Time> {
-        unimplemented!()
+        let session_end = self.sessions.next_end().map(|(end, _)| end);
+        let unclean_check = self.unclean_check_due.then_some(Time::ZERO);
+        [session_end, unclean_check, self.no_op_due, self.balance_due].into_iter().flatten().min()
     }
 
-    /// What is due at `now`: fences brokers whose session ended, writes a NoOp record, balances leaders.
+    /// One thing that is due at `now`: fences a broker whose session has ended, elects where an unclean election has
+    /// become possible, balances leaders, writes a NoOp record. Call it again, after the replay, while
+    /// [`QuorumController::poll_timeout`] is not after `now`.
     pub fn handle_timeout(&mut self, now: Time) -> ControllerResult<()> {
-        let _ = now;
-        unimplemented!()
+        let mut records = Vec::new();
+        if let Some((_, broker)) = self.sessions.next_end().filter(|(end, _)| *end <= now) {
+            // One at a time: what fencing it does must show before the next is looked at.
+            self.fence(broker, &mut records);
+        } else if self.unclean_check_due {
+            self.unclean_check_due = false;
+            records = self.elect_where_unclean_is_allowed();
+        } else if self.balance_due.is_some_and(|due| due <= now) {
+            records = self.balance_leaders(now);
+        } else if self.no_op_due.is_some_and(|due| due <= now) {
+            self.schedule_no_op(now);
+            records.push(MetadataRecord::NoOp);
+        }
+        ControllerResult { records, response: () }
     }
 
-    /// BrokerRegistration. `next_offset` is the offset that the first record will get: it becomes the broker's epoch.
-    pub fn register_broker(
-        &mut self,
-        now: Time,
-        request: &BrokerRegistrationRequest,
-        next_offset: Offset,
-    ) -> ControllerResult<BrokerRegistrationResponse> {
-        let _ = (now, request, next_offset);
-        unimplemented!()
+    fn schedule_no_op(&mut self, now: Time) {
+        let interval = self.broker_config.metadata_max_idle_interval;
+        self.no_op_due = (interval > Span::ZERO).then(|| now + interval);
     }
 
-    /// BrokerHeartbeat.
-    pub fn broker_heartbeat(
-        &mut self,
-        now: Time,
-        request: &BrokerHeartbeatRequest,
-    ) -> ControllerResult<BrokerHeartbeatResponse> {
-        let _ = (now, request);
-        unimplemented!()
+    fn balance_interval(&self) -> Span {
+        let seconds = self.broker_config.leader_imbalance_check_interval_seconds;
+        Span::from_secs(1).times(u64::try_from(seconds).expect("at least 1"))
     }
 
-    /// UnregisterBroker.
-    pub fn unregister_broker(
-        &self,
-        request: &UnregisterBrokerRequest,
-    ) -> ControllerResult<UnregisterBrokerResponse> {
-        let _ = request;
-        unimplemented!()
-    }
-
-    /// CreateTopics. Topic ids and placement are drawn from `rng`.
-    pub fn create_topics(
-        &self,
-        request: &CreateTopicsRequest,
-        rng: &mut Rng,
-    ) -> ControllerResult<CreateTopicsResponse> {
-        let _ = (request, rng);
-        unimplemented!()
-    }
-
-    /// DeleteTopics, by name or by id.
-    pub fn delete_topics(&self, request: &DeleteTopicsRequest) -> ControllerResult<DeleteTopicsResponse> {
-        let _ = request;
-        unimplemented!()
-    }
-
-    /// CreatePartitions. Placement is drawn from `rng`.
-    pub fn create_partitions(
-        &self,
-        request: &CreatePartitionsRequest,
-        rng: &mut Rng,
-    ) -> ControllerResult<CreatePartitionsResponse> {
-        let _ = (request, rng);
-        unimplemented!()
-    }
-
-    /// AlterPartition: a leader asks for another ISR. `api_version` decides whether the ISR comes with broker epochs (3
-    /// and up, KIP-903).
-    pub fn alter_partition(
-        &self,
-        api_version: i16,
-        request: &AlterPartitionRequest,
-    ) -> ControllerResult<AlterPartitionResponse> {
-        let _ = (api_version, request);
-        unimplemented!()
-    }
-
-    /// IncrementalAlterConfigs.
-    pub fn incremental_alter_configs(
-        &self,
-        request: &IncrementalAlterConfigsRequest,
-    ) -> ControllerResult<IncrementalAlterConfigsResponse> {
-        let _ = request;
-        unimplemented!()
-    }
-
-    /// ElectLeaders, preferred or unclean.
-    pub fn elect_leaders(&self, request: &ElectLeadersRequest) -> ControllerResult<ElectLeadersResponse> {
-        let _ = request;
-        unimplemented!()
-    }
-
-    /// AllocateProducerIds: a block of 1,000 producer ids for a broker.
+    /// AllocateProducerIds: a block of [`PRODUCER_ID_BLOCK_SIZE`] producer ids for a broker.
     pub fn allocate_producer_ids(
         &self,
         request: &AllocateProducerIdsRequest,
     ) -> ControllerResult<AllocateProducerIdsResponse> {
-        let _ = request;
-        unimplemented!()
+        let (broker_id, broker_epoch) = (NodeId(*request.broker_id), request.broker_epoch);
+        let start = self.image.next_producer_id();
+        let next = start.0.checked_add(PRODUCER_ID_BLOCK_SIZE.into()).ok_or(ErrorCode::UnknownServerError);
+        match self.check_broker_epoch(broker_id, broker_epoch).and(next) {
+            Ok(next) => {
+                let next_producer_id = ProducerId(next);
+                ControllerResult {
+                    records: vec![MetadataRecord::ProducerIds { broker_id, broker_epoch, next_producer_id }],
+                    response: AllocateProducerIdsResponse::default()
+                        .with_producer_id_start(start.0.into())
+                        .with_producer_id_len(PRODUCER_ID_BLOCK_SIZE),
+                }
+            }
+            Err(error) => {
+                ControllerResult::answer(AllocateProducerIdsResponse::default().with_error_code(error.code()))
+            }
+        }
     }
 }

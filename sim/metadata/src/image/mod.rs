@@ -1,6 +1,8 @@
 //! What a prefix of the metadata log amounts to.
 
 mod delta;
+mod digest;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use trial_node::{NodeId, ProducerId, TopicIdPartition};
 use trial_wire::{StrBytes, TopicName, Uuid};
 
 pub use delta::MetadataDelta;
+
+use digest::Entity;
 
 use crate::record::{BrokerRegistration, ConfigResource, MetadataRecord, PartitionRegistration};
 
@@ -63,27 +67,51 @@ pub enum ReplayError {
         /// The partition.
         id: TopicIdPartition,
     },
-    /// The record creates a topic whose name is taken.
-    #[error("record creates topic {}, whose name is taken", name.as_str())]
+    /// The record creates a topic whose name or id is taken.
+    #[error("record creates topic {}, whose name or id is taken", name.as_str())]
     DuplicateTopic {
         /// The topic's name.
         name: TopicName,
     },
+    /// The record gives out producer ids that were given out before.
+    #[error("record sets the next producer id to {next_producer_id}, which is not above {before}")]
+    ProducerIds {
+        /// The record's.
+        next_producer_id: ProducerId,
+        /// The image's.
+        before: ProducerId,
+    },
 }
 
 impl MetadataImage {
-    /// Applies one record, and adds what changed to `delta`. On an error the image is unchanged.
-    ///
-    /// # Errors
-    /// [`ReplayError`].
-    pub fn replay(&mut self, record: &MetadataRecord, delta: &mut MetadataDelta) -> Result<(), ReplayError> {
-        let _ = (record, delta);
-        unimplemented!()
-    }
-
     /// The records of a snapshot: replaying them on an empty image gives an equal one.
     pub fn to_records(&self) -> Vec<MetadataRecord> {
-        unimplemented!()
+        let mut records = Vec::new();
+        let mut push = |entity| records.push(digest::record(entity));
+        for (name, level) in self.features.iter() {
+            push(Entity::Feature(name, *level));
+        }
+        for broker in self.brokers.values() {
+            push(Entity::Broker(broker));
+        }
+        for topic in self.topics.values() {
+            push(Entity::Topic(topic));
+            for (partition, registration) in &topic.partitions {
+                push(Entity::Partition(
+                    TopicIdPartition { topic_id: topic.id, partition: *partition },
+                    registration,
+                ));
+            }
+        }
+        for (resource, overrides) in self.configs.iter() {
+            for (name, value) in overrides {
+                push(Entity::Config(resource, name, value));
+            }
+        }
+        if self.next_producer_id != ProducerId::default() {
+            push(Entity::NextProducerId(self.next_producer_id));
+        }
+        records
     }
 
     /// A digest of everything in the image, whatever its history: equal images have equal digests. Kept up to date by

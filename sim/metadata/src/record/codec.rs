@@ -229,7 +229,7 @@ impl Tags {
     }
 }
 
-fn put_register_broker(out: &mut Vec<u8>, registration: &BrokerRegistration) {
+pub(crate) fn put_register_broker(out: &mut Vec<u8>, registration: &BrokerRegistration) {
     put_header(out, REGISTER_BROKER, 3);
     out.extend_from_slice(&registration.broker_id.0.to_be_bytes());
     out.push(0); // IsMigratingZkBroker
@@ -260,7 +260,7 @@ fn put_register_broker(out: &mut Vec<u8>, registration: &BrokerRegistration) {
     tags.put(out);
 }
 
-fn put_partition(out: &mut Vec<u8>, id: TopicIdPartition, registration: &PartitionRegistration) {
+pub(crate) fn put_partition(out: &mut Vec<u8>, id: TopicIdPartition, registration: &PartitionRegistration) {
     put_header(out, PARTITION, 2);
     out.extend_from_slice(&id.partition.to_be_bytes());
     put_uuid(out, id.topic_id);

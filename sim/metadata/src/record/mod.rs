@@ -8,6 +8,7 @@ use trial_node::{LeaderEpoch, NodeId, ProducerId, TopicIdPartition};
 use trial_wire::{StrBytes, TopicName, Uuid};
 
 pub use codec::RecordError;
+pub(crate) use codec::{put_partition, put_register_broker};
 
 /// One record of the metadata log.
 #[derive(Clone, Debug, PartialEq, Eq)]

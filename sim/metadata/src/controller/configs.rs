@@ -1,0 +1,158 @@
+//! Dynamic configs (`ConfigurationControlManager` in Kafka's source).
+
+use std::collections::BTreeSet;
+
+use trial_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use trial_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
+use trial_wire::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
+use trial_wire::{ErrorCode, StrBytes};
+
+use super::{ApiError, ControllerResult, QuorumController};
+use crate::config::{BROKER_CONFIGS, ConfigDef, ConfigError, ConfigKind, ConfigLink, TOPIC_CONFIGS};
+use crate::record::{ConfigResource, MetadataRecord};
+
+/// `AlterConfigOp.OpType` on the wire.
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+impl QuorumController {
+    /// IncrementalAlterConfigs. A resource changes wholly or not at all.
+    pub fn incremental_alter_configs(
+        &self,
+        request: &IncrementalAlterConfigsRequest,
+    ) -> ControllerResult<IncrementalAlterConfigsResponse> {
+        let mut records = Vec::new();
+        let mut responses = Vec::with_capacity(request.resources.len());
+        let mut seen = BTreeSet::new();
+        for change in &request.resources {
+            let altered = if seen.insert((change.resource_type, &change.resource_name)) {
+                self.alter_resource(change)
+            } else {
+                let what = "Each resource must appear at most once.".to_owned();
+                Err(ApiError::new(ErrorCode::InvalidRequest, what))
+            };
+            let response = AlterConfigsResourceResponse::default()
+                .with_resource_type(change.resource_type)
+                .with_resource_name(change.resource_name.clone());
+            responses.push(match altered {
+                Ok(changed) => {
+                    records.extend(changed);
+                    response.with_error_message(None)
+                }
+                Err(error) => response.with_error_code(error.code()).with_error_message(error.message()),
+            });
+        }
+        if request.validate_only {
+            records.clear();
+        }
+        ControllerResult {
+            records,
+            response: IncrementalAlterConfigsResponse::default().with_responses(responses),
+        }
+    }
+
+    fn alter_resource(&self, change: &AlterConfigsResource) -> Result<Vec<MetadataRecord>, ApiError> {
+        let resource =
+            ConfigResource::from_wire(change.resource_type, &change.resource_name).ok_or_else(|| {
+                let what = format!(
+                    "There is no config resource of type {} with the name {:?}.",
+                    change.resource_type, change.resource_name
+                );
+                ApiError::new(ErrorCode::InvalidRequest, what)
+            })?;
+        self.check_exists(&resource)?;
+        let mut records = Vec::new();
+        let mut seen = BTreeSet::new();
+        for config in &change.configs {
+            if !seen.insert(&config.name) {
+                let what = format!("Config {} appears more than once.", config.name);
+                return Err(ApiError::new(ErrorCode::InvalidRequest, what));
+            }
+            let current = self.image.config(&resource).and_then(|overrides| overrides.get(&config.name));
+            let value = new_value(&resource, config, current)?;
+            // A broker is also told of values that stay: it may reload what they point at (KAFKA-14136).
+            if value.as_ref() != current || !matches!(resource, ConfigResource::Topic(_)) {
+                records.push(MetadataRecord::Config {
+                    resource: resource.clone(),
+                    name: config.name.clone(),
+                    value,
+                });
+            }
+        }
+        Ok(records)
+    }
+
+    fn check_exists(&self, resource: &ConfigResource) -> Result<(), ApiError> {
+        match resource {
+            ConfigResource::Topic(name) if !self.image.topic_ids().contains_key(name) => {
+                let what = format!("The topic '{}' does not exist.", name.as_str());
+                Err(ApiError::new(ErrorCode::UnknownTopicOrPartition, what))
+            }
+            ConfigResource::Broker(id) if self.image.broker(*id).is_none() => {
+                let what = format!("No broker with id {id} is registered.");
+                Err(ApiError::new(ErrorCode::BrokerIdNotRegistered, what))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The value that the operation gives the config; `None` takes it away.
+fn new_value(
+    resource: &ConfigResource,
+    config: &AlterableConfig,
+    current: Option<&StrBytes>,
+) -> Result<Option<StrBytes>, ApiError> {
+    // What may not be taken away may still be there from another version's table.
+    if config.config_operation == DELETE {
+        return Ok(None);
+    }
+    let (table, code) = match resource {
+        ConfigResource::Topic(_) => (TOPIC_CONFIGS, ErrorCode::InvalidConfig),
+        // As Kafka's brokers answer (KAFKA-13609).
+        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => {
+            (BROKER_CONFIGS, ErrorCode::InvalidRequest)
+        }
+    };
+    let invalid = |error: ConfigError| ApiError::new(code, error.to_string());
+    let def = ConfigDef::find(table, &config.name).map_err(invalid)?;
+    if def.link == ConfigLink::ReadOnly {
+        return Err(invalid(ConfigError::ReadOnly { name: def.name }));
+    }
+    let operand = config.value.as_ref().ok_or_else(|| {
+        let what = format!("Null value not supported for config {}.", config.name);
+        ApiError::new(ErrorCode::InvalidConfig, what)
+    })?;
+    let value = match config.config_operation {
+        SET => operand.clone(),
+        APPEND | SUBTRACT => {
+            if !matches!(def.kind, ConfigKind::ListOf(_)) {
+                let what = format!("Config {} is not a list, which alone can be added to.", config.name);
+                return Err(ApiError::new(ErrorCode::InvalidConfig, what));
+            }
+            let append = config.config_operation == APPEND;
+            StrBytes::from(edited_list(current.map_or(def.default, |value| value.as_str()), operand, append))
+        }
+        other => {
+            let what = format!("Unknown operation type {other} for config {}.", config.name);
+            return Err(ApiError::new(ErrorCode::InvalidRequest, what));
+        }
+    };
+    def.validate(&value).map_err(invalid)?;
+    Ok(Some(value))
+}
+
+/// A list with the operand's items added, or taken out.
+fn edited_list(list: &str, operand: &str, append: bool) -> String {
+    let mut items: Vec<&str> = list.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+    for item in operand.split(',').map(str::trim) {
+        if !append {
+            items.retain(|other| *other != item);
+        } else if !items.contains(&item) {
+            items.push(item);
+        }
+    }
+    items.join(",")
+}
