@@ -12,20 +12,41 @@
 //! - [`ReplicaManager::poll_output`] after each of these until it has no more;
 //! - [`ReplicaManager::shutdown`] once the broker no longer leads anything and is about to stop.
 
+mod alter_partition;
+mod apply;
+mod checkpoints;
+mod fetch;
+mod fetch_session;
+mod fetcher;
+mod isr;
+mod list_offsets;
 pub mod metadata;
+mod partition;
+mod produce;
+mod producer_ids;
+pub mod purgatory;
+mod timers;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use trial_node::view::{BatchView, ReplicaView};
 use trial_node::{
     Disk, DiskError, NodeId, Now, Offset, OpenError, Rng, Span, Time, TopicIdPartition, TraceEvent,
 };
-use trial_wire::messages::{
-    FetchRequest, InitProducerIdRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest, ProduceRequest,
-};
-use trial_wire::{RequestKind, ResponseKind, Uuid};
+use trial_wire::{ErrorCode, RequestKind, ResponseKind, Uuid};
 
 use crate::Token;
+
+use alter_partition::AlterPartitionQueue;
+use checkpoints::Checkpoints;
+use fetch::PartitionRead;
+use fetch_session::{FetchKey, FetchSessions};
+use fetcher::Fetcher;
+use partition::{Partition, Surroundings};
+use produce::DelayedProduce;
+use producer_ids::ProducerIds;
+use purgatory::{Deadlines, Purgatory};
+use timers::Timer;
 
 pub use metadata::{BrokerState, ClusterMetadata, PartitionState};
 
@@ -119,8 +140,6 @@ pub struct ReplicaConfig {
     pub high_watermark_checkpoint_interval: Span,
     /// `log.flush.offset.checkpoint.interval.ms`.
     pub recovery_point_checkpoint_interval: Span,
-    /// `log.retention.check.interval.ms`.
-    pub retention_check_interval: Span,
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_session_slots: usize,
     /// `fetch.max.bytes`.
@@ -140,7 +159,6 @@ impl ReplicaConfig {
             replica_fetch_backoff: Span::from_secs(1),
             high_watermark_checkpoint_interval: Span::from_secs(5),
             recovery_point_checkpoint_interval: Span::from_secs(60),
-            retention_check_interval: Span::from_secs(300),
             fetch_session_slots: 1_000,
             fetch_max_bytes: 55 << 20,
         }
@@ -162,92 +180,137 @@ pub struct MetadataChanges {
 #[derive(Clone, Debug)]
 pub struct ReplicaManager {
     config: ReplicaConfig,
+    broker_epoch: i64,
+    partitions: BTreeMap<TopicIdPartition, Partition>,
+    sessions: FetchSessions,
+    fetch_waits: Deadlines<FetchKey>,
+    produces: Purgatory<TopicIdPartition, DelayedProduce>,
+    fetchers: BTreeMap<NodeId, Fetcher>,
+    alter_partition: AlterPartitionQueue,
+    producer_ids: ProducerIds,
+    /// Requests of ours that are not answered yet.
+    requests: BTreeMap<RequestId, Sent>,
+    last_request: u64,
+    /// Partitions in whose ISR somebody is behind, for the next check whether to shrink it.
+    lagging: Vec<TopicIdPartition>,
+    checkpoints: Checkpoints,
+    timers: Deadlines<Timer>,
+    started: Time,
+    after: Aftermath,
+    /// All logs are closed.
+    stopped: bool,
+    /// Kept for its memory.
+    reads: Vec<PartitionRead>,
+}
+
+/// What a request of ours was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Fetcher(NodeId),
+    AlterPartition,
+    AllocateProducerIds,
+}
+
+/// What a step leaves to be done at its end, so that a request for many partitions is looked at once and not once per
+/// partition.
+#[derive(Clone, Debug, Default)]
+struct Aftermath {
     outputs: VecDeque<Output>,
+    /// Replicas that an observer has to look at again.
     changed: Vec<TopicIdPartition>,
+    /// Partitions whose waiting producers may be answered.
+    acknowledged: Vec<TopicIdPartition>,
+    /// Waiting fetches that may be answered.
+    woken: Vec<FetchKey>,
+    /// Fetchers that may have something to send.
+    fetchers: Vec<NodeId>,
+}
+
+/// What happened to a replica.
+#[derive(Clone, Copy, Debug, Default)]
+struct Happened {
+    /// Its log's end moved.
+    log_end: bool,
+    /// Its high watermark, last stable offset or log start moved.
+    high_watermark: bool,
+    /// Its role or epoch is another.
+    role: bool,
+}
+
+impl Aftermath {
+    /// Notes for everyone who is concerned that something happened to a replica.
+    fn note(&mut self, partition: &mut Partition, sessions: &mut FetchSessions, happened: Happened) {
+        if !partition.noted_as_changed {
+            partition.noted_as_changed = true;
+            self.changed.push(partition.id);
+        }
+        if happened.high_watermark || happened.role {
+            self.acknowledged.push(partition.id);
+        }
+        for watcher in &partition.watchers {
+            let readable = if watcher.replica { happened.log_end } else { happened.high_watermark };
+            if (readable || happened.role || happened.high_watermark)
+                && let Some(session) = sessions.get_mut(watcher.key)
+            {
+                session.enqueue(partition.id);
+                if (readable || happened.role) && session.waiting.is_some() {
+                    self.woken.push(watcher.key);
+                }
+            }
+        }
+    }
+
+    fn respond(&mut self, token: Token, body: ResponseKind) {
+        self.outputs.push_back(Output::Respond { token, body });
+    }
+
+    fn trace(&mut self, event: TraceEvent) {
+        self.outputs.push_back(Output::Trace(event));
+    }
+
+    fn fatal(&mut self, error: DiskError) {
+        self.outputs.push_back(Output::Fatal(error));
+    }
 }
 
 impl ReplicaManager {
     /// Reads what the disk holds of the last run: checkpoints, and which partitions' folders exist. Logs are recovered when
-    /// the metadata says that this broker hosts them.
+    /// the metadata says that this broker hosts them. `clean_shutdown`: whether the last run closed its logs in order
+    /// ([`trial_storage::log_dir::take_clean_shutdown`]).
     ///
     /// # Errors
     /// [`OpenError`] when the disk fails.
-    pub fn open(config: ReplicaConfig, disk: &mut dyn Disk, now: Now) -> Result<ReplicaManager, OpenError> {
-        let _ = (disk, now);
-        Ok(ReplicaManager { config, outputs: VecDeque::new(), changed: Vec::new() })
+    pub fn open(
+        config: ReplicaConfig,
+        disk: &mut dyn Disk,
+        clean_shutdown: bool,
+        now: Now,
+    ) -> Result<ReplicaManager, OpenError> {
+        Ok(ReplicaManager {
+            sessions: FetchSessions::new(config.fetch_session_slots),
+            config,
+            broker_epoch: -1,
+            partitions: BTreeMap::new(),
+            fetch_waits: Deadlines::new(),
+            produces: Purgatory::new(),
+            fetchers: BTreeMap::new(),
+            alter_partition: AlterPartitionQueue::default(),
+            producer_ids: ProducerIds::default(),
+            requests: BTreeMap::new(),
+            last_request: 0,
+            lagging: Vec::new(),
+            checkpoints: Checkpoints::read(disk, clean_shutdown)?,
+            timers: Deadlines::new(),
+            started: now.mono,
+            after: Aftermath::default(),
+            stopped: false,
+            reads: Vec::new(),
+        })
     }
 
     /// The broker epoch of the last successful registration; −1 before the first.
     pub fn set_broker_epoch(&mut self, epoch: i64) {
-        let _ = epoch;
-        unimplemented!()
-    }
-
-    /// Takes over what changed; `ctx.metadata` is the state after the change. At the start of the broker that is everything.
-    pub fn apply(&mut self, ctx: &mut Context<'_>, changes: &MetadataChanges) {
-        let _ = (ctx, changes, &self.config);
-        unimplemented!()
-    }
-
-    /// Removes the folders of partitions that this broker no longer hosts ("stray" replicas). To be called once, after the
-    /// broker has caught up with the metadata for the first time.
-    pub fn remove_strays(&mut self, ctx: &mut Context<'_>) {
-        let _ = ctx;
-        unimplemented!()
-    }
-
-    /// A Produce request.
-    pub fn handle_produce(
-        &mut self,
-        ctx: &mut Context<'_>,
-        token: Token,
-        version: i16,
-        request: ProduceRequest,
-    ) {
-        let _ = (ctx, token, version, request);
-        unimplemented!()
-    }
-
-    /// A Fetch request of a consumer or a follower.
-    pub fn handle_fetch(&mut self, ctx: &mut Context<'_>, token: Token, version: i16, request: FetchRequest) {
-        let _ = (ctx, token, version, request);
-        unimplemented!()
-    }
-
-    /// A ListOffsets request.
-    pub fn handle_list_offsets(
-        &mut self,
-        ctx: &mut Context<'_>,
-        token: Token,
-        version: i16,
-        request: ListOffsetsRequest,
-    ) {
-        let _ = (ctx, token, version, request);
-        unimplemented!()
-    }
-
-    /// An OffsetForLeaderEpoch request.
-    pub fn handle_offset_for_leader_epoch(
-        &mut self,
-        ctx: &mut Context<'_>,
-        token: Token,
-        version: i16,
-        request: OffsetForLeaderEpochRequest,
-    ) {
-        let _ = (ctx, token, version, request);
-        unimplemented!()
-    }
-
-    /// An InitProducerId request.
-    pub fn handle_init_producer_id(
-        &mut self,
-        ctx: &mut Context<'_>,
-        token: Token,
-        version: i16,
-        request: InitProducerIdRequest,
-    ) {
-        let _ = (ctx, token, version, request);
-        unimplemented!()
+        self.broker_epoch = epoch;
     }
 
     /// The answer to a request of ours, or its failure. Answers to requests that are not awaited any more are ignored.
@@ -257,49 +320,37 @@ impl ReplicaManager {
         id: RequestId,
         result: Result<ResponseKind, RequestFailure>,
     ) {
-        let _ = (ctx, id, result);
-        unimplemented!()
-    }
-
-    /// The next instant at which something is due. O(1).
-    pub fn poll_timeout(&self) -> Option<Time> {
-        unimplemented!()
-    }
-
-    /// Does what is due.
-    pub fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
-        let _ = ctx;
-        unimplemented!()
+        match self.requests.remove(&id) {
+            Some(Sent::Fetcher(leader)) => self.handle_leader_response(ctx, leader, result),
+            Some(Sent::AlterPartition) => self.handle_alter_partition_response(ctx, result),
+            Some(Sent::AllocateProducerIds) => self.handle_allocate_producer_ids_response(ctx, result),
+            None => {}
+        }
+        self.settle(ctx);
     }
 
     /// The next thing to be done.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
-    }
-
-    /// Flushes all logs and writes all checkpoints and the mark of a clean shutdown.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn shutdown(&mut self, ctx: &mut Context<'_>) -> Result<(), DiskError> {
-        let _ = ctx;
-        unimplemented!()
+        self.after.outputs.pop_front()
     }
 
     /// The replicas that were created, changed or removed since [`ReplicaManager::clear_changed`], each once.
     pub fn changed(&self) -> &[TopicIdPartition] {
-        &self.changed
+        &self.after.changed
     }
 
     /// Begins to note changes anew.
     pub fn clear_changed(&mut self) {
-        self.changed.clear();
+        for tp in self.after.changed.drain(..) {
+            if let Some(partition) = self.partitions.get_mut(&tp) {
+                partition.noted_as_changed = false;
+            }
+        }
     }
 
     /// A replica as an observer sees it; `None` if this broker does not host it.
     pub fn replica(&self, tp: TopicIdPartition) -> Option<ReplicaView<'_>> {
-        let _ = tp;
-        unimplemented!()
+        self.partitions.get(&tp).map(Partition::view)
     }
 
     /// Calls `each` with every batch of the replica's log that ends at or after `from`, in order.
@@ -313,7 +364,54 @@ impl ReplicaManager {
         from: Offset,
         each: &mut dyn FnMut(BatchView),
     ) -> Result<(), DiskError> {
-        let _ = (disk, tp, from, each);
-        unimplemented!()
+        match self.partitions.get(&tp) {
+            Some(partition) => partition.log.batches(disk, from, each),
+            None => Ok(()),
+        }
+    }
+
+    fn surroundings<'a>(&self, ctx: &Context<'a>) -> Surroundings<'a> {
+        Surroundings {
+            me: self.config.node_id,
+            now: ctx.now.mono,
+            replica_lag_time_max: self.config.replica_lag_time_max,
+            metadata: ctx.metadata,
+        }
+    }
+
+    /// Names a request of ours.
+    fn send(&mut self, sent: Sent) -> RequestId {
+        self.last_request += 1;
+        let id = RequestId(self.last_request);
+        self.requests.insert(id, sent);
+        id
+    }
+
+    /// The error for a partition that this broker does not host.
+    fn not_hosted(ctx: &Context<'_>, tp: TopicIdPartition) -> ErrorCode {
+        match ctx.metadata.partition(tp) {
+            Some(_) => ErrorCode::NotLeaderOrFollower,
+            None => ErrorCode::UnknownTopicOrPartition,
+        }
+    }
+
+    /// Does what the step that ends has left to be done.
+    fn settle(&mut self, ctx: &mut Context<'_>) {
+        let mut acknowledged = std::mem::take(&mut self.after.acknowledged);
+        for tp in acknowledged.drain(..) {
+            self.complete_produces(ctx, tp);
+        }
+        self.after.acknowledged = acknowledged;
+        let mut woken = std::mem::take(&mut self.after.woken);
+        for key in woken.drain(..) {
+            self.complete_fetch(ctx, key, false);
+        }
+        self.after.woken = woken;
+        let mut fetchers = std::mem::take(&mut self.after.fetchers);
+        for leader in fetchers.drain(..) {
+            self.drive_fetcher(ctx, leader);
+        }
+        self.after.fetchers = fetchers;
+        self.send_alter_partition();
     }
 }

@@ -1,0 +1,236 @@
+//! Changes of the cluster's metadata: which replicas this broker has, and what it is to each.
+
+use std::collections::BTreeMap;
+
+use trial_node::{NodeId, Offset, OpenError, TopicIdPartition, TopicPartition, TraceEvent};
+use trial_storage::{LogConfig, LogOpen, TimestampType, UnifiedLog, log_dir};
+use trial_wire::Uuid;
+
+use super::metadata::PartitionState;
+use super::partition::{Partition, RoleChange};
+use super::{ClusterMetadata, Context, Happened, MetadataChanges, ReplicaManager};
+
+impl ReplicaManager {
+    /// Takes over what changed; `ctx.metadata` is the state after the change. At the start of the broker that is everything.
+    pub fn apply(&mut self, ctx: &mut Context<'_>, changes: &MetadataChanges) {
+        if self.stopped {
+            return;
+        }
+        for topic_id in &changes.deleted_topics {
+            let first = TopicIdPartition { topic_id: *topic_id, partition: 0 };
+            let last = TopicIdPartition { topic_id: *topic_id, partition: i32::MAX };
+            let gone: Vec<TopicIdPartition> =
+                self.partitions.range(first..=last).map(|(tp, _)| *tp).collect();
+            for tp in gone {
+                self.delete(ctx, tp);
+            }
+        }
+        for tp in &changes.partitions {
+            match ctx.metadata.partition(*tp) {
+                Some(state) if state.replicas.contains(&self.config.node_id) => self.host(ctx, *tp, &state),
+                _ => self.delete(ctx, *tp),
+            }
+        }
+        for topic_id in &changes.configured_topics {
+            self.configure(ctx, *topic_id);
+        }
+        self.settle(ctx);
+    }
+
+    /// Removes the folders of partitions that this broker no longer hosts ("stray" replicas). To be called once, after the
+    /// broker has caught up with the metadata for the first time.
+    pub fn remove_strays(&mut self, ctx: &mut Context<'_>) {
+        for folder in std::mem::take(&mut self.checkpoints.folders).into_keys() {
+            if let Err(error) = log_dir::delete_partition(ctx.disk, &folder) {
+                self.after.fatal(error);
+            }
+        }
+    }
+
+    /// From here on nothing happens: all logs are closed.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        self.requests = BTreeMap::new();
+        self.fetchers = BTreeMap::new();
+        self.alter_partition = super::AlterPartitionQueue::default();
+        self.lagging = Vec::new();
+        self.timers = super::Deadlines::new();
+        self.fetch_waits = super::Deadlines::new();
+        self.produces = super::Purgatory::new();
+    }
+
+    fn host(&mut self, ctx: &mut Context<'_>, tp: TopicIdPartition, state: &PartitionState<'_>) {
+        if !self.partitions.contains_key(&tp) {
+            match self.open_log(ctx, tp) {
+                Ok(Some(partition)) => drop(self.partitions.insert(tp, partition)),
+                Ok(None) => return,
+                Err(OpenError::Disk(error)) => return self.after.fatal(error),
+                Err(error) => {
+                    let path = tp.partition.to_string();
+                    let what = error.to_string();
+                    return self.after.fatal(trial_node::DiskError::Failed { path, what });
+                }
+            }
+        }
+        if state.leader == self.config.node_id {
+            self.lead(ctx, tp, state);
+        } else {
+            self.follow(ctx, tp, state);
+        }
+    }
+
+    fn lead(&mut self, ctx: &mut Context<'_>, tp: TopicIdPartition, state: &PartitionState<'_>) {
+        let around = self.surroundings(ctx);
+        let Some(partition) = self.partitions.get_mut(&tp) else { return };
+        let old_leader = partition.leader;
+        let change = match partition.become_leader(ctx.disk, state, around) {
+            Ok(Some(change)) => change,
+            Ok(None) => return,
+            Err(error) => return self.after.fatal(error),
+        };
+        if change.new_epoch {
+            self.after.trace(TraceEvent::PartitionLeader {
+                tp: TopicPartition { topic: partition.topic.clone(), partition: tp.partition },
+                leader_epoch: state.leader_epoch,
+                log_end_offset: partition.log.log_end_offset(),
+            });
+        }
+        self.role_changed(ctx, tp, change);
+        self.stop_fetching(old_leader, tp);
+        self.trace_isr(tp, change.isr);
+        self.watch_lag(ctx.now.mono, tp);
+    }
+
+    fn follow(&mut self, ctx: &mut Context<'_>, tp: TopicIdPartition, state: &PartitionState<'_>) {
+        let Some(partition) = self.partitions.get_mut(&tp) else { return };
+        let old_leader = partition.leader;
+        let Some(change) = partition.become_follower(state) else { return };
+        if change.new_epoch {
+            self.after.trace(TraceEvent::PartitionFollower {
+                tp: TopicPartition { topic: partition.topic.clone(), partition: tp.partition },
+                leader_epoch: state.leader_epoch,
+                leader: state.leader,
+            });
+        }
+        self.role_changed(ctx, tp, change);
+        if change.new_epoch {
+            self.stop_fetching(old_leader, tp);
+            if state.leader != NodeId::NONE {
+                self.start_fetching(ctx, state.leader, tp);
+            }
+        }
+    }
+
+    fn role_changed(&mut self, ctx: &Context<'_>, tp: TopicIdPartition, change: RoleChange) {
+        let Some(partition) = self.partitions.get_mut(&tp) else { return };
+        let happened = Happened {
+            log_end: false,
+            high_watermark: change.high_watermark_moved,
+            role: change.new_epoch || change.lost_leadership,
+        };
+        self.after.note(partition, &mut self.sessions, happened);
+        if change.high_watermark_moved {
+            self.high_watermark_moved(ctx.now.mono);
+        }
+    }
+
+    /// Opens a replica's log. A folder of the same name that belongs to an older topic of that name is deleted first.
+    fn open_log(
+        &mut self,
+        ctx: &mut Context<'_>,
+        tp: TopicIdPartition,
+    ) -> Result<Option<Partition>, OpenError> {
+        let Some(topic) = ctx.metadata.topic_name(tp.topic_id).cloned() else { return Ok(None) };
+        let folder = log_dir::partition_folder(&topic, tp.partition);
+        if let Some(Some(owner)) = self.checkpoints.folders.remove(&folder)
+            && owner != tp.topic_id
+        {
+            log_dir::delete_partition(ctx.disk, &folder)?;
+        }
+        let key = (topic.as_str().to_owned(), tp.partition);
+        let checkpointed = |file: &log_dir::OffsetCheckpoint| file.get(&key).copied().unwrap_or(Offset::ZERO);
+        let options = LogOpen {
+            config: log_config(ctx.metadata, tp.topic_id),
+            clean_shutdown: self.checkpoints.clean_shutdown,
+            recovery_point: checkpointed(&self.checkpoints.recovery_points),
+            log_start_offset: Offset::ZERO,
+        };
+        let (mut log, report) = UnifiedLog::open(ctx.disk, &folder, options, ctx.now.wall_ms)?;
+        for repair in report.repairs {
+            self.after.trace(TraceEvent::Recovered { path: repair.path, what: repair.what });
+        }
+        log.assign_topic_id(ctx.disk, tp.topic_id)?;
+        log.update_high_watermark(checkpointed(&self.checkpoints.high_watermarks));
+        let min_insync_replicas = min_insync_replicas(ctx.metadata, tp.topic_id);
+        Ok(Some(Partition::new(tp, topic, log, min_insync_replicas)))
+    }
+
+    fn configure(&mut self, ctx: &Context<'_>, topic_id: Uuid) {
+        let config = log_config(ctx.metadata, topic_id);
+        let min_insync_replicas = min_insync_replicas(ctx.metadata, topic_id);
+        let around = self.surroundings(ctx);
+        let first = TopicIdPartition { topic_id, partition: 0 };
+        let last = TopicIdPartition { topic_id, partition: i32::MAX };
+        let mut moved = false;
+        for partition in self.partitions.range_mut(first..=last).map(|(_, partition)| partition) {
+            partition.log.set_config(config);
+            partition.min_insync_replicas = min_insync_replicas;
+            // What was under a larger minimum may be committed under a smaller one.
+            if partition.maybe_increment_high_watermark(around) {
+                moved = true;
+                let happened = Happened { high_watermark: true, ..Happened::default() };
+                self.after.note(partition, &mut self.sessions, happened);
+            }
+        }
+        if moved {
+            self.high_watermark_moved(ctx.now.mono);
+        }
+    }
+
+    fn delete(&mut self, ctx: &mut Context<'_>, tp: TopicIdPartition) {
+        let Some(mut partition) = self.partitions.remove(&tp) else { return };
+        self.stop_fetching(partition.leader, tp);
+        self.after.note(&mut partition, &mut self.sessions, Happened { role: true, ..Happened::default() });
+        let folder = partition.log.folder().to_owned();
+        partition.log.abandon(ctx.disk);
+        let key = (partition.topic.as_str().to_owned(), tp.partition);
+        self.checkpoints.high_watermarks.remove(&key);
+        self.checkpoints.recovery_points.remove(&key);
+        if let Err(error) = log_dir::delete_partition(ctx.disk, &folder) {
+            self.after.fatal(error);
+        }
+    }
+}
+
+fn number<T: std::str::FromStr>(metadata: &dyn ClusterMetadata, topic_id: Uuid, key: &str, default: T) -> T {
+    metadata.topic_config(topic_id, key).and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+fn min_insync_replicas(metadata: &dyn ClusterMetadata, topic_id: Uuid) -> usize {
+    number(metadata, topic_id, "min.insync.replicas", 1)
+}
+
+/// The values were validated when they were set.
+fn log_config(metadata: &dyn ClusterMetadata, topic_id: Uuid) -> LogConfig {
+    let default = LogConfig::default();
+    let log_append_time = metadata
+        .topic_config(topic_id, "message.timestamp.type")
+        .is_some_and(|value| value == "LogAppendTime");
+    LogConfig {
+        segment_bytes: number(metadata, topic_id, "segment.bytes", default.segment_bytes),
+        segment_ms: number(metadata, topic_id, "segment.ms", default.segment_ms),
+        segment_index_bytes: number(metadata, topic_id, "segment.index.bytes", default.segment_index_bytes),
+        index_interval_bytes: number(
+            metadata,
+            topic_id,
+            "index.interval.bytes",
+            default.index_interval_bytes,
+        ),
+        max_message_bytes: number(metadata, topic_id, "max.message.bytes", default.max_message_bytes),
+        flush_messages: number(metadata, topic_id, "flush.messages", default.flush_messages),
+        message_timestamp_type: match log_append_time {
+            true => TimestampType::LogAppendTime,
+            false => TimestampType::CreateTime,
+        },
+    }
+}

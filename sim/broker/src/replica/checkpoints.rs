@@ -1,0 +1,121 @@
+//! The checkpoint files: high watermarks and recovery points.
+
+use std::collections::BTreeMap;
+
+use trial_node::{Disk, DiskError, Offset, OpenError, Time};
+use trial_storage::log_dir::{self, CheckpointFile, OffsetCheckpoint};
+use trial_wire::Uuid;
+
+use super::timers::Timer;
+use super::{Context, ReplicaManager};
+
+/// What the last run left on disk, and what of this run is not written yet.
+#[derive(Clone, Debug)]
+pub(super) struct Checkpoints {
+    pub clean_shutdown: bool,
+    pub high_watermarks: OffsetCheckpoint,
+    pub recovery_points: OffsetCheckpoint,
+    /// The folders that no replica has claimed, and the topics that they belong to.
+    pub folders: BTreeMap<String, Option<Uuid>>,
+    high_watermarks_due: bool,
+    recovery_points_due: bool,
+}
+
+impl Checkpoints {
+    /// # Errors
+    /// [`OpenError`] when the disk fails.
+    pub fn read(disk: &mut dyn Disk, clean_shutdown: bool) -> Result<Checkpoints, OpenError> {
+        let folders = log_dir::list_partitions(disk)?
+            .into_iter()
+            .filter(|folder| folder.topic != METADATA_TOPIC)
+            .map(|folder| (folder.folder, folder.topic_id))
+            .collect();
+        Ok(Checkpoints {
+            clean_shutdown,
+            high_watermarks: log_dir::read_checkpoint(disk, CheckpointFile::HighWatermark)?,
+            recovery_points: log_dir::read_checkpoint(disk, CheckpointFile::RecoveryPoint)?,
+            folders,
+            high_watermarks_due: false,
+            recovery_points_due: false,
+        })
+    }
+}
+
+/// The topic of the quorum's log, which is not replicated here.
+const METADATA_TOPIC: &str = "__cluster_metadata";
+
+impl ReplicaManager {
+    /// A high watermark moved: it is written at the next instant for that.
+    pub(super) fn high_watermark_moved(&mut self, now: Time) {
+        if !self.checkpoints.high_watermarks_due {
+            self.checkpoints.high_watermarks_due = true;
+            let at = self.next_tick(now, self.config.high_watermark_checkpoint_interval);
+            self.timers.set(at, Timer::CheckpointHighWatermarks);
+        }
+    }
+
+    /// A log grew: its recovery point is looked at at the next instant for that.
+    pub(super) fn appended(&mut self, now: Time) {
+        if !self.checkpoints.recovery_points_due {
+            self.checkpoints.recovery_points_due = true;
+            let at = self.next_tick(now, self.config.recovery_point_checkpoint_interval);
+            self.timers.set(at, Timer::CheckpointRecoveryPoints);
+        }
+    }
+
+    pub(super) fn checkpoint_high_watermarks(&mut self, ctx: &mut Context<'_>) {
+        self.checkpoints.high_watermarks_due = false;
+        if let Err(error) = self.write_high_watermarks(ctx.disk) {
+            self.after.fatal(error);
+        }
+    }
+
+    pub(super) fn checkpoint_recovery_points(&mut self, ctx: &mut Context<'_>) {
+        self.checkpoints.recovery_points_due = false;
+        let mut flushed = Ok(false);
+        for partition in self.partitions.values_mut() {
+            flushed = flushed.and_then(|any| Ok(partition.log.flush_rolled(ctx.disk)? || any));
+        }
+        let written = flushed.and_then(|any| if any { self.write_recovery_points(ctx.disk) } else { Ok(()) });
+        if let Err(error) = written {
+            self.after.fatal(error);
+        }
+    }
+
+    /// Flushes and closes all logs, writes all checkpoints and marks the clean shutdown. Nothing happens here afterwards.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn shutdown(&mut self, ctx: &mut Context<'_>) -> Result<(), DiskError> {
+        for partition in self.partitions.values_mut() {
+            partition.log.flush(ctx.disk)?;
+        }
+        self.write_recovery_points(ctx.disk)?;
+        self.write_high_watermarks(ctx.disk)?;
+        for (_, partition) in std::mem::take(&mut self.partitions) {
+            partition.log.close(ctx.disk)?;
+        }
+        self.stop();
+        log_dir::write_clean_shutdown(ctx.disk, self.broker_epoch)
+    }
+
+    fn write_high_watermarks(&self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        let entry = |p: &super::Partition| p.log.high_watermark();
+        self.write_checkpoint(disk, CheckpointFile::HighWatermark, entry)
+    }
+
+    fn write_recovery_points(&self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        let entry = |p: &super::Partition| p.log.recovery_point();
+        self.write_checkpoint(disk, CheckpointFile::RecoveryPoint, entry)
+    }
+
+    fn write_checkpoint(
+        &self,
+        disk: &mut dyn Disk,
+        file: CheckpointFile,
+        offset: impl Fn(&super::Partition) -> Offset,
+    ) -> Result<(), DiskError> {
+        let entries = self.partitions.values().map(|p| (p.topic.as_str(), p.id.partition, offset(p)));
+        log_dir::write_checkpoint(disk, file, entries)
+    }
+}

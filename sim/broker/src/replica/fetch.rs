@@ -1,0 +1,455 @@
+//! Fetch requests of consumers and followers.
+
+use trial_node::{LeaderEpoch, NodeId, Offset, Span, TopicIdPartition};
+use trial_wire::messages::fetch_response::{
+    EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+};
+use trial_wire::messages::{BrokerId, FetchRequest, FetchResponse};
+use trial_wire::{ErrorCode, ResponseKind};
+
+use bytes::Bytes;
+
+use super::fetch_session::{
+    Ended, FetchKey, FetchParams, FetchSession, FetchedPartition, NO_TOPIC_ID, Waiting,
+};
+use super::partition::{FollowerFetch, LogRead, Watcher};
+use super::{Context, Happened, ReplicaManager};
+use crate::Token;
+
+/// The first version that consumers may send to followers too (KIP-392).
+const FETCH_FROM_FOLLOWER_VERSION: i16 = 11;
+/// The first version that names topics by id (KIP-516).
+const TOPIC_ID_VERSION: i16 = 13;
+/// The first version with `replica_state` in the place of `replica_id` (KIP-903).
+const REPLICA_STATE_VERSION: i16 = 15;
+/// The first version whose answers name the current leader (KIP-951).
+const CURRENT_LEADER_VERSION: i16 = 16;
+
+/// What was read of one partition.
+#[derive(Clone, Debug)]
+pub(super) struct PartitionRead {
+    tp: TopicIdPartition,
+    outcome: Result<Read, ErrorCode>,
+    /// The client's offset.
+    offset: Offset,
+    log_start_offset: Offset,
+    /// Whether the partition must be looked at again by the next request whatever happens.
+    again: bool,
+    /// Whether there is something that the client was not told.
+    news: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Read {
+    high_watermark: Offset,
+    last_stable_offset: Offset,
+    log_start_offset: Offset,
+    diverging: Option<(LeaderEpoch, Offset)>,
+    records: Bytes,
+}
+
+impl PartitionRead {
+    fn len(&self) -> usize {
+        self.outcome.as_ref().map_or(0, |read| read.records.len())
+    }
+
+    /// Whether the client must hear of it at once.
+    fn is_urgent(&self) -> bool {
+        self.outcome.as_ref().map_or(true, |read| read.diverging.is_some())
+    }
+}
+
+impl ReplicaManager {
+    /// A Fetch request of a consumer or a follower.
+    pub fn handle_fetch(&mut self, ctx: &mut Context<'_>, token: Token, version: i16, request: FetchRequest) {
+        let params = self.fetch_params(version, &request);
+        match self.sessions.begin(ctx.metadata, ctx.rng, ctx.now.mono, params, &request) {
+            Err(code) => {
+                let response = FetchResponse::default().with_error_code(code.code());
+                self.after.respond(token, ResponseKind::Fetch(response));
+            }
+            Ok(began) => {
+                for ended in began.ended {
+                    self.fetch_session_ended(ended);
+                }
+                for tp in began.forgotten {
+                    self.unwatch(tp, began.key, params.replica);
+                }
+                self.begin_fetch(ctx, token, version, began.key, request.max_wait_ms);
+            }
+        }
+        self.settle(ctx);
+    }
+
+    fn fetch_params(&self, version: i16, request: &FetchRequest) -> FetchParams {
+        let (replica, broker_epoch) = if version >= REPLICA_STATE_VERSION {
+            (request.replica_state.replica_id.0, request.replica_state.replica_epoch)
+        } else {
+            (request.replica_id.0, -1)
+        };
+        let replica = (replica >= 0).then_some(NodeId(replica));
+        let wanted = usize::try_from(request.max_bytes).unwrap_or(0);
+        let most = usize::try_from(self.config.fetch_max_bytes).unwrap_or(0);
+        FetchParams {
+            replica,
+            broker_epoch,
+            read_committed: request.isolation_level == 1,
+            leader_only: replica.is_some() || version < FETCH_FROM_FOLLOWER_VERSION,
+            by_name: version < TOPIC_ID_VERSION,
+            min_bytes: i64::from(request.min_bytes),
+            max_bytes: if replica.is_some() { wanted } else { wanted.min(most) },
+            full: false,
+        }
+    }
+
+    fn begin_fetch(
+        &mut self,
+        ctx: &mut Context<'_>,
+        token: Token,
+        version: i16,
+        key: FetchKey,
+        max_wait_ms: i32,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let superseded = session.waiting.take();
+        let params = session.params;
+        self.fail_waiting(key, superseded);
+        let mut reads = std::mem::take(&mut self.reads);
+        self.read_queued(ctx, key, &mut reads);
+        if let Some(replica) = params.replica {
+            self.update_follower(ctx, key, replica, params.broker_epoch, &mut reads);
+        }
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let nothing_wanted = session.partitions.is_empty() && session.unknown.is_empty();
+        if max_wait_ms <= 0 || nothing_wanted || is_satisfied(session, &reads) {
+            self.answer_fetch(ctx, token, version, key, &mut reads);
+        } else {
+            let deadline = ctx.now.mono + Span::from_millis(u64::from(max_wait_ms.unsigned_abs()));
+            session.waiting = Some(Waiting { token, version, deadline });
+            go_on_waiting(session, &reads);
+            self.fetch_waits.set(deadline, key);
+        }
+        reads.clear();
+        self.reads = reads;
+    }
+
+    /// Looks at a waiting fetch; `expired`: its time is up, and it gets what there is.
+    pub(super) fn complete_fetch(&mut self, ctx: &mut Context<'_>, key: FetchKey, expired: bool) {
+        if self.sessions.get_mut(key).is_none_or(|session| session.waiting.is_none()) {
+            return;
+        }
+        let mut reads = std::mem::take(&mut self.reads);
+        self.read_queued(ctx, key, &mut reads);
+        if let Some(session) = self.sessions.get_mut(key)
+            && let Some(waiting) = session.waiting
+        {
+            if expired || is_satisfied(session, &reads) {
+                session.waiting = None;
+                self.fetch_waits.clear(waiting.deadline, key);
+                self.answer_fetch(ctx, waiting.token, waiting.version, key, &mut reads);
+            } else {
+                go_on_waiting(session, &reads);
+            }
+        }
+        reads.clear();
+        self.reads = reads;
+    }
+
+    /// Reads from every partition in a session's queue, and empties the queue.
+    fn read_queued(&mut self, ctx: &mut Context<'_>, key: FetchKey, reads: &mut Vec<PartitionRead>) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let params = session.params;
+        let mut budget = params.max_bytes;
+        let mut min_one = true;
+        while let Some(tp) = session.queue.pop_front() {
+            let Some(fetched) = session.partitions.get_mut(&tp) else { continue };
+            fetched.queued = false;
+            let partition = self.partitions.get_mut(&tp);
+            if let Some(partition) = partition
+                && !fetched.watching
+            {
+                fetched.watching = true;
+                partition.watchers.push(Watcher { key, replica: params.replica.is_some() });
+            }
+            let (outcome, behind) = match self.partitions.get(&tp) {
+                None => {
+                    // The watch went with the replica.
+                    fetched.watching = false;
+                    let unknown_id = !params.by_name && ctx.metadata.topic_name(tp.topic_id).is_none();
+                    let code = if unknown_id { ErrorCode::UnknownTopicId } else { Self::not_hosted(ctx, tp) };
+                    (Err(code), true)
+                }
+                Some(partition) => {
+                    let limit = budget.min(usize::try_from(fetched.max_bytes).unwrap_or(0));
+                    read_partition(ctx, partition, fetched, params, limit, min_one)
+                }
+            };
+            let read = PartitionRead {
+                tp,
+                again: behind || outcome.is_err(),
+                news: outcome.as_ref().map_or(true, |read| {
+                    !read.records.is_empty()
+                        || read.diverging.is_some()
+                        || read.high_watermark != fetched.sent_high_watermark
+                        || read.log_start_offset != fetched.sent_log_start_offset
+                }),
+                offset: fetched.fetch_offset,
+                log_start_offset: fetched.log_start_offset,
+                outcome,
+            };
+            budget = budget.saturating_sub(read.len());
+            min_one = min_one && read.len() == 0;
+            reads.push(read);
+        }
+    }
+
+    /// A follower's fetch says how far it has come.
+    fn update_follower(
+        &mut self,
+        ctx: &Context<'_>,
+        key: FetchKey,
+        replica: NodeId,
+        broker_epoch: i64,
+        reads: &mut [PartitionRead],
+    ) {
+        let around = self.surroundings(ctx);
+        let lasting = self.sessions.get_mut(key).is_some_and(|session| !session.is_passing());
+        for read in reads.iter_mut() {
+            let Ok(Read { diverging: None, .. }) = read.outcome else { continue };
+            let Some(partition) = self.partitions.get_mut(&read.tp) else { continue };
+            let fetch = FollowerFetch {
+                replica,
+                broker_epoch,
+                offset: read.offset,
+                log_start_offset: read.log_start_offset,
+                session: lasting.then_some(key),
+            };
+            match partition.update_follower(fetch, around) {
+                Err(code) => {
+                    read.outcome = Err(code);
+                    read.news = true;
+                    read.again = true;
+                }
+                Ok(update) => {
+                    // Who is not in sync must be looked at by each fetch, for it may become eligible.
+                    read.again |= !update.in_isr;
+                    if let Some(proposal) = update.proposal {
+                        self.alter_partition.submit(read.tp, proposal, partition);
+                    }
+                    if update.high_watermark_moved {
+                        let happened = Happened { high_watermark: true, ..Happened::default() };
+                        self.after.note(partition, &mut self.sessions, happened);
+                        self.high_watermark_moved(ctx.now.mono);
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer_fetch(
+        &mut self,
+        ctx: &Context<'_>,
+        token: Token,
+        version: i16,
+        key: FetchKey,
+        reads: &mut Vec<PartitionRead>,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let full = session.params.full;
+        session.params.full = false;
+        let mut response = FetchResponse::default().with_session_id(session.id());
+        for (name, partition) in session.unknown.drain(..) {
+            let data = error_data(partition, ErrorCode::UnknownTopicOrPartition);
+            response
+                .responses
+                .push(FetchableTopicResponse::default().with_topic(name).with_partitions(vec![data]));
+        }
+        for read in reads.drain(..) {
+            if read.again {
+                session.enqueue(read.tp);
+            }
+            if !full && !read.news {
+                continue;
+            }
+            if let Some(fetched) = session.partitions.get_mut(&read.tp) {
+                let sent = read.outcome.as_ref().ok();
+                fetched.sent_high_watermark = sent.map_or(Offset::UNKNOWN, |read| read.high_watermark);
+                fetched.sent_log_start_offset = sent.map_or(Offset::UNKNOWN, |read| read.log_start_offset);
+            }
+            let tp = read.tp;
+            let mut data = partition_data(read, session.params);
+            if version >= CURRENT_LEADER_VERSION {
+                name_current_leader(ctx, tp, &mut data, &mut response.node_endpoints);
+            }
+            let by_name = session.params.by_name;
+            match response.responses.last_mut().filter(|topic| topic_is(ctx, topic, tp, by_name)) {
+                Some(topic) => topic.partitions.push(data),
+                None => {
+                    let topic = FetchableTopicResponse::default().with_partitions(vec![data]);
+                    response.responses.push(if by_name {
+                        let name = ctx.metadata.topic_name(tp.topic_id).cloned().unwrap_or_default();
+                        topic.with_topic(name).with_topic_id(NO_TOPIC_ID)
+                    } else {
+                        topic.with_topic_id(tp.topic_id)
+                    });
+                }
+            }
+        }
+        if session.is_passing()
+            && let Some(ended) = self.sessions.end(key)
+        {
+            self.fetch_session_ended(ended);
+        }
+        self.after.respond(token, ResponseKind::Fetch(response));
+    }
+
+    fn fetch_session_ended(&mut self, ended: Ended) {
+        for tp in ended.watched {
+            self.unwatch(tp, ended.key, ended.replica);
+        }
+        self.fail_waiting(ended.key, ended.waiting);
+    }
+
+    /// Answers a fetch that waits on a session which has gone on without it.
+    fn fail_waiting(&mut self, key: FetchKey, waiting: Option<Waiting>) {
+        if let Some(waiting) = waiting {
+            self.fetch_waits.clear(waiting.deadline, key);
+            let code = ErrorCode::InvalidFetchSessionEpoch.code();
+            let response = FetchResponse::default().with_error_code(code);
+            self.after.respond(waiting.token, ResponseKind::Fetch(response));
+        }
+    }
+
+    fn unwatch(&mut self, tp: TopicIdPartition, key: FetchKey, replica: Option<NodeId>) {
+        let Some(partition) = self.partitions.get_mut(&tp) else { return };
+        partition.watchers.retain(|watcher| watcher.key != key);
+        if let Some(remote) = replica.and_then(|id| partition.leadership()?.remote(id))
+            && remote.session == Some(key)
+        {
+            remote.session = None;
+        }
+    }
+}
+
+/// What one partition has for a fetch, and whether it has more than the client has asked past.
+fn read_partition(
+    ctx: &mut Context<'_>,
+    partition: &super::partition::Partition,
+    fetched: &FetchedPartition,
+    params: FetchParams,
+    limit: usize,
+    min_one: bool,
+) -> (Result<Read, ErrorCode>, bool) {
+    if let Err(code) = partition.check(fetched.current_leader_epoch, params.leader_only) {
+        return (Err(code), true);
+    }
+    let bound = match params.replica {
+        Some(replica) if !partition.is_assigned(replica) => {
+            // It is assigned by a change that has not come here yet, or was, and has not heard.
+            let knows_epoch = fetched.current_leader_epoch >= 0;
+            let code =
+                if knows_epoch { ErrorCode::UnknownLeaderEpoch } else { ErrorCode::NotLeaderOrFollower };
+            return (Err(code), true);
+        }
+        Some(_) => partition.log.log_end_offset(),
+        None if params.read_committed => partition.log.last_stable_offset(),
+        None => partition.log.high_watermark(),
+    };
+    let read =
+        partition.read(ctx.disk, fetched.fetch_offset, fetched.last_fetched_epoch, limit, bound, min_one);
+    let (diverging, records) = match read {
+        Err(code) => return (Err(code), true),
+        Ok(LogRead::Diverging(epoch, end_offset)) => (Some((epoch, end_offset)), Bytes::new()),
+        Ok(LogRead::Data(data)) => (None, data.records),
+    };
+    let read = Read {
+        high_watermark: partition.log.high_watermark(),
+        last_stable_offset: partition.log.last_stable_offset(),
+        log_start_offset: partition.log.log_start_offset(),
+        diverging,
+        records,
+    };
+    let behind = fetched.fetch_offset < bound || read.diverging.is_some();
+    (Ok(read), behind)
+}
+
+fn is_satisfied(session: &FetchSession, reads: &[PartitionRead]) -> bool {
+    let bytes: usize = reads.iter().map(PartitionRead::len).sum();
+    !session.unknown.is_empty()
+        || i64::try_from(bytes).unwrap_or(i64::MAX) >= session.params.min_bytes
+        || reads.iter().any(PartitionRead::is_urgent)
+}
+
+/// Puts back into the queue what the answer will have to tell.
+fn go_on_waiting(session: &mut FetchSession, reads: &[PartitionRead]) {
+    for read in reads {
+        if read.again || read.news || session.params.full {
+            session.enqueue(read.tp);
+        }
+    }
+}
+
+fn topic_is(ctx: &Context<'_>, topic: &FetchableTopicResponse, tp: TopicIdPartition, by_name: bool) -> bool {
+    if by_name {
+        ctx.metadata.topic_name(tp.topic_id).is_some_and(|name| *name == topic.topic)
+    } else {
+        topic.topic_id == tp.topic_id
+    }
+}
+
+fn error_data(partition: i32, code: ErrorCode) -> PartitionData {
+    PartitionData::default()
+        .with_partition_index(partition)
+        .with_error_code(code.code())
+        .with_high_watermark(-1)
+        .with_aborted_transactions(None)
+}
+
+fn partition_data(read: PartitionRead, params: FetchParams) -> PartitionData {
+    let partition = read.tp.partition;
+    match read.outcome {
+        Err(code) => error_data(partition, code),
+        Ok(read) => {
+            let data = PartitionData::default()
+                .with_partition_index(partition)
+                .with_high_watermark(read.high_watermark.0)
+                .with_last_stable_offset(read.last_stable_offset.0)
+                .with_log_start_offset(read.log_start_offset.0)
+                // Without transactions there are no aborted ones.
+                .with_aborted_transactions(params.read_committed.then(Vec::new))
+                .with_records(Some(read.records));
+            match read.diverging {
+                Some((epoch, end_offset)) => data.with_diverging_epoch(
+                    EpochEndOffset::default().with_epoch(epoch.0).with_end_offset(end_offset.0),
+                ),
+                None => data,
+            }
+        }
+    }
+}
+
+/// Tells a client that came to the wrong broker, or with an old epoch, where the leader is.
+fn name_current_leader(
+    ctx: &Context<'_>,
+    tp: TopicIdPartition,
+    data: &mut PartitionData,
+    endpoints: &mut Vec<NodeEndpoint>,
+) {
+    let wrong = [ErrorCode::NotLeaderOrFollower, ErrorCode::FencedLeaderEpoch];
+    if !wrong.iter().any(|code| code.code() == data.error_code) {
+        return;
+    }
+    let Some(state) = ctx.metadata.partition(tp) else { return };
+    data.current_leader = LeaderIdAndEpoch::default()
+        .with_leader_id(BrokerId(state.leader.0))
+        .with_leader_epoch(state.leader_epoch.0);
+    let named = endpoints.iter().any(|node| node.node_id.0 == state.leader.0);
+    if let Some(broker) = ctx.metadata.broker(state.leader).filter(|_| !named) {
+        endpoints.push(
+            NodeEndpoint::default()
+                .with_node_id(BrokerId(state.leader.0))
+                .with_host(broker.endpoint.host.clone())
+                .with_port(i32::from(broker.endpoint.port)),
+        );
+    }
+}

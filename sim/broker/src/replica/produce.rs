@@ -1,0 +1,303 @@
+//! Produce requests, and the purgatory of those that wait for all in-sync replicas.
+
+use bytes::Bytes;
+use trial_node::{Offset, Span, TopicIdPartition};
+use trial_storage::{AppendError, AppendInfo};
+use trial_wire::messages::produce_response::{
+    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+};
+use trial_wire::messages::{BrokerId, ProduceRequest, ProduceResponse};
+use trial_wire::{Batch, BatchError, ErrorCode, ResponseKind, StrBytes};
+
+use super::partition::{LeaderAppendError, Partition};
+use super::purgatory::Verdict;
+use super::{Context, Happened, Output, ReplicaManager};
+use crate::Token;
+
+/// The first version whose answers name the current leader (KIP-951).
+const CURRENT_LEADER_VERSION: i16 = 10;
+/// The first version that names topics by id (KIP-516).
+const TOPIC_ID_VERSION: i16 = 13;
+
+/// A Produce request that waits until its records are committed.
+#[derive(Clone, Debug)]
+pub(super) struct DelayedProduce {
+    token: Token,
+    version: i16,
+    response: ProduceResponse,
+    waits: Vec<Wait>,
+}
+
+/// One partition that a Produce request waits for.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    tp: TopicIdPartition,
+    /// The high watermark at which the records are committed.
+    required: Offset,
+    /// Where the response has the partition.
+    topic_index: usize,
+    partition_index: usize,
+}
+
+impl DelayedProduce {
+    fn partition(&mut self, wait: Wait) -> &mut PartitionProduceResponse {
+        &mut self.response.responses[wait.topic_index].partition_responses[wait.partition_index]
+    }
+}
+
+/// Why a partition's records were not appended.
+struct Rejection {
+    code: ErrorCode,
+    message: Option<String>,
+}
+
+impl From<ErrorCode> for Rejection {
+    fn from(code: ErrorCode) -> Rejection {
+        Rejection { code, message: None }
+    }
+}
+
+impl ReplicaManager {
+    /// A Produce request.
+    pub fn handle_produce(
+        &mut self,
+        ctx: &mut Context<'_>,
+        token: Token,
+        version: i16,
+        request: ProduceRequest,
+    ) {
+        let acks = request.acks;
+        let mut delayed =
+            DelayedProduce { token, version, response: ProduceResponse::default(), waits: Vec::new() };
+        delayed.response.responses.reserve_exact(request.topic_data.len());
+        let mut failed = false;
+        for topic in request.topic_data {
+            let by_id = version >= TOPIC_ID_VERSION;
+            let id = if by_id { Some(topic.topic_id) } else { ctx.metadata.topic_id(&topic.name) };
+            let id = id.filter(|id| ctx.metadata.topic_name(*id).is_some());
+            let mut answers = Vec::with_capacity(topic.partition_data.len());
+            for data in topic.partition_data {
+                let answer = PartitionProduceResponse::default().with_index(data.index);
+                let appended = match id {
+                    _ if !matches!(acks, -1..=1) => Err(ErrorCode::InvalidRequiredAcks.into()),
+                    None if by_id => Err(ErrorCode::UnknownTopicId.into()),
+                    None => Err(ErrorCode::UnknownTopicOrPartition.into()),
+                    Some(topic_id) => {
+                        let tp = TopicIdPartition { topic_id, partition: data.index };
+                        self.append(ctx, tp, acks, data.records).map(|info| (tp, info))
+                    }
+                };
+                answers.push(match appended {
+                    Ok((tp, info)) => {
+                        if acks == -1 {
+                            delayed.waits.push(Wait {
+                                tp,
+                                required: info.last_offset + 1,
+                                topic_index: delayed.response.responses.len(),
+                                partition_index: answers.len(),
+                            });
+                        }
+                        answer
+                            .with_base_offset(info.first_offset.0)
+                            .with_log_append_time_ms(info.log_append_time_ms)
+                            .with_log_start_offset(info.log_start_offset.0)
+                    }
+                    Err(Rejection { code, message }) => {
+                        failed = true;
+                        answer
+                            .with_error_code(code.code())
+                            .with_base_offset(-1)
+                            .with_error_message(message.map(StrBytes::from_string))
+                    }
+                });
+            }
+            let named = match by_id {
+                true => TopicProduceResponse::default().with_topic_id(topic.topic_id),
+                false => TopicProduceResponse::default().with_name(topic.name),
+            };
+            delayed.response.responses.push(named.with_partition_responses(answers));
+        }
+        if acks == 0 {
+            self.after.outputs.push_back(Output::NoResponse { token, close: failed });
+        } else {
+            let timeout = Span::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+            self.answer_or_wait(ctx, delayed, timeout);
+        }
+        self.settle(ctx);
+    }
+
+    fn append(
+        &mut self,
+        ctx: &mut Context<'_>,
+        tp: TopicIdPartition,
+        acks: i16,
+        records: Option<Bytes>,
+    ) -> Result<AppendInfo, Rejection> {
+        let batch = only_batch(records)?;
+        let around = self.surroundings(ctx);
+        let Some(partition) = self.partitions.get_mut(&tp) else {
+            return Err(Self::not_hosted(ctx, tp).into());
+        };
+        let appended =
+            partition.append_as_leader(ctx.disk, &batch, acks, ctx.now.wall_ms, &self.sessions, around);
+        match appended {
+            Ok((info, high_watermark_moved)) => {
+                if !info.duplicate {
+                    let happened =
+                        Happened { log_end: true, high_watermark: high_watermark_moved, role: false };
+                    self.after.note(partition, &mut self.sessions, happened);
+                    self.appended(ctx.now.mono);
+                    if high_watermark_moved {
+                        self.high_watermark_moved(ctx.now.mono);
+                    }
+                    self.watch_lag(ctx.now.mono, tp);
+                }
+                Ok(info)
+            }
+            Err(LeaderAppendError::NotLeader) => Err(ErrorCode::NotLeaderOrFollower.into()),
+            Err(LeaderAppendError::NotEnoughReplicas) => Err(ErrorCode::NotEnoughReplicas.into()),
+            Err(LeaderAppendError::Log(AppendError::Disk(error))) => {
+                self.after.fatal(error);
+                Err(ErrorCode::KafkaStorageError.into())
+            }
+            Err(LeaderAppendError::Log(error)) => {
+                Err(Rejection { code: append_error_code(&error), message: Some(error.to_string()) })
+            }
+        }
+    }
+
+    /// Answers a request whose records are all committed, and lets one wait whose are not.
+    fn answer_or_wait(&mut self, ctx: &Context<'_>, mut delayed: DelayedProduce, timeout: Span) {
+        let mut waits = std::mem::take(&mut delayed.waits);
+        waits.retain(|wait| match acknowledgement(self.partitions.get(&wait.tp), wait.required) {
+            Some(result) => {
+                if let Err(code) = result {
+                    delayed.partition(*wait).error_code = code.code();
+                }
+                false
+            }
+            None => true,
+        });
+        if waits.is_empty() {
+            self.answer_produce(ctx, delayed);
+        } else {
+            delayed.waits.clone_from(&waits);
+            self.produces.watch(delayed, waits.into_iter().map(|wait| wait.tp), ctx.now.mono + timeout);
+        }
+    }
+
+    /// Looks at those that wait for a partition.
+    pub(super) fn complete_produces(&mut self, ctx: &Context<'_>, tp: TopicIdPartition) {
+        let partition = self.partitions.get(&tp);
+        let mut completed = Vec::new();
+        self.produces.check(tp, &mut completed, |delayed| {
+            let Some(at) = delayed.waits.iter().position(|wait| wait.tp == tp) else {
+                return Verdict::Unwatches;
+            };
+            let wait = delayed.waits[at];
+            match acknowledgement(partition, wait.required) {
+                None => return Verdict::Waits,
+                Some(Ok(())) => {}
+                Some(Err(code)) => delayed.partition(wait).error_code = code.code(),
+            }
+            delayed.waits.swap_remove(at);
+            if delayed.waits.is_empty() { Verdict::Complete } else { Verdict::Unwatches }
+        });
+        for delayed in completed {
+            self.answer_produce(ctx, delayed);
+        }
+    }
+
+    /// A request's time is up: what is not committed may still become so.
+    pub(super) fn expire_produce(&mut self, ctx: &Context<'_>, mut delayed: DelayedProduce) {
+        for wait in std::mem::take(&mut delayed.waits) {
+            delayed.partition(wait).error_code = ErrorCode::RequestTimedOut.code();
+        }
+        self.answer_produce(ctx, delayed);
+    }
+
+    fn answer_produce(&mut self, ctx: &Context<'_>, mut delayed: DelayedProduce) {
+        if delayed.version >= CURRENT_LEADER_VERSION {
+            name_current_leaders(ctx, delayed.version, &mut delayed.response);
+        }
+        self.after.respond(delayed.token, ResponseKind::Produce(delayed.response));
+    }
+}
+
+/// What a producer that waits for `required` is to be told, if it need not wait any longer.
+fn acknowledgement(partition: Option<&Partition>, required: Offset) -> Option<Result<(), ErrorCode>> {
+    match partition {
+        Some(partition) => partition.acknowledgement(required),
+        None => Some(Err(ErrorCode::NotLeaderOrFollower)),
+    }
+}
+
+/// Tells a producer that came to the wrong broker where the leader is.
+fn name_current_leaders(ctx: &Context<'_>, version: i16, response: &mut ProduceResponse) {
+    for topic in &mut response.responses {
+        for answer in &mut topic.partition_responses {
+            if answer.error_code != ErrorCode::NotLeaderOrFollower.code() {
+                continue;
+            }
+            let by_id = version >= TOPIC_ID_VERSION;
+            let id = if by_id { Some(topic.topic_id) } else { ctx.metadata.topic_id(&topic.name) };
+            let Some(topic_id) = id else { continue };
+            let tp = TopicIdPartition { topic_id, partition: answer.index };
+            let Some(state) = ctx.metadata.partition(tp) else { continue };
+            answer.current_leader = LeaderIdAndEpoch::default()
+                .with_leader_id(BrokerId(state.leader.0))
+                .with_leader_epoch(state.leader_epoch.0);
+            let named = response.node_endpoints.iter().any(|node| node.node_id.0 == state.leader.0);
+            if let Some(broker) = ctx.metadata.broker(state.leader).filter(|_| !named) {
+                response.node_endpoints.push(
+                    NodeEndpoint::default()
+                        .with_node_id(BrokerId(state.leader.0))
+                        .with_host(broker.endpoint.host.clone())
+                        .with_port(i32::from(broker.endpoint.port)),
+                );
+            }
+        }
+    }
+}
+
+/// The one batch that a partition's part of a Produce request must be.
+fn only_batch(records: Option<Bytes>) -> Result<Batch, Rejection> {
+    let invalid =
+        |message: &str| Rejection { code: ErrorCode::InvalidRecord, message: Some(message.to_owned()) };
+    let records = records.filter(|records| !records.is_empty());
+    let records =
+        records.ok_or_else(|| invalid("a partition needs exactly one record batch, there is none"))?;
+    let len = records.len();
+    let batch = Batch::parse(records)
+        .map_err(|error| Rejection { code: batch_error_code(&error), message: Some(error.to_string()) })?;
+    if batch.bytes().len() != len {
+        return Err(invalid("a partition needs exactly one record batch, there are bytes after it"));
+    }
+    if batch.header().is_transactional() {
+        // No coordinator has added the partition to a transaction (KIP-890).
+        return Err(ErrorCode::InvalidTxnState.into());
+    }
+    Ok(batch)
+}
+
+fn batch_error_code(error: &BatchError) -> ErrorCode {
+    match error {
+        BatchError::Truncated { .. } | BatchError::Length { .. } | BatchError::Crc { .. } => {
+            ErrorCode::CorruptMessage
+        }
+        _ => ErrorCode::InvalidRecord,
+    }
+}
+
+fn append_error_code(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::Batch(error) => batch_error_code(error),
+        AppendError::InvalidRecord { .. } => ErrorCode::InvalidRecord,
+        AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::InvalidTxnState { .. } => ErrorCode::InvalidTxnState,
+        AppendError::UnexpectedOffset { .. } => ErrorCode::UnknownServerError,
+        AppendError::Disk(_) => ErrorCode::KafkaStorageError,
+    }
+}

@@ -1,0 +1,100 @@
+//! What is due at an instant.
+
+use trial_node::{NodeId, Span, Time, TopicIdPartition};
+
+use super::{Context, ReplicaManager};
+
+/// Something that is done at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// Look for followers that have been behind for too long. Runs only while somebody is behind.
+    CheckIsr,
+    /// Write the high watermarks. Runs only when one has moved.
+    CheckpointHighWatermarks,
+    /// Flush rolled segments and write the recovery points. Runs only when something was appended.
+    CheckpointRecoveryPoints,
+    /// Send what waits for the controller after it refused a request.
+    AlterPartition,
+    /// Ask again for producer ids.
+    AllocateProducerIds,
+    /// A fetcher whose leader could not be reached tries again.
+    Fetcher(NodeId),
+    /// A partition whose fetch failed is fetched again.
+    FetchedPartition(NodeId, TopicIdPartition),
+}
+
+impl ReplicaManager {
+    /// The next instant at which something is due. O(1).
+    pub fn poll_timeout(&self) -> Option<Time> {
+        [self.timers.next(), self.fetch_waits.next(), self.produces.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now.mono;
+        while let Some(timer) = self.timers.pop(now) {
+            match timer {
+                Timer::CheckIsr => self.check_isr(ctx),
+                Timer::CheckpointHighWatermarks => self.checkpoint_high_watermarks(ctx),
+                Timer::CheckpointRecoveryPoints => self.checkpoint_recovery_points(ctx),
+                Timer::AlterPartition => self.alter_partition.backed_off(),
+                Timer::AllocateProducerIds => self.request_producer_ids(),
+                Timer::Fetcher(leader) => self.fetcher_backed_off(leader),
+                Timer::FetchedPartition(leader, tp) => self.fetched_partition_backed_off(leader, tp, now),
+            }
+        }
+        while let Some(delayed) = self.produces.pop_expired(now) {
+            self.expire_produce(ctx, delayed);
+        }
+        while let Some(key) = self.fetch_waits.pop(now) {
+            self.complete_fetch(ctx, key, true);
+        }
+        self.settle(ctx);
+    }
+
+    /// The next instant after `now` that is a multiple of `interval` after the start.
+    pub(super) fn next_tick(&self, now: Time, interval: Span) -> Time {
+        let ticks = now.since(self.started).0 / interval.0.max(1) + 1;
+        self.started + interval.times(ticks)
+    }
+
+    /// Puts a leader's partition on the list for the next check of the ISRs if somebody in its ISR is behind.
+    pub(super) fn watch_lag(&mut self, now: Time, tp: TopicIdPartition) {
+        let Some(partition) = self.partitions.get_mut(&tp) else { return };
+        let end = partition.log.log_end_offset();
+        let Some(leadership) = partition.leadership() else { return };
+        if leadership.listed_as_lagging || !leadership.is_lagging(end) {
+            return;
+        }
+        leadership.listed_as_lagging = true;
+        if self.lagging.is_empty() {
+            // Half of what is allowed, as Kafka: a follower leaves at most one and a half times the allowance later.
+            let at = self.next_tick(now, Span(self.config.replica_lag_time_max.0 / 2));
+            self.timers.set(at, Timer::CheckIsr);
+        }
+        self.lagging.push(tp);
+    }
+
+    fn check_isr(&mut self, ctx: &mut Context<'_>) {
+        let around = self.surroundings(ctx);
+        let mut lagging = std::mem::take(&mut self.lagging);
+        lagging.retain(|tp| {
+            let Some(partition) = self.partitions.get_mut(tp) else { return false };
+            if let Some(proposal) = partition.maybe_shrink_isr(around) {
+                self.alter_partition.submit(*tp, proposal, partition);
+            }
+            let end = partition.log.log_end_offset();
+            let Some(leadership) = partition.leadership() else { return false };
+            leadership.listed_as_lagging = leadership.is_lagging(end);
+            leadership.listed_as_lagging
+        });
+        self.lagging = lagging;
+        if !self.lagging.is_empty() {
+            let at = self.next_tick(ctx.now.mono, Span(self.config.replica_lag_time_max.0 / 2));
+            self.timers.set(at, Timer::CheckIsr);
+        }
+    }
+}
