@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use trial_metadata::StaticConfig;
+use trial_metadata::controller::supported_features;
 use trial_node::{HaltReason, Input, Io, Node, NodeId, Now, OpenError, Signal, Span, Time, TraceEvent};
 use trial_storage::log_dir::{
     MetaProperties, read_meta_properties, take_clean_shutdown, write_meta_properties,
@@ -25,9 +26,6 @@ use crate::quorum::{Quorum, env};
 use crate::replica::{self, Context, ReplicaConfig, ReplicaManager, RequestFailure};
 use crate::to_controller::{Answer, ToController};
 use crate::{BrokerConfig, Token, apis};
-
-/// The features that this broker can work with: name, least and greatest level.
-pub(crate) const SUPPORTED_FEATURES: &[(&str, i16, i16)] = &[("metadata.version", 7, 25)];
 
 /// How long a forwarded request may wait for an active controller (60 s in Kafka, not configurable there).
 const FORWARDING_TIMEOUT: Span = Span::from_secs(60);
@@ -103,7 +101,6 @@ impl Node for Broker {
         let quorum = Quorum::open(&config, &effective, io, now)?;
         let replica_config = replica_config(config.node_id, &effective);
         let replicas = ReplicaManager::open(replica_config, io.disk, clean_shutdown.is_some(), now)?;
-        let features = SUPPORTED_FEATURES.iter();
         let identity = Identity {
             node_id: config.node_id,
             cluster_id: config.cluster_id.clone(),
@@ -111,9 +108,7 @@ impl Node for Broker {
             previous_broker_epoch: clean_shutdown.unwrap_or(-1),
             endpoint,
             rack: config.rack.clone(),
-            features: features
-                .map(|(name, min, max)| (StrBytes::from_static_str(name), *min, *max))
-                .collect(),
+            features: supported_features(),
         };
         let lifecycle_config = LifecycleConfig {
             heartbeat_interval: effective.broker_heartbeat_interval,

@@ -357,3 +357,124 @@ pub(crate) fn backoff(first: Span, max: Span, failures: u32, io: &mut Io<'_>) ->
         fifth => Span(io.rng.between(wait - fifth, wait + fifth)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Surroundings, at};
+    use trial_node::{Effect, Message};
+    use trial_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
+
+    const CHANNEL: ChannelId = ChannelId { node: NodeId(1), purpose: Purpose::Raft };
+
+    fn endpoint() -> Endpoint {
+        Endpoint::new("broker-1".to_owned(), 9093)
+    }
+
+    fn request(tag: u64) -> (u64, i16, RequestKind) {
+        (tag, 3, RequestKind::ApiVersions(ApiVersionsRequest::default()))
+    }
+
+    fn response(correlation_id: i32) -> Response {
+        let body = ResponseKind::ApiVersions(ApiVersionsResponse::default());
+        Response { correlation_id, api_version: 3, body }
+    }
+
+    fn sent(conn: u64, correlation_id: i32) -> Effect {
+        let (_, api_version, body) = request(0);
+        let client_id = StrBytes::from_static_str("0");
+        let request = Request { correlation_id, api_version, client_id, body };
+        Effect::Send { conn: ConnId(conn), message: Message::Request(request) }
+    }
+
+    fn failed(tag: u64, error: SendError) -> Option<Completion> {
+        Some(Completion { channel: CHANNEL, tag, result: Err(error) })
+    }
+
+    fn channels() -> (Channels, Surroundings) {
+        (Channels::new(StrBytes::from_static_str("0")), Surroundings::new())
+    }
+
+    #[test]
+    fn requests_wait_for_the_connection_and_are_answered_in_order() {
+        let (mut channels, mut around) = channels();
+        let timeout = Span::from_secs(30);
+        let ((), effects) =
+            around.call(|io| channels.send(at(0), io, CHANNEL, &endpoint(), request(7), timeout));
+        assert_eq!(effects, [Effect::Connect { conn: ConnId(1), to: endpoint() }]);
+        let ((), effects) =
+            around.call(|io| channels.send(at(1), io, CHANNEL, &endpoint(), request(8), timeout));
+        assert_eq!(effects, []);
+        let (ours, effects) = around.call(|io| channels.connected(io, ConnId(1)));
+        assert!(ours);
+        assert_eq!(effects, [sent(1, 1), sent(1, 2)]);
+        let (ours, _) = around.call(|io| channels.response(at(2), io, ConnId(1), response(1)));
+        assert!(ours);
+        let completion = channels.take_completion().expect("an answer");
+        assert_eq!((completion.tag, completion.result), (7, Ok(response(1).body)));
+        assert_eq!(channels.take_completion(), None);
+    }
+
+    #[test]
+    fn an_answer_to_another_question_ends_the_connection() {
+        let (mut channels, mut around) = channels();
+        let timeout = Span::from_secs(30);
+        around.call(|io| channels.send(at(0), io, CHANNEL, &endpoint(), request(7), timeout));
+        around.call(|io| channels.connected(io, ConnId(1)));
+        let (_, effects) = around.call(|io| channels.response(at(2), io, ConnId(1), response(5)));
+        assert_eq!(effects, [Effect::Close { conn: ConnId(1) }]);
+        assert_eq!(channels.take_completion(), failed(7, SendError::Disconnected));
+        let (ours, _) = around.call(|io| channels.closed(at(3), io, ConnId(1)));
+        assert!(!ours);
+    }
+
+    #[test]
+    fn a_lost_connection_fails_everything_and_is_made_again_after_a_growing_wait() {
+        let (mut channels, mut around) = channels();
+        let timeout = Span::from_secs(30);
+        let mut now = at(0);
+        for (attempt, wait) in [(1, 40..=60), (2, 80..=120), (3, 160..=240), (4, 320..=480), (5, 400..=600)] {
+            let ((), effects) =
+                around.call(|io| channels.send(now, io, CHANNEL, &endpoint(), request(attempt), timeout));
+            if attempt == 1 {
+                assert_eq!(effects, [Effect::Connect { conn: ConnId(1), to: endpoint() }]);
+            } else {
+                assert_eq!(effects, []);
+                now = Now { mono: channels.deadline(), wall_ms: 0 };
+                let ((), effects) = around.call(|io| channels.timeout(now, io));
+                assert_eq!(effects, [Effect::Connect { conn: ConnId(attempt), to: endpoint() }]);
+            }
+            around.call(|io| channels.closed(now, io, ConnId(attempt)));
+            assert_eq!(channels.take_completion(), failed(attempt, SendError::Disconnected));
+            let Link::Down { retry_at } = channels.channels[&CHANNEL].link else { panic!("it is down") };
+            assert!(wait.contains(&retry_at.since(now.mono).as_millis()), "attempt {attempt}");
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_response_in_time_closes_the_connection() {
+        let (mut channels, mut around) = channels();
+        around.call(|io| {
+            channels.send(at(0), io, CHANNEL, &endpoint(), request(7), Span::from_millis(100));
+            channels.connected(io, ConnId(1));
+            channels.send(at(50), io, CHANNEL, &endpoint(), request(8), Span::from_millis(100));
+        });
+        assert_eq!(channels.deadline(), at(100).mono);
+        let ((), effects) = around.call(|io| channels.timeout(at(100), io));
+        assert_eq!(effects, [Effect::Close { conn: ConnId(1) }]);
+        assert_eq!(channels.take_completion(), failed(7, SendError::TimedOut));
+        assert_eq!(channels.take_completion(), failed(8, SendError::TimedOut));
+        assert_eq!(channels.deadline(), Time::MAX);
+    }
+
+    #[test]
+    fn a_connection_that_does_not_come_about_is_given_up() {
+        let (mut channels, mut around) = channels();
+        let timeout = Span::from_secs(30);
+        around.call(|io| channels.send(at(0), io, CHANNEL, &endpoint(), request(7), timeout));
+        assert_eq!(channels.deadline(), at(10_000).mono);
+        let ((), effects) = around.call(|io| channels.timeout(at(10_000), io));
+        assert_eq!(effects, [Effect::Close { conn: ConnId(1) }]);
+        assert_eq!(channels.take_completion(), failed(7, SendError::Disconnected));
+    }
+}

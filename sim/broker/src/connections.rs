@@ -128,3 +128,84 @@ impl Connection {
         Call { token: Token { conn, correlation_id, api_version }, port: self.port, body }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Surroundings;
+    use trial_node::{Effect, Message};
+    use trial_wire::StrBytes;
+    use trial_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
+
+    const CONN: ConnId = ConnId(5);
+
+    fn request(correlation_id: i32) -> Request {
+        let body = RequestKind::ApiVersions(ApiVersionsRequest::default());
+        Request { correlation_id, api_version: 4, client_id: StrBytes::default(), body }
+    }
+
+    fn answer() -> ResponseKind {
+        ResponseKind::ApiVersions(ApiVersionsResponse::default())
+    }
+
+    fn sent(correlation_id: i32) -> Effect {
+        let response = Response { correlation_id, api_version: 4, body: answer() };
+        Effect::Send { conn: CONN, message: Message::Response(response) }
+    }
+
+    fn next(connections: &mut Connections) -> Option<Token> {
+        connections.next_call().map(|call| call.token)
+    }
+
+    #[test]
+    fn the_next_request_is_held_until_the_response_is_out() {
+        let (mut connections, mut around) = (Connections::default(), Surroundings::new());
+        connections.accepted(CONN, BROKER_PORT);
+        (1..=3).for_each(|id| connections.request(CONN, request(id)));
+        let first = next(&mut connections).expect("the first takes its turn");
+        assert_eq!(first, Token { conn: CONN, correlation_id: 1, api_version: 4 });
+        assert_eq!(next(&mut connections), None);
+        let ((), effects) = around.call(|io| connections.respond(io, first, answer()));
+        assert_eq!(effects, [sent(1)]);
+        let second = next(&mut connections).expect("the second takes its turn");
+        assert_eq!(second.correlation_id, 2);
+        connections.no_response(second);
+        assert_eq!(next(&mut connections).expect("the third takes its turn").correlation_id, 3);
+    }
+
+    #[test]
+    fn connections_do_not_hold_up_each_other() {
+        let mut connections = Connections::default();
+        connections.accepted(CONN, BROKER_PORT);
+        connections.accepted(ConnId(6), CONTROLLER_PORT);
+        connections.request(CONN, request(1));
+        connections.request(ConnId(6), request(1));
+        assert_eq!(next(&mut connections).map(|token| token.conn), Some(CONN));
+        assert_eq!(next(&mut connections).map(|token| token.conn), Some(ConnId(6)));
+    }
+
+    #[test]
+    fn a_connection_that_has_gone_gets_nothing() {
+        let (mut connections, mut around) = (Connections::default(), Surroundings::new());
+        connections.accepted(CONN, BROKER_PORT);
+        connections.request(CONN, request(1));
+        connections.request(CONN, request(2));
+        let first = next(&mut connections).expect("the first takes its turn");
+        assert!(connections.closed(CONN));
+        let ((), effects) = around.call(|io| connections.respond(io, first, answer()));
+        assert_eq!(effects, []);
+        assert_eq!(next(&mut connections), None);
+    }
+
+    #[test]
+    fn a_port_is_closed_with_what_is_owed_on_it() {
+        let (mut connections, mut around) = (Connections::default(), Surroundings::new());
+        connections.accepted(CONN, BROKER_PORT);
+        connections.accepted(ConnId(6), CONTROLLER_PORT);
+        connections.request(CONN, request(1));
+        let ((), effects) = around.call(|io| connections.close_port(io, BROKER_PORT));
+        assert_eq!(effects, [Effect::Close { conn: CONN }]);
+        assert_eq!(next(&mut connections), None);
+        assert!(connections.closed(ConnId(6)));
+    }
+}

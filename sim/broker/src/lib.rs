@@ -17,6 +17,8 @@ mod metadata_log;
 mod published;
 mod quorum;
 pub mod replica;
+#[cfg(test)]
+mod testing;
 mod to_controller;
 pub mod token;
 mod view;

@@ -1,6 +1,7 @@
 //! The broker's standing with the controller: registration, heartbeats, unfencing, controlled shutdown
 //! (`BrokerLifecycleManager`, KIP-631).
 
+use trial_metadata::BrokerFeature;
 use trial_node::{Endpoint, Io, NodeId, Now, Offset, Span, Time};
 use trial_wire::messages::broker_registration_request::{Feature, Listener};
 use trial_wire::messages::{BrokerHeartbeatRequest, BrokerId, BrokerRegistrationRequest};
@@ -61,8 +62,8 @@ pub struct Identity {
     pub endpoint: Endpoint,
     /// `broker.rack`.
     pub rack: Option<StrBytes>,
-    /// The supported features: name, least and greatest version.
-    pub features: Vec<(StrBytes, i16, i16)>,
+    /// The features that it supports.
+    pub features: Vec<BrokerFeature>,
 }
 
 /// The periods of the protocol.
@@ -278,11 +279,11 @@ impl Lifecycle {
             .with_host(endpoint.host.clone())
             .with_port(endpoint.port)
             .with_security_protocol(0);
-        let features = features.iter().map(|(name, min, max)| {
+        let features = features.iter().map(|feature| {
             Feature::default()
-                .with_name(name.clone())
-                .with_min_supported_version(*min)
-                .with_max_supported_version(*max)
+                .with_name(feature.name.clone())
+                .with_min_supported_version(feature.min_supported_version)
+                .with_max_supported_version(feature.max_supported_version)
         });
         RequestKind::BrokerRegistration(
             BrokerRegistrationRequest::default()
@@ -316,4 +317,139 @@ pub(crate) fn random_uuid(io: &mut Io<'_>) -> Uuid {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     Uuid::from_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Surroundings, at};
+    use trial_wire::messages::{BrokerHeartbeatResponse, BrokerRegistrationResponse};
+
+    struct Test {
+        lifecycle: Lifecycle,
+        around: Surroundings,
+    }
+
+    fn test() -> Test {
+        let mut around = Surroundings::new();
+        let identity = Identity {
+            node_id: NodeId(3),
+            cluster_id: StrBytes::from_static_str("cluster"),
+            directory_id: Uuid::from_u128(9),
+            previous_broker_epoch: -1,
+            endpoint: Endpoint::new("broker-3".to_owned(), 9092),
+            rack: None,
+            features: Vec::new(),
+        };
+        let config = LifecycleConfig {
+            heartbeat_interval: Span::from_secs(2),
+            session_timeout: Span::from_secs(9),
+            registration_timeout: Span::from_secs(60),
+        };
+        let (lifecycle, _) = around.call(|io| Lifecycle::new(identity, config, at(0), io));
+        Test { lifecycle, around }
+    }
+
+    impl Test {
+        fn answer(&mut self, ms: u64, response: Option<ResponseKind>) -> Option<LifecycleEvent> {
+            self.around.call(|io| self.lifecycle.handle_response(at(ms), io, response)).0
+        }
+
+        fn heartbeat(&mut self, ms: u64) -> BrokerHeartbeatRequest {
+            match self.lifecycle.poll_request(at(ms), Offset(40)) {
+                Some(RequestKind::BrokerHeartbeat(heartbeat)) => heartbeat,
+                other => panic!("not a heartbeat at {ms} ms: {other:?}"),
+            }
+        }
+
+        fn running() -> Test {
+            let mut test = test();
+            assert!(test.lifecycle.poll_request(at(0), Offset(-1)).is_some());
+            test.answer(10, registered(17));
+            test.heartbeat(10);
+            test.answer(11, alive(true, true, false));
+            test.lifecycle.set_ready_to_unfence(at(11));
+            test.heartbeat(11);
+            assert_eq!(test.answer(12, alive(true, false, false)), Some(LifecycleEvent::Unfenced));
+            test
+        }
+    }
+
+    fn registered(broker_epoch: i64) -> Option<ResponseKind> {
+        Some(BrokerRegistrationResponse::default().with_broker_epoch(broker_epoch).into())
+    }
+
+    fn alive(caught_up: bool, fenced: bool, shut_down: bool) -> Option<ResponseKind> {
+        let response = BrokerHeartbeatResponse::default()
+            .with_is_caught_up(caught_up)
+            .with_is_fenced(fenced)
+            .with_should_shut_down(shut_down);
+        Some(response.into())
+    }
+
+    #[test]
+    fn a_broker_registers_catches_up_and_is_unfenced() {
+        let mut test = test();
+        let Some(RequestKind::BrokerRegistration(request)) = test.lifecycle.poll_request(at(0), Offset(-1))
+        else {
+            panic!("it registers first");
+        };
+        assert_eq!((request.broker_id.0, request.listeners[0].port), (3, 9092));
+        assert_eq!(test.lifecycle.poll_request(at(5), Offset(-1)), None);
+        assert_eq!(test.answer(10, registered(17)), Some(LifecycleEvent::Registered { broker_epoch: 17 }));
+        let heartbeat = test.heartbeat(10);
+        assert_eq!((heartbeat.broker_epoch, heartbeat.current_metadata_offset), (17, 40));
+        assert!(heartbeat.want_fence);
+        assert_eq!(test.answer(11, alive(false, true, false)), None);
+        assert_eq!(test.lifecycle.deadline(), at(21).mono);
+        test.heartbeat(21);
+        assert_eq!(test.answer(22, alive(true, true, false)), Some(LifecycleEvent::CaughtUp));
+        test.lifecycle.set_ready_to_unfence(at(22));
+        assert!(!test.heartbeat(22).want_fence);
+        assert_eq!(test.answer(23, alive(true, false, false)), Some(LifecycleEvent::Unfenced));
+        assert_eq!(test.lifecycle.state(), BrokerState::Running);
+        assert_eq!(test.lifecycle.deadline(), at(2_023).mono);
+    }
+
+    #[test]
+    fn failures_are_repeated_after_a_growing_wait() {
+        let mut test = test();
+        let mut now = 0;
+        for wait in [80..=120, 160..=240, 320..=480] {
+            assert!(test.lifecycle.poll_request(at(now), Offset(-1)).is_some());
+            assert_eq!(test.answer(now, None), None);
+            let next = test.lifecycle.deadline().since(at(now).mono).as_millis();
+            assert!(wait.contains(&next), "{next} ms");
+            now += next + 1;
+        }
+    }
+
+    #[test]
+    fn a_broker_that_cannot_register_stops() {
+        let test = test();
+        assert!(!test.lifecycle.registration_timed_out(at(59_999)));
+        assert!(test.lifecycle.registration_timed_out(at(60_000)));
+        assert!(!Test::running().lifecycle.registration_timed_out(at(60_000)));
+    }
+
+    #[test]
+    fn a_controlled_shutdown_waits_for_the_controller() {
+        let mut test = Test::running();
+        assert_eq!(test.lifecycle.begin_controlled_shutdown(at(100)), None);
+        assert!(test.heartbeat(100).want_shut_down);
+        assert_eq!(test.answer(101, alive(true, false, false)), None);
+        assert_eq!(test.lifecycle.deadline(), at(151).mono);
+        test.heartbeat(151);
+        assert_eq!(test.answer(152, alive(true, false, false)), None);
+        assert_eq!(test.lifecycle.deadline(), at(2_152).mono);
+        test.heartbeat(2_152);
+        assert_eq!(test.answer(2_153, alive(true, true, true)), Some(LifecycleEvent::ShutDown));
+        assert_eq!(test.lifecycle.poll_request(at(9_999), Offset(40)), None);
+    }
+
+    #[test]
+    fn a_broker_that_does_not_serve_stops_at_once() {
+        let mut test = test();
+        assert_eq!(test.lifecycle.begin_controlled_shutdown(at(1)), Some(LifecycleEvent::ShutDown));
+    }
 }

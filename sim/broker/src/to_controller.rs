@@ -133,3 +133,113 @@ impl<T: Clone> ToController<T> {
         item.expires.min(retry_at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Surroundings, at};
+    use trial_node::{ConnId, Effect, Response};
+    use trial_wire::messages::{UnregisterBrokerRequest, UnregisterBrokerResponse};
+    use trial_wire::{ErrorCode, StrBytes};
+
+    struct Test {
+        requests: ToController<char>,
+        channels: Channels,
+        around: Surroundings,
+    }
+
+    fn test(retry_timeout: Span) -> Test {
+        Test {
+            requests: ToController::new(Purpose::Forwarding, retry_timeout),
+            channels: Channels::new(StrBytes::from_static_str("0")),
+            around: Surroundings::new(),
+        }
+    }
+
+    fn endpoint(node: i32) -> Endpoint {
+        Endpoint::new(format!("broker-{node}"), 9093)
+    }
+
+    impl Test {
+        fn enqueue(&mut self, now: Now, tag: char) {
+            self.requests.enqueue(now, tag, 0, UnregisterBrokerRequest::default().into());
+        }
+
+        fn drive(&mut self, now: Now, controller: i32) -> Vec<Effect> {
+            let endpoint = endpoint(controller);
+            let controller = Some((NodeId(controller), &endpoint));
+            self.around.call(|io| self.requests.drive(now, io, &mut self.channels, controller)).1
+        }
+
+        fn answer(&mut self, now: Now, conn: u64, correlation_id: i32, error: i16) -> Option<Answer<char>> {
+            let body = UnregisterBrokerResponse::default().with_error_code(error).into();
+            let response = Response { correlation_id, api_version: 0, body };
+            let Test { requests, channels, around } = self;
+            let (answer, _) = around.call(|io| {
+                channels.response(now, io, ConnId(conn), response);
+                let completion = channels.take_completion().expect("a response completes a request");
+                requests.complete(now, io, channels, completion)
+            });
+            answer
+        }
+
+        fn connected(&mut self, conn: u64) -> Vec<Effect> {
+            self.around.call(|io| self.channels.connected(io, ConnId(conn))).1
+        }
+    }
+
+    #[test]
+    fn one_request_is_in_flight_at_a_time() {
+        let mut test = test(Span::from_secs(60));
+        test.enqueue(at(0), 'a');
+        test.enqueue(at(0), 'b');
+        assert_eq!(test.drive(at(0), 1), [Effect::Connect { conn: ConnId(1), to: endpoint(1) }]);
+        assert_eq!(test.connected(1).len(), 1);
+        assert_eq!(test.drive(at(1), 1), []);
+        let answer = test.answer(at(2), 1, 1, 0).expect("it is an answer");
+        assert_eq!((answer.tag, answer.response.is_some()), ('a', true));
+        assert_eq!(test.drive(at(2), 1).len(), 1);
+        assert_eq!(test.answer(at(3), 1, 2, 0).map(|answer| answer.tag), Some('b'));
+    }
+
+    #[test]
+    fn a_request_goes_to_the_next_controller_when_the_last_one_is_none_any_more() {
+        let mut test = test(Span::from_secs(60));
+        test.enqueue(at(0), 'a');
+        test.drive(at(0), 1);
+        test.connected(1);
+        assert_eq!(test.answer(at(1), 1, 1, ErrorCode::NotController.code()), None);
+        assert_eq!(test.drive(at(2), 2), [], "it waits before it asks again");
+        let retry_at = test.requests.deadline(true);
+        assert!((at(41).mono..=at(61).mono).contains(&retry_at));
+        let retry = Now { mono: retry_at, wall_ms: 0 };
+        assert_eq!(test.drive(retry, 2), [Effect::Connect { conn: ConnId(2), to: endpoint(2) }]);
+        test.connected(2);
+        assert_eq!(test.answer(at(100), 2, 2, 0).map(|answer| answer.tag), Some('a'));
+    }
+
+    #[test]
+    fn a_request_that_no_controller_takes_is_given_up() {
+        let mut test = test(Span::from_secs(60));
+        test.enqueue(at(5), 'a');
+        assert_eq!(test.requests.deadline(false), at(60_005).mono);
+        assert_eq!(test.requests.take_expired(at(60_004)), None);
+        assert_eq!(test.requests.take_expired(at(60_005)), Some(Answer { tag: 'a', response: None }));
+        assert_eq!(test.requests.deadline(false), Time::MAX);
+    }
+
+    #[test]
+    fn a_disconnected_request_is_sent_again() {
+        let mut test = test(Span::from_secs(60));
+        test.enqueue(at(0), 'a');
+        test.drive(at(0), 1);
+        let Test { requests, channels, around } = &mut test;
+        let (answer, _) = around.call(|io| {
+            channels.closed(at(1), io, ConnId(1));
+            let completion = channels.take_completion().expect("the request failed");
+            requests.complete(at(1), io, channels, completion)
+        });
+        assert_eq!(answer, None);
+        assert_eq!(test.drive(at(200), 1), [Effect::Connect { conn: ConnId(2), to: endpoint(1) }]);
+    }
+}

@@ -1,13 +1,13 @@
 //! ApiVersions (KIP-35): what this listener speaks.
 
+use trial_metadata::controller::supported_features;
 use trial_node::Io;
 use trial_wire::api::{APIS, Api, lookup};
 use trial_wire::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
 use trial_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
-use trial_wire::{ApiKey, ErrorCode, ResponseKind, StrBytes};
+use trial_wire::{ApiKey, ErrorCode, ResponseKind};
 
 use super::Caller;
-use crate::broker::SUPPORTED_FEATURES;
 use crate::{Broker, Token};
 
 pub(super) fn serve(broker: &mut Broker, io: &mut Io<'_>, caller: Caller, request: &ApiVersionsRequest) {
@@ -30,11 +30,11 @@ pub(super) fn serve(broker: &mut Broker, io: &mut Io<'_>, caller: Caller, reques
         let mut response = ApiVersionsResponse::default().with_api_keys(served.map(line).collect());
         if version >= 3 {
             let image = &broker.published.image;
-            let supported = SUPPORTED_FEATURES.iter().map(|(name, min, max)| {
+            let supported = supported_features().into_iter().map(|feature| {
                 SupportedFeatureKey::default()
-                    .with_name(StrBytes::from_static_str(name))
-                    .with_min_version(*min)
-                    .with_max_version(*max)
+                    .with_name(feature.name)
+                    .with_min_version(feature.min_supported_version)
+                    .with_max_version(feature.max_supported_version)
             });
             let finalized = image.features().iter().map(|(name, level)| {
                 FinalizedFeatureKey::default()

@@ -77,14 +77,10 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
         }
         RequestKind::OffsetForLeaderEpoch(request) => {
             broker.replicate(now, io, |replicas, ctx| {
-                replicas.handle_offset_for_leader_epoch(ctx, token, token.api_version, request)
+                replicas.handle_offset_for_leader_epoch(ctx, token, request)
             });
         }
-        RequestKind::InitProducerId(request) => {
-            broker.replicate(now, io, |replicas, ctx| {
-                replicas.handle_init_producer_id(ctx, token, token.api_version, request)
-            });
-        }
+        RequestKind::InitProducerId(request) => broker.replicas.handle_init_producer_id(token, request),
         RequestKind::Fetch(_)
         | RequestKind::Vote(_)
         | RequestKind::BeginQuorumEpoch(_)
