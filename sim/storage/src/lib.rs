@@ -9,10 +9,18 @@
 //!
 //! Every file has Kafka's name and Kafka's format.
 
+mod checkpoint;
 pub mod config;
 pub mod disk;
+mod index;
+mod leader_epoch;
 pub mod log;
 pub mod log_dir;
+mod producer_snapshot;
+mod producer_state;
+mod segment;
+mod uuid_text;
+mod whole_file;
 
 pub use config::{LogConfig, TimestampType};
 pub use disk::file::FileDisk;

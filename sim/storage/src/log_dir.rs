@@ -2,8 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use trial_node::{Disk, DiskError, NodeId, Offset, OpenError};
 use trial_wire::Uuid;
+
+use crate::{checkpoint, uuid_text, whole_file};
+
+const META_PROPERTIES: &str = "meta.properties";
+const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
+/// What the name of a folder ends with that is being deleted.
+const DELETED: &str = "-delete";
 
 /// What `meta.properties` (KIP-631, version 1) says: whose data folder this is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +39,16 @@ pub enum CheckpointFile {
     LogStartOffset,
 }
 
+impl CheckpointFile {
+    fn name(self) -> &'static str {
+        match self {
+            CheckpointFile::RecoveryPoint => "recovery-point-offset-checkpoint",
+            CheckpointFile::HighWatermark => "replication-offset-checkpoint",
+            CheckpointFile::LogStartOffset => "log-start-offset-checkpoint",
+        }
+    }
+}
+
 /// A partition found in a data folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionFolder {
@@ -48,8 +67,26 @@ pub struct PartitionFolder {
 /// # Errors
 /// [`OpenError::Corrupt`] if it is not one, or its version is not 1.
 pub fn read_meta_properties(disk: &mut dyn Disk) -> Result<Option<MetaProperties>, OpenError> {
-    disk.list("")?;
-    unimplemented!()
+    let Some(bytes) = whole_file::read(disk, META_PROPERTIES)? else { return Ok(None) };
+    let text = std::str::from_utf8(&bytes).map_err(|_| corrupt(META_PROPERTIES, "not text"))?;
+    let get = |key: &str| {
+        text.lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_once('='))
+            .find(|(name, _)| name.trim() == key)
+            .map(|(_, value)| value.trim())
+            .ok_or_else(|| corrupt(META_PROPERTIES, format!("{key} is missing")))
+    };
+    let invalid = |key: &str| corrupt(META_PROPERTIES, format!("{key} is invalid"));
+    match get("version")? {
+        "1" => {}
+        version => return Err(corrupt(META_PROPERTIES, format!("version {version}, expected 1"))),
+    }
+    Ok(Some(MetaProperties {
+        cluster_id: get("cluster.id")?.to_owned(),
+        node_id: NodeId(get("node.id")?.parse().map_err(|_| invalid("node.id"))?),
+        directory_id: uuid_text::decode(get("directory.id")?).ok_or_else(|| invalid("directory.id"))?,
+    }))
 }
 
 /// Writes `meta.properties`, atomically and durably.
@@ -57,8 +94,13 @@ pub fn read_meta_properties(disk: &mut dyn Disk) -> Result<Option<MetaProperties
 /// # Errors
 /// What the disk says.
 pub fn write_meta_properties(disk: &mut dyn Disk, meta: &MetaProperties) -> Result<(), DiskError> {
-    disk.list(&meta.cluster_id)?;
-    unimplemented!()
+    let text = format!(
+        "#\ncluster.id={}\ndirectory.id={}\nnode.id={}\nversion=1\n",
+        meta.cluster_id,
+        uuid_text::encode(meta.directory_id),
+        meta.node_id
+    );
+    whole_file::replace(disk, META_PROPERTIES, Bytes::from(text))
 }
 
 /// Reads an offset checkpoint; empty if there is no such file or it does not parse (its content is only ever a hint of how
@@ -67,8 +109,15 @@ pub fn write_meta_properties(disk: &mut dyn Disk, meta: &MetaProperties) -> Resu
 /// # Errors
 /// What the disk says.
 pub fn read_checkpoint(disk: &mut dyn Disk, file: CheckpointFile) -> Result<OffsetCheckpoint, DiskError> {
-    disk.list(&format!("{file:?}"))?;
-    unimplemented!()
+    let Some(bytes) = whole_file::read(disk, file.name())? else { return Ok(OffsetCheckpoint::new()) };
+    let entries = checkpoint::decode(&bytes, |line| {
+        let mut words = line.split(' ');
+        let topic = words.next()?.to_owned();
+        let partition = words.next()?.parse().ok()?;
+        let offset = Offset(words.next()?.parse().ok()?);
+        words.next().is_none().then_some(((topic, partition), offset))
+    });
+    Ok(entries.unwrap_or_default().into_iter().collect())
 }
 
 /// Writes an offset checkpoint, atomically and durably. `entries` gives topic, partition and offset of each partition.
@@ -80,8 +129,9 @@ pub fn write_checkpoint<'a>(
     file: CheckpointFile,
     entries: impl Iterator<Item = (&'a str, i32, Offset)>,
 ) -> Result<(), DiskError> {
-    disk.list(&format!("{file:?} {}", entries.count()))?;
-    unimplemented!()
+    let text =
+        checkpoint::encode(entries.map(|(topic, partition, offset)| format!("{topic} {partition} {offset}")));
+    whole_file::replace(disk, file.name(), Bytes::from(text))
 }
 
 /// Marks that the broker has closed all its logs in order (`.kafka_cleanshutdown`, KIP-966): the last step of a shutdown.
@@ -89,8 +139,8 @@ pub fn write_checkpoint<'a>(
 /// # Errors
 /// What the disk says.
 pub fn write_clean_shutdown(disk: &mut dyn Disk, broker_epoch: i64) -> Result<(), DiskError> {
-    disk.list(&format!("{broker_epoch}"))?;
-    unimplemented!()
+    let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
+    whole_file::replace(disk, CLEAN_SHUTDOWN, Bytes::from(text))
 }
 
 /// Removes the marker, durably, and says whether it was there and with which broker epoch (−1 if it did not say): the first
@@ -99,8 +149,14 @@ pub fn write_clean_shutdown(disk: &mut dyn Disk, broker_epoch: i64) -> Result<()
 /// # Errors
 /// What the disk says.
 pub fn take_clean_shutdown(disk: &mut dyn Disk) -> Result<Option<i64>, DiskError> {
-    disk.list("")?;
-    unimplemented!()
+    let Some(bytes) = whole_file::read(disk, CLEAN_SHUTDOWN)? else { return Ok(None) };
+    disk.remove(CLEAN_SHUTDOWN)?;
+    disk.sync_folder("")?;
+    let epoch = std::str::from_utf8(&bytes).ok().and_then(|text| {
+        let (_, rest) = text.split_once("\"brokerEpoch\":")?;
+        rest.trim_start().split(|c: char| c != '-' && !c.is_ascii_digit()).next()?.parse().ok()
+    });
+    Ok(Some(epoch.unwrap_or(-1)))
 }
 
 /// The name of a partition's folder.
@@ -112,18 +168,68 @@ pub fn partition_folder(topic: &str, partition: i32) -> String {
 /// `__cluster_metadata-0` is among them.
 ///
 /// # Errors
-/// What the disk says.
+/// What the disk says; [`OpenError::Corrupt`] if a `partition.metadata` cannot be read.
 pub fn list_partitions(disk: &mut dyn Disk) -> Result<Vec<PartitionFolder>, OpenError> {
-    disk.list("")?;
-    unimplemented!()
+    let mut partitions = Vec::new();
+    for folder in disk.list("")? {
+        if folder.ends_with(DELETED) {
+            disk.remove(&folder)?;
+            continue;
+        }
+        let Some((topic, partition)) = folder.rsplit_once('-') else { continue };
+        let Ok(partition) = partition.parse::<i32>() else { continue };
+        if topic.is_empty() || partition < 0 {
+            continue;
+        }
+        let topic = topic.to_owned();
+        let topic_id = read_partition_metadata(disk, &folder)?;
+        partitions.push(PartitionFolder { folder, topic, partition, topic_id });
+    }
+    Ok(partitions)
 }
 
 /// Deletes a partition's folder: renames it, so that it is gone at once even if a crash interrupts the rest, then removes
-/// it. The partition's [`crate::UnifiedLog`] must have been closed or dropped without use since.
+/// it. The partition's [`crate::UnifiedLog`] must have been abandoned or closed.
 ///
 /// # Errors
 /// What the disk says.
 pub fn delete_partition(disk: &mut dyn Disk, folder: &str) -> Result<(), DiskError> {
-    disk.list(folder)?;
-    unimplemented!()
+    // A topic of the same name may be created, and deleted, before the next start: the id keeps the names apart.
+    let id = match read_partition_metadata(disk, folder) {
+        Ok(Some(topic_id)) => topic_id,
+        Ok(None) | Err(OpenError::Corrupt { .. } | OpenError::Config { .. }) => Uuid::nil(),
+        Err(OpenError::Disk(error)) => return Err(error),
+    };
+    // File systems allow 255 bytes, and a topic's name may have 249.
+    let kept = folder.len().min(255 - 33 - DELETED.len());
+    let deleted = format!("{}.{}{DELETED}", &folder[..kept], id.simple());
+    disk.rename(folder, &deleted)?;
+    disk.sync_folder("")?;
+    disk.remove(&deleted)
+}
+
+/// The topic's id in a partition's folder.
+pub(crate) fn read_partition_metadata(disk: &mut dyn Disk, folder: &str) -> Result<Option<Uuid>, OpenError> {
+    let path = format!("{folder}/{PARTITION_METADATA}");
+    let Some(bytes) = whole_file::read(disk, &path)? else { return Ok(None) };
+    let text = std::str::from_utf8(&bytes).map_err(|_| corrupt(&path, "not text"))?;
+    let mut lines = text.lines();
+    if lines.next() != Some("version: 0") {
+        return Err(corrupt(&path, "the first line is not \"version: 0\""));
+    }
+    let id = lines.next().and_then(|line| line.strip_prefix("topic_id: ")).and_then(uuid_text::decode);
+    id.map(Some).ok_or_else(|| corrupt(&path, "the second line is not a topic id"))
+}
+
+pub(crate) fn write_partition_metadata(
+    disk: &mut dyn Disk,
+    folder: &str,
+    topic_id: Uuid,
+) -> Result<(), DiskError> {
+    let text = format!("version: 0\ntopic_id: {}", uuid_text::encode(topic_id));
+    whole_file::replace(disk, &format!("{folder}/{PARTITION_METADATA}"), Bytes::from(text))
+}
+
+fn corrupt(path: &str, what: impl Into<String>) -> OpenError {
+    OpenError::Corrupt { path: path.to_owned(), what: what.into() }
 }

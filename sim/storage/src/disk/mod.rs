@@ -1,4 +1,5 @@
 //! The disks that implement [`trial_node::Disk`].
 
 pub mod file;
+mod rope;
 pub mod sim;

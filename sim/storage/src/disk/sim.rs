@@ -1,7 +1,16 @@
 //! A disk in memory that knows what is only in the page cache.
+//!
+//! Files and folders are nodes in a table. A file keeps its content and how much of it is durable; a folder keeps its
+//! names twice, as they are and as they are durable, with the operations between the two in order. Losing power keeps a
+//! prefix of each folder's operations, and of each file's unsynced bytes all, none or a part.
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
 use trial_node::{Disk, DiskError, FileId, Rng};
+
+use super::rope::Rope;
 
 /// What the node has asked of its disk since [`SimDisk::take_usage`] was last called, for the world to charge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,76 +27,589 @@ pub struct DiskUsage {
     pub operations: u32,
 }
 
-/// One machine's disk. Survives the node's process; cheap to clone (content is shared).
+/// One machine's disk. Survives the node's process; cheap to clone (content is shared until one side changes it).
+#[derive(Clone, Debug)]
+pub struct SimDisk {
+    /// Slots; a freed one is used again. Node 0 is the data folder.
+    nodes: Vec<Option<Node>>,
+    free: Vec<u32>,
+    /// Open files by id. Ids are not used twice before the process dies, so that a stale one is noticed.
+    handles: Vec<Option<Handle>>,
+    /// The nodes whose `dirty` flag is set, for the flusher.
+    dirty: Vec<u32>,
+    dirty_bytes: u64,
+    usage: DiskUsage,
+}
+
+#[derive(Clone, Debug)]
+struct Handle {
+    node: u32,
+    /// For error messages.
+    path: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    /// Whether the node is in `SimDisk::dirty`.
+    dirty: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    File(Arc<File>),
+    Folder(Arc<Folder>),
+}
+
 #[derive(Clone, Debug, Default)]
-pub struct SimDisk {}
+struct File {
+    content: Rope,
+    /// So many bytes of `content` are durable.
+    synced: u64,
+    /// What the device still holds behind `synced` because a truncation has not been synced.
+    stale: Rope,
+    /// How long the file was when the flusher last came by; `None` if it has not since the last sync or truncation.
+    aged: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Folder {
+    names: BTreeMap<String, u32>,
+    durable: BTreeMap<String, u32>,
+    /// What leads from `durable` to `names`, in order.
+    pending: Vec<NameOp>,
+    /// So many of `pending` were there when the flusher last came by.
+    aged: usize,
+}
+
+#[derive(Clone, Debug)]
+enum NameOp {
+    Set(String, u32),
+    Clear(String),
+    Rename(String, String),
+}
+
+impl NameOp {
+    /// Applies the operation; returns the node whose name it took away.
+    fn apply(&self, names: &mut BTreeMap<String, u32>) -> Option<u32> {
+        match self {
+            NameOp::Set(name, node) => names.insert(name.clone(), *node),
+            NameOp::Clear(name) => names.remove(name),
+            NameOp::Rename(from, to) => {
+                let node = names.remove(from)?;
+                names.insert(to.clone(), node)
+            }
+        }
+    }
+}
+
+impl File {
+    fn dirty_bytes(&self) -> u64 {
+        self.content.len() - self.synced
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.dirty_bytes() > 0 || self.stale.len() > 0
+    }
+
+    fn sync(&mut self) {
+        self.synced = self.content.len();
+        self.stale = Rope::default();
+        self.aged = None;
+    }
+
+    fn truncate(&mut self, len: u64) {
+        let mut cut = self.content.split_off(len);
+        if len < self.synced {
+            cut.split_off(self.synced - len);
+            cut.extend(std::mem::take(&mut self.stale));
+            self.stale = cut;
+            self.synced = len;
+            self.aged = None;
+        } else {
+            self.aged = self.aged.map(|aged| aged.min(len));
+        }
+    }
+
+    /// Decides what the device holds when the power has gone.
+    fn lose_power(&mut self, rng: &mut Rng) {
+        const PAGE: u64 = 4096;
+        if self.stale.len() > 0 && rng.chance(1, 2) {
+            self.content.split_off(self.synced);
+            self.content.extend(std::mem::take(&mut self.stale));
+        }
+        self.stale = Rope::default();
+        self.synced = self.synced.min(self.content.len());
+        let unsynced = self.dirty_bytes();
+        if unsynced > 0 {
+            let mut lost = self.content.split_off(self.synced);
+            match rng.below(5) {
+                // All lost.
+                0 => {}
+                // All there.
+                1 => self.content.extend(lost),
+                // The length was written in part, and so was the content.
+                2 => {
+                    lost.split_off(rng.below(unsynced + 1));
+                    self.content.extend(lost);
+                }
+                // A part of it, then what the device held in those blocks before.
+                3 => {
+                    let kept = rng.below(unsynced + 1);
+                    lost.split_off(kept);
+                    self.content.extend(lost);
+                    let torn = rng.between(1, (unsynced - kept).clamp(1, PAGE));
+                    let mut garbage = BytesMut::zeroed(torn as usize);
+                    if rng.chance(1, 2) {
+                        rng.fill(&mut garbage);
+                    }
+                    self.content.push(garbage.freeze());
+                }
+                // The whole length, but pages of it were never written.
+                _ => {
+                    let mut torn = BytesMut::from(&lost.read(0, unsynced)[..]);
+                    for page in torn.chunks_mut(PAGE as usize) {
+                        if rng.chance(1, 2) {
+                            page.fill(0);
+                        }
+                    }
+                    self.content.push(torn.freeze());
+                }
+            }
+        }
+        self.sync();
+    }
+}
+
+impl Folder {
+    /// Makes the first `n` pending operations durable; returns the nodes that nothing names any more.
+    fn commit(&mut self, n: usize) -> Vec<u32> {
+        let mut unnamed = Vec::new();
+        let ops: Vec<NameOp> = self.pending.drain(..n).collect();
+        for op in &ops {
+            if let Some(node) = op.apply(&mut self.durable) {
+                unnamed.push(node);
+            }
+        }
+        self.aged = self.aged.saturating_sub(n);
+        unnamed.retain(|node| {
+            let named = |names: &BTreeMap<String, u32>| names.values().any(|other| other == node);
+            let awaited = self.pending.iter().any(|op| matches!(op, NameOp::Set(_, other) if other == node));
+            !(named(&self.durable) || named(&self.names) || awaited)
+        });
+        unnamed
+    }
+}
+
+impl Default for SimDisk {
+    fn default() -> Self {
+        SimDisk::new()
+    }
+}
 
 impl SimDisk {
     /// An empty disk.
     pub fn new() -> SimDisk {
-        SimDisk::default()
+        SimDisk {
+            nodes: vec![Some(Node { dirty: false, kind: Kind::Folder(Arc::default()) })],
+            free: Vec::new(),
+            handles: Vec::new(),
+            dirty: Vec::new(),
+            dirty_bytes: 0,
+            usage: DiskUsage::default(),
+        }
     }
 
     /// The node's process died: its open files are forgotten; everything that it wrote is kept.
     pub fn crash_process(&mut self) {
-        unimplemented!()
+        self.handles.clear();
     }
 
     /// The machine lost power: open files are forgotten, and of what was not synced each file and each folder keeps all,
     /// nothing or a part, as `rng` decides.
     pub fn lose_power(&mut self, rng: &mut Rng) {
-        unimplemented!("{rng:?}")
+        self.handles.clear();
+        for id in 0..self.nodes.len() as u32 {
+            let Some(node) = &mut self.nodes[id as usize] else { continue };
+            node.dirty = false;
+            match &mut node.kind {
+                Kind::File(file) if file.is_dirty() => Arc::make_mut(file).lose_power(rng),
+                Kind::Folder(folder) if !folder.pending.is_empty() => {
+                    let folder = Arc::make_mut(folder);
+                    let kept = rng.below(folder.pending.len() as u64 + 1) as usize;
+                    folder.commit(kept);
+                    folder.pending.clear();
+                    folder.aged = 0;
+                    folder.names = folder.durable.clone();
+                }
+                Kind::File(_) | Kind::Folder(_) => {}
+            }
+        }
+        self.dirty.clear();
+        self.dirty_bytes = 0;
+        self.sweep();
     }
 
     /// The kernel's flusher: makes durable whatever was already dirty when this was last called, and returns how many
     /// bytes that moved to the device. Called every 30 s it makes data durable 30 to 60 s after it was written.
     pub fn write_back(&mut self) -> u64 {
-        unimplemented!()
+        let before = self.dirty_bytes;
+        let mut still = Vec::new();
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(node) = &mut self.nodes[id as usize] else { continue };
+            let (dirty, unnamed) = match &mut node.kind {
+                Kind::File(file) => {
+                    let file = Arc::make_mut(file);
+                    if let Some(aged) = file.aged {
+                        self.dirty_bytes -= aged.saturating_sub(file.synced);
+                        file.synced = file.synced.max(aged);
+                        file.stale = Rope::default();
+                    }
+                    file.aged = file.is_dirty().then_some(file.content.len());
+                    (file.is_dirty(), Vec::new())
+                }
+                Kind::Folder(folder) => {
+                    let folder = Arc::make_mut(folder);
+                    let unnamed = folder.commit(folder.aged);
+                    folder.aged = folder.pending.len();
+                    (!folder.pending.is_empty(), unnamed)
+                }
+            };
+            node.dirty = dirty;
+            if dirty {
+                still.push(id);
+            }
+            self.release(unnamed);
+        }
+        // Slots freed above may have been listed too.
+        still.retain(|id| self.nodes[*id as usize].is_some());
+        self.dirty = still;
+        before - self.dirty_bytes
     }
 
     /// How many bytes are in the page cache only.
     pub fn dirty_bytes(&self) -> u64 {
-        unimplemented!()
+        self.dirty_bytes
     }
 
     /// What was asked of the disk since the last call.
     pub fn take_usage(&mut self) -> DiskUsage {
-        unimplemented!()
+        std::mem::take(&mut self.usage)
     }
+
+    fn folder(&self, id: u32) -> &Folder {
+        match &self.nodes[id as usize].as_ref().expect("named nodes exist").kind {
+            Kind::Folder(folder) => folder,
+            Kind::File(_) => unreachable!("callers have checked that it is a folder"),
+        }
+    }
+
+    fn is_folder(&self, id: u32) -> bool {
+        matches!(self.nodes[id as usize].as_ref().expect("named nodes exist").kind, Kind::Folder(_))
+    }
+
+    /// The open file, to be read.
+    fn file(&self, file: FileId) -> &File {
+        match &self.nodes[self.handle(file).node as usize].as_ref().expect("open files exist").kind {
+            Kind::File(file) => file,
+            Kind::Folder(_) => unreachable!("only files are opened"),
+        }
+    }
+
+    /// The open file, to be changed. A reader joins chunks, so it needs this too.
+    fn file_mut(&mut self, file: FileId) -> &mut File {
+        let node = self.handle(file).node;
+        match &mut self.nodes[node as usize].as_mut().expect("open files exist").kind {
+            Kind::File(file) => Arc::make_mut(file),
+            Kind::Folder(_) => unreachable!("only files are opened"),
+        }
+    }
+
+    fn handle(&self, file: FileId) -> &Handle {
+        self.handles
+            .get(file.0 as usize)
+            .and_then(Option::as_ref)
+            .expect("a file is used between its open and its close, by the process that opened it")
+    }
+
+    fn mark_dirty(&mut self, id: u32) {
+        let node = self.nodes[id as usize].as_mut().expect("dirty nodes exist");
+        if !node.dirty {
+            node.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    fn allocate(&mut self, kind: Kind) -> u32 {
+        let node = Some(Node { dirty: false, kind });
+        match self.free.pop() {
+            Some(id) => {
+                self.nodes[id as usize] = node;
+                id
+            }
+            None => {
+                self.nodes.push(node);
+                self.nodes.len() as u32 - 1
+            }
+        }
+    }
+
+    /// Changes the names in a folder; durable once it is synced.
+    fn change(&mut self, folder: u32, op: NameOp) {
+        match &mut self.nodes[folder as usize].as_mut().expect("named nodes exist").kind {
+            Kind::Folder(inner) => {
+                let inner = Arc::make_mut(inner);
+                op.apply(&mut inner.names);
+                inner.pending.push(op);
+            }
+            Kind::File(_) => unreachable!("callers have checked that it is a folder"),
+        }
+        self.mark_dirty(folder);
+    }
+
+    fn commit_folder(&mut self, id: u32) {
+        let Kind::Folder(folder) = &mut self.nodes[id as usize].as_mut().expect("named nodes exist").kind
+        else {
+            unreachable!("callers have checked that it is a folder")
+        };
+        if !folder.pending.is_empty() {
+            let folder = Arc::make_mut(folder);
+            let unnamed = folder.commit(folder.pending.len());
+            self.release(unnamed);
+        }
+    }
+
+    /// Frees nodes, with what is in them.
+    fn release(&mut self, mut ids: Vec<u32>) {
+        while let Some(id) = ids.pop() {
+            let Some(node) = self.nodes[id as usize].take() else { continue };
+            self.free.push(id);
+            if node.dirty {
+                self.dirty.retain(|dirty| *dirty != id);
+            }
+            match node.kind {
+                Kind::File(file) => self.dirty_bytes -= file.dirty_bytes(),
+                Kind::Folder(folder) => {
+                    ids.extend(folder.names.values());
+                    ids.extend(folder.durable.values());
+                }
+            }
+        }
+    }
+
+    /// Frees every node that no name leads to.
+    fn sweep(&mut self) {
+        let mut reached = vec![false; self.nodes.len()];
+        let mut stack = vec![0u32];
+        while let Some(id) = stack.pop() {
+            if !std::mem::replace(&mut reached[id as usize], true) && self.is_folder(id) {
+                stack.extend(self.folder(id).names.values());
+            }
+        }
+        for (id, reached) in reached.into_iter().enumerate() {
+            if !reached && self.nodes[id].take().is_some() {
+                self.free.push(id as u32);
+            }
+        }
+    }
+
+    /// The node at `path`.
+    fn lookup(&self, path: &str) -> Option<u32> {
+        let mut id = 0;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            if !self.is_folder(id) {
+                return None;
+            }
+            id = *self.folder(id).names.get(name)?;
+        }
+        Some(id)
+    }
+
+    /// The folder that `path` is in, and the last part of it.
+    fn parent<'p>(&self, path: &'p str) -> Option<(u32, &'p str)> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let id = self.lookup(folder)?;
+        (self.is_folder(id) && !name.is_empty()).then_some((id, name))
+    }
+
+    fn make_folders(&mut self, path: &str) -> Result<u32, DiskError> {
+        let mut id = 0;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            id = match self.folder(id).names.get(name) {
+                Some(next) if self.is_folder(*next) => *next,
+                Some(_) => return Err(failed(path, "a file is where a folder should be")),
+                None => {
+                    let next = self.allocate(Kind::Folder(Arc::default()));
+                    self.change(id, NameOp::Set(name.to_owned(), next));
+                    next
+                }
+            };
+        }
+        Ok(id)
+    }
+
+    /// Takes the names of everything in a folder away, as removing it recursively does.
+    fn clear_folder(&mut self, id: u32) {
+        let children: Vec<(String, u32)> =
+            self.folder(id).names.iter().map(|(name, child)| (name.clone(), *child)).collect();
+        for (name, child) in children {
+            if self.is_folder(child) {
+                self.clear_folder(child);
+            }
+            self.change(id, NameOp::Clear(name));
+        }
+    }
+}
+
+fn failed(path: &str, what: &str) -> DiskError {
+    DiskError::Failed { path: path.to_owned(), what: what.to_owned() }
+}
+
+fn not_found(path: &str) -> DiskError {
+    DiskError::NotFound { path: path.to_owned() }
 }
 
 impl Disk for SimDisk {
     fn open(&mut self, path: &str, create: bool) -> Result<FileId, DiskError> {
-        unimplemented!("{path} {create}")
+        self.usage.operations += 1;
+        let node = match self.lookup(path) {
+            Some(node) if self.is_folder(node) => return Err(failed(path, "is a folder")),
+            Some(node) => node,
+            None if !create => return Err(not_found(path)),
+            None => {
+                let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+                let folder = self.make_folders(folder)?;
+                let node = self.allocate(Kind::File(Arc::default()));
+                self.change(folder, NameOp::Set(name.to_owned(), node));
+                node
+            }
+        };
+        self.handles.push(Some(Handle { node, path: path.into() }));
+        Ok(FileId(self.handles.len() as u32 - 1))
     }
+
     fn close(&mut self, file: FileId) {
-        unimplemented!("{file:?}")
+        self.handles[file.0 as usize] = None;
     }
+
     fn len(&self, file: FileId) -> u64 {
-        unimplemented!("{file:?}")
+        self.file(file).content.len()
     }
+
     fn append(&mut self, file: FileId, chunks: &[Bytes]) -> Result<(), DiskError> {
-        unimplemented!("{file:?} {chunks:?}")
+        let node = self.handle(file).node;
+        let content = &mut self.file_mut(file).content;
+        let before = content.len();
+        for chunk in chunks {
+            content.push(chunk.clone());
+        }
+        let written = content.len() - before;
+        self.dirty_bytes += written;
+        self.usage.bytes_written += written;
+        self.usage.operations += 1;
+        self.mark_dirty(node);
+        Ok(())
     }
+
     fn read(&mut self, file: FileId, position: u64, len: u64) -> Result<Bytes, DiskError> {
-        unimplemented!("{file:?} {position} {len}")
+        let content = &mut self.file_mut(file).content;
+        let file_len = content.len();
+        if position.checked_add(len).is_none_or(|end| end > file_len) {
+            let path = self.handle(file).path.to_string();
+            return Err(DiskError::PastEnd { path, position, len, file_len });
+        }
+        let bytes = content.read(position, len);
+        self.usage.operations += 1;
+        self.usage.bytes_read += len;
+        Ok(bytes)
     }
+
     fn truncate(&mut self, file: FileId, len: u64) -> Result<(), DiskError> {
-        unimplemented!("{file:?} {len}")
+        assert!(len <= self.len(file), "truncating to {len}, but the file has {}", self.len(file));
+        let node = self.handle(file).node;
+        let inner = self.file_mut(file);
+        let before = inner.dirty_bytes();
+        inner.truncate(len);
+        let after = inner.dirty_bytes();
+        self.dirty_bytes -= before - after;
+        self.usage.operations += 1;
+        self.mark_dirty(node);
+        Ok(())
     }
+
     fn sync(&mut self, file: FileId) -> Result<(), DiskError> {
-        unimplemented!("{file:?}")
+        let inner = self.file_mut(file);
+        let flushed = inner.dirty_bytes();
+        inner.sync();
+        self.dirty_bytes -= flushed;
+        self.usage.operations += 1;
+        self.usage.syncs += 1;
+        self.usage.bytes_synced += flushed;
+        Ok(())
     }
+
     fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
-        unimplemented!("{from} {to}")
+        self.usage.operations += 1;
+        let (source, from_name) = self.parent(from).ok_or_else(|| not_found(from))?;
+        let node = *self.folder(source).names.get(from_name).ok_or_else(|| not_found(from))?;
+        let (target, to_name) = self.parent(to).ok_or_else(|| not_found(to))?;
+        match self.folder(target).names.get(to_name) {
+            Some(old) if *old == node => return Ok(()),
+            Some(old) if self.is_folder(*old) => return Err(failed(to, "a folder has this name")),
+            Some(_) | None => {}
+        }
+        if source == target {
+            self.change(source, NameOp::Rename(from_name.to_owned(), to_name.to_owned()));
+        } else {
+            // Each folder keeps its own journal, so a move between two could lose the file in both. No journalling file
+            // system does that, and nobody here moves files: it is simply durable.
+            self.change(target, NameOp::Set(to_name.to_owned(), node));
+            self.commit_folder(target);
+            self.change(source, NameOp::Clear(from_name.to_owned()));
+            let Kind::Folder(folder) =
+                &mut self.nodes[source as usize].as_mut().expect("named nodes exist").kind
+            else {
+                unreachable!("it has names")
+            };
+            let folder = Arc::make_mut(folder);
+            let n = folder.pending.len();
+            let mut unnamed = folder.commit(n);
+            unnamed.retain(|other| *other != node);
+            self.release(unnamed);
+        }
+        Ok(())
     }
+
     fn remove(&mut self, path: &str) -> Result<(), DiskError> {
-        unimplemented!("{path}")
+        self.usage.operations += 1;
+        let (folder, name) = self.parent(path).ok_or_else(|| not_found(path))?;
+        let node = *self.folder(folder).names.get(name).ok_or_else(|| not_found(path))?;
+        if self.is_folder(node) {
+            self.clear_folder(node);
+        }
+        self.change(folder, NameOp::Clear(name.to_owned()));
+        Ok(())
     }
+
     fn list(&mut self, folder: &str) -> Result<Vec<String>, DiskError> {
-        unimplemented!("{folder}")
+        self.usage.operations += 1;
+        match self.lookup(folder) {
+            None => Ok(Vec::new()),
+            Some(id) if self.is_folder(id) => Ok(self.folder(id).names.keys().cloned().collect()),
+            Some(_) => Err(failed(folder, "is a file")),
+        }
     }
+
     fn sync_folder(&mut self, folder: &str) -> Result<(), DiskError> {
-        unimplemented!("{folder}")
+        self.usage.operations += 1;
+        self.usage.syncs += 1;
+        match self.lookup(folder) {
+            Some(id) if self.is_folder(id) => {
+                self.commit_folder(id);
+                Ok(())
+            }
+            Some(_) => Err(failed(folder, "is a file")),
+            None => Err(not_found(folder)),
+        }
     }
 }

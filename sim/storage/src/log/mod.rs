@@ -1,11 +1,23 @@
 //! One partition's log.
 
+mod append;
+mod read;
+mod recovery;
+mod truncate;
+
+use std::collections::VecDeque;
+
 use bytes::Bytes;
-use trial_node::view::BatchView;
-use trial_node::{Disk, DiskError, LeaderEpoch, Offset, OpenError, ProducerEpoch, ProducerId};
-use trial_wire::{Batch, BatchError, Uuid};
+use trial_node::{Disk, DiskError, LeaderEpoch, Offset, ProducerEpoch, ProducerId};
+use trial_wire::{BatchError, Uuid};
 
 use crate::config::LogConfig;
+use crate::leader_epoch::LeaderEpochCache;
+use crate::log_dir;
+use crate::producer_state::ProducerStateManager;
+use crate::segment::LogSegment;
+
+pub use recovery::{LogOpen, RecoveryReport, Repair};
 
 /// Who asks a leader to append; decides what is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,35 +143,6 @@ pub struct TimestampAndOffset {
     pub leader_epoch: LeaderEpoch,
 }
 
-/// What is known about a log before its folder is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogOpen {
-    /// Its configuration.
-    pub config: LogConfig,
-    /// Whether it was closed in order; if not, everything from the recovery point on is checked.
-    pub clean_shutdown: bool,
-    /// Its entry in `recovery-point-offset-checkpoint`, or 0.
-    pub recovery_point: Offset,
-    /// Its entry in `log-start-offset-checkpoint`, or 0.
-    pub log_start_offset: Offset,
-}
-
-/// One thing that recovery had to repair.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repair {
-    /// The file, relative to the data folder.
-    pub path: String,
-    /// What was wrong and what was done.
-    pub what: String,
-}
-
-/// What recovery found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RecoveryReport {
-    /// In the order in which it was found; empty if all was well.
-    pub repairs: Vec<Repair>,
-}
-
 /// One partition's log. How to drive it:
 /// - [`UnifiedLog::open`] creates it or recovers it from its folder;
 /// - a leader calls [`UnifiedLog::append_as_leader`], a follower [`UnifiedLog::append_as_follower`];
@@ -171,36 +154,62 @@ pub struct RecoveryReport {
 #[derive(Clone, Debug)]
 pub struct UnifiedLog {
     folder: String,
+    config: LogConfig,
+    topic_id: Option<Uuid>,
+    /// By base offset; never empty. The last one is the active one.
+    segments: Vec<LogSegment>,
+    log_start_offset: Offset,
+    log_end_offset: Offset,
+    high_watermark: Offset,
+    recovery_point: Offset,
+    epochs: LeaderEpochCache,
+    producers: ProducerStateManager,
+    /// The last batches of the active segment, one after the other up to its end: where replicas and consumers that keep
+    /// up read. Only their places are kept; what is read always comes from the file.
+    tail: VecDeque<TailBatch>,
+    truncations: u64,
+    /// Whether files were created in the folder since it was last synced.
+    names_dirty: bool,
+    /// Whether the folder itself is new and not yet durable.
+    folder_dirty: bool,
 }
 
-#[allow(unused_variables)]
-impl UnifiedLog {
-    /// Opens the log in `folder`, creating it if there is none, and repairs what a crash has left. `now_ms` is the wall
-    /// clock.
-    ///
-    /// # Errors
-    /// What the disk says. Nothing that a file holds is an error: it is repaired, and the report says how.
-    pub fn open(
-        disk: &mut dyn Disk,
-        folder: &str,
-        options: LogOpen,
-        now_ms: i64,
-    ) -> Result<(UnifiedLog, RecoveryReport), OpenError> {
-        unimplemented!()
-    }
+/// Where a recent batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TailBatch {
+    base_offset: Offset,
+    next_offset: Offset,
+    position: u32,
+    size: u32,
+}
 
+/// How many batches [`UnifiedLog`] keeps the places of.
+const TAIL_BATCHES: usize = 64;
+
+impl UnifiedLog {
     /// Flushes everything, writes a producer snapshot and closes the files: after this the log opens again without
     /// recovery.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn close(self, disk: &mut dyn Disk) -> Result<(), DiskError> {
-        unimplemented!()
+    pub fn close(mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        let folder = &self.folder;
+        let active = self.segments.last_mut().expect("a log has a segment");
+        self.producers.take_snapshot(disk, folder)?;
+        self.producers.sync_snapshot(disk, folder)?;
+        active.seal(disk, folder)?;
+        active.sync_indexes(disk, folder)?;
+        self.names_dirty = true;
+        self.flush(disk)?;
+        self.abandon(disk);
+        Ok(())
     }
 
     /// Forgets the open files without writing anything: the log is about to be deleted.
     pub fn abandon(self, disk: &mut dyn Disk) {
-        unimplemented!()
+        for segment in self.segments {
+            segment.close(disk);
+        }
     }
 
     /// The folder's name, `<topic>-<partition>`.
@@ -210,17 +219,17 @@ impl UnifiedLog {
 
     /// The configuration.
     pub fn config(&self) -> &LogConfig {
-        unimplemented!()
+        &self.config
     }
 
     /// Replaces the configuration; takes effect with the next append.
     pub fn set_config(&mut self, config: LogConfig) {
-        unimplemented!()
+        self.config = config;
     }
 
     /// The topic's id, if `partition.metadata` gave one.
     pub fn topic_id(&self) -> Option<Uuid> {
-        unimplemented!()
+        self.topic_id
     }
 
     /// Writes the topic's id to `partition.metadata`, durably. Does nothing if it is there.
@@ -228,129 +237,89 @@ impl UnifiedLog {
     /// # Errors
     /// What the disk says.
     pub fn assign_topic_id(&mut self, disk: &mut dyn Disk, topic_id: Uuid) -> Result<(), DiskError> {
-        unimplemented!()
+        if self.topic_id != Some(topic_id) {
+            log_dir::write_partition_metadata(disk, &self.folder, topic_id)?;
+            self.topic_id = Some(topic_id);
+            self.names_dirty = false;
+            self.sync_names(disk)?;
+        }
+        Ok(())
     }
 
     /// The first offset.
     pub fn log_start_offset(&self) -> Offset {
-        unimplemented!()
+        self.log_start_offset
     }
 
     /// The offset that the next record will get.
     pub fn log_end_offset(&self) -> Offset {
-        unimplemented!()
+        self.log_end_offset
     }
 
-    /// Everything below is committed, as far as this replica knows.
+    /// Everything below is committed, as far as this replica knows. The log's start after [`UnifiedLog::open`].
     pub fn high_watermark(&self) -> Offset {
-        unimplemented!()
+        self.high_watermark
     }
 
     /// Everything below is committed and in no open transaction.
     pub fn last_stable_offset(&self) -> Offset {
-        unimplemented!()
+        self.producers.first_unstable_offset().map_or(self.high_watermark, |unstable| {
+            self.high_watermark.min(unstable.max(self.log_start_offset))
+        })
     }
 
     /// Everything below is on the device.
     pub fn recovery_point(&self) -> Offset {
-        unimplemented!()
+        self.recovery_point
     }
 
     /// How many times the log was cut at its end since it was created in memory (1 if recovery lost anything).
     pub fn truncations(&self) -> u64 {
-        unimplemented!()
+        self.truncations
     }
 
     /// The log's size in bytes.
     pub fn size(&self) -> u64 {
-        unimplemented!()
+        self.segments.iter().map(|segment| u64::from(segment.size())).sum()
     }
 
     /// How many segments it has.
     pub fn segment_count(&self) -> usize {
-        unimplemented!()
+        self.segments.len()
     }
 
     /// Sets the high watermark, forwards or backwards, to the nearest offset that the log has (a follower learns it from its
     /// leader); returns it.
     pub fn update_high_watermark(&mut self, high_watermark: Offset) -> Offset {
-        unimplemented!()
+        self.high_watermark = high_watermark.clamp(self.log_start_offset, self.log_end_offset);
+        self.producers.on_high_watermark_updated(self.high_watermark);
+        self.high_watermark
     }
 
     /// Moves the high watermark forwards (a leader's computation); returns the old one if it moved. The new one must not be
     /// beyond the log's end.
     pub fn maybe_increment_high_watermark(&mut self, high_watermark: Offset) -> Option<Offset> {
-        unimplemented!()
-    }
-
-    /// Appends a client's or the quorum leader's batch, which must come from [`Batch::parse`] or a builder: gives it the
-    /// next offsets and the leader epoch.
-    ///
-    /// # Errors
-    /// [`AppendError`].
-    pub fn append_as_leader(
-        &mut self,
-        disk: &mut dyn Disk,
-        batch: &Batch,
-        leader_epoch: LeaderEpoch,
-        origin: AppendOrigin,
-        now_ms: i64,
-    ) -> Result<AppendInfo, AppendError> {
-        unimplemented!()
-    }
-
-    /// Appends batches as a leader sent them, checking CRC and order. A batch that is cut off at the end is left out.
-    /// `None` if there was no whole batch.
-    ///
-    /// # Errors
-    /// [`AppendError`]; nothing was appended.
-    pub fn append_as_follower(
-        &mut self,
-        disk: &mut dyn Disk,
-        records: Bytes,
-        now_ms: i64,
-    ) -> Result<Option<AppendInfo>, AppendError> {
-        unimplemented!()
-    }
-
-    /// Reads whole batches from the one that holds `from` on, at most `max_bytes` of them, none that ends beyond `bound` (the
-    /// high watermark for consumers, the log's end for replicas). With `min_one` the first batch comes even if it alone is
-    /// larger. Nothing if `from` is `bound` or beyond.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn read(
-        &self,
-        disk: &mut dyn Disk,
-        from: Offset,
-        max_bytes: usize,
-        bound: Offset,
-        min_one: bool,
-    ) -> Result<FetchData, ReadError> {
-        unimplemented!()
-    }
-
-    /// Calls `each` with every batch that ends at or after `from`, in order, reading the headers from the files.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn batches(
-        &self,
-        disk: &mut dyn Disk,
-        from: Offset,
-        each: &mut dyn FnMut(BatchView),
-    ) -> Result<(), DiskError> {
-        unimplemented!()
+        assert!(
+            high_watermark <= self.log_end_offset,
+            "high watermark {high_watermark} beyond the log's end {}",
+            self.log_end_offset
+        );
+        let old = self.high_watermark;
+        if high_watermark <= old {
+            return None;
+        }
+        self.update_high_watermark(high_watermark);
+        Some(old)
     }
 
     /// The newest leader epoch that has records (or was assigned a start).
     pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
-        unimplemented!()
+        self.epochs.latest()
     }
 
     /// The epoch of the leader that appended the record at `offset`, or would have; `None` before the first known epoch.
     pub fn epoch_for_offset(&self, offset: Offset) -> Option<LeaderEpoch> {
-        unimplemented!()
+        self.epochs.epoch_for_offset(offset)
     }
 
     /// Notes, durably, that records from the log's end on are of `epoch` (a new leader does this before it appends).
@@ -358,84 +327,27 @@ impl UnifiedLog {
     /// # Errors
     /// What the disk says.
     pub fn assign_epoch_start(&mut self, disk: &mut dyn Disk, epoch: LeaderEpoch) -> Result<(), DiskError> {
-        unimplemented!()
+        self.assign_epoch(disk, epoch, self.log_end_offset)
+    }
+
+    /// The checkpoint is written before the records are, so that it is never behind the log.
+    fn assign_epoch(
+        &mut self,
+        disk: &mut dyn Disk,
+        epoch: LeaderEpoch,
+        start_offset: Offset,
+    ) -> Result<(), DiskError> {
+        if self.epochs.assign(epoch, start_offset) {
+            self.epochs.save(disk, &self.folder)?;
+        }
+        Ok(())
     }
 
     /// The largest epoch not above `epoch` that the log knows, and where it ends (KIP-101, KIP-279): the log's end for the
     /// latest epoch; `epoch` itself and the first known epoch's start if the log knows only later ones; `None` if it knows
     /// none that is as new.
     pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
-        unimplemented!()
-    }
-
-    /// The first record whose timestamp is at least `timestamp` (ms since the epoch).
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn offset_for_timestamp(
-        &self,
-        disk: &mut dyn Disk,
-        timestamp: i64,
-    ) -> Result<Option<TimestampAndOffset>, ReadError> {
-        unimplemented!()
-    }
-
-    /// The record with the largest timestamp (KIP-734); the first of them.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn offset_of_max_timestamp(
-        &self,
-        disk: &mut dyn Disk,
-    ) -> Result<Option<TimestampAndOffset>, ReadError> {
-        unimplemented!()
-    }
-
-    /// Cuts the log so that it ends at `offset`, or before the batch that holds `offset`; durable when it returns. Returns
-    /// whether anything was cut. The high watermark is pulled back to the log's end if need be.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn truncate_to(&mut self, disk: &mut dyn Disk, offset: Offset) -> Result<bool, DiskError> {
-        unimplemented!()
-    }
-
-    /// Drops everything; the log starts and ends at `offset`, and the high watermark is there.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn truncate_fully_and_start_at(
-        &mut self,
-        disk: &mut dyn Disk,
-        offset: Offset,
-    ) -> Result<(), DiskError> {
-        unimplemented!()
-    }
-
-    /// Moves the log's start forwards to `offset` (at most the high watermark; DeleteRecords, retention, snapshots); returns
-    /// whether it moved. Segments stay until [`UnifiedLog::delete_segments_before`].
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn advance_log_start_offset(
-        &mut self,
-        disk: &mut dyn Disk,
-        offset: Offset,
-    ) -> Result<bool, DiskError> {
-        unimplemented!()
-    }
-
-    /// Deletes the segments that end at or before `offset` and before the log's start, never the active one; returns how
-    /// many.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn delete_segments_before(
-        &mut self,
-        disk: &mut dyn Disk,
-        offset: Offset,
-    ) -> Result<usize, DiskError> {
-        unimplemented!()
+        self.epochs.end_offset_for(epoch, self.log_end_offset)
     }
 
     /// Makes the whole log durable and moves the recovery point to its end.
@@ -443,7 +355,13 @@ impl UnifiedLog {
     /// # Errors
     /// What the disk says.
     pub fn flush(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
-        unimplemented!()
+        self.flush_rolled(disk)?;
+        if self.recovery_point < self.log_end_offset {
+            self.active_mut().sync(disk)?;
+        }
+        self.sync_names(disk)?;
+        self.recovery_point = self.log_end_offset;
+        Ok(())
     }
 
     /// Makes all segments but the active one durable; whether there was anything to do. Kafka does this in the background
@@ -452,14 +370,59 @@ impl UnifiedLog {
     /// # Errors
     /// What the disk says.
     pub fn flush_rolled(&mut self, disk: &mut dyn Disk) -> Result<bool, DiskError> {
-        unimplemented!()
+        let active_base = self.active().base_offset();
+        if self.recovery_point >= active_base {
+            return Ok(false);
+        }
+        let (_, rolled) = self.segments.split_last_mut().expect("a log has a segment");
+        for segment in rolled {
+            if segment.next_offset() > self.recovery_point {
+                segment.sync(disk)?;
+                segment.sync_indexes(disk, &self.folder)?;
+            }
+        }
+        self.sync_names(disk)?;
+        self.recovery_point = active_base;
+        Ok(true)
     }
 
     /// Starts a new segment at the log's end, unless the active one is empty.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn roll(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
-        unimplemented!()
+    pub fn roll(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), DiskError> {
+        let end = self.log_end_offset;
+        let folder = &self.folder;
+        let active = self.segments.last_mut().expect("a log has a segment");
+        if active.size() == 0 {
+            return Ok(());
+        }
+        active.seal(disk, folder)?;
+        self.producers.take_snapshot(disk, folder)?;
+        self.segments.push(LogSegment::create(disk, folder, end, now_ms)?);
+        self.names_dirty = true;
+        self.tail.clear();
+        Ok(())
+    }
+
+    fn active(&self) -> &LogSegment {
+        self.segments.last().expect("a log has a segment")
+    }
+
+    fn active_mut(&mut self) -> &mut LogSegment {
+        self.segments.last_mut().expect("a log has a segment")
+    }
+
+    /// Makes the names of the log's files durable.
+    fn sync_names(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        if self.names_dirty {
+            disk.sync_folder(&self.folder)?;
+            self.names_dirty = false;
+        }
+        if self.folder_dirty {
+            disk.sync_folder("")?;
+            self.folder_dirty = false;
+        }
+        Ok(())
     }
 }

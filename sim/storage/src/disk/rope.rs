@@ -1,0 +1,158 @@
+//! A file's content as shared chunks.
+
+use bytes::{Bytes, BytesMut};
+
+/// Bytes in chunks that share memory with what was appended.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rope {
+    chunks: Vec<Chunk>,
+    len: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Chunk {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Chunk {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+impl Rope {
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.chunks.push(Chunk { start: self.len, bytes });
+            self.len = self.chunks.last().expect("just pushed").end();
+        }
+    }
+
+    /// The chunk that holds `position`. Most reads are near the end of a log, so the last chunks are looked at first.
+    fn find(&self, position: u64) -> usize {
+        let n = self.chunks.len();
+        for i in (n.saturating_sub(4)..n).rev() {
+            if self.chunks[i].start <= position {
+                return i;
+            }
+        }
+        self.chunks.partition_point(|chunk| chunk.start <= position).saturating_sub(1)
+    }
+
+    /// `len` bytes at `position`, which must be there. A read across chunks joins them for good, so that the next reader of
+    /// the same bytes (another replica, then the consumers) shares one allocation.
+    pub(super) fn read(&mut self, position: u64, len: u64) -> Bytes {
+        assert!(position + len <= self.len, "reads are checked against the length before");
+        if len == 0 {
+            return Bytes::new();
+        }
+        let first = self.find(position);
+        let chunk = &self.chunks[first];
+        if position + len <= chunk.end() {
+            let from = (position - chunk.start) as usize;
+            return chunk.bytes.slice(from..from + len as usize);
+        }
+        let last = self.find(position + len - 1);
+        let start = chunk.start;
+        let touched = self.chunks[last].end() - start;
+        // A few bytes on the border of two large chunks are not worth copying both.
+        if touched > 4 * len {
+            let mut out = BytesMut::with_capacity(len as usize);
+            for chunk in &self.chunks[first..=last] {
+                let from = position.saturating_sub(chunk.start) as usize;
+                let to = (position + len - chunk.start).min(chunk.bytes.len() as u64) as usize;
+                out.extend_from_slice(&chunk.bytes[from..to]);
+            }
+            return out.freeze();
+        }
+        let mut joined = BytesMut::with_capacity(touched as usize);
+        for chunk in &self.chunks[first..=last] {
+            joined.extend_from_slice(&chunk.bytes);
+        }
+        let bytes = joined.freeze();
+        let from = (position - start) as usize;
+        let out = bytes.slice(from..from + len as usize);
+        self.chunks[first] = Chunk { start, bytes };
+        self.chunks.drain(first + 1..=last);
+        out
+    }
+
+    /// Cuts everything from `len` on off and returns it.
+    pub(super) fn split_off(&mut self, len: u64) -> Rope {
+        let mut tail = Rope::default();
+        if len >= self.len {
+            return tail;
+        }
+        let first = self.find(len);
+        for chunk in self.chunks.split_off(first) {
+            let keep = len.saturating_sub(chunk.start) as usize;
+            tail.push(chunk.bytes.slice(keep..));
+            if keep > 0 {
+                self.chunks.push(Chunk { start: chunk.start, bytes: chunk.bytes.slice(..keep) });
+            }
+        }
+        self.len = len;
+        tail
+    }
+
+    pub(super) fn extend(&mut self, other: Rope) {
+        for chunk in other.chunks {
+            self.push(chunk.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rope(chunks: &[&'static str]) -> Rope {
+        let mut rope = Rope::default();
+        for chunk in chunks {
+            rope.push(Bytes::from_static(chunk.as_bytes()));
+        }
+        rope
+    }
+
+    #[test]
+    fn read_within_a_chunk_shares_memory() {
+        let chunk = Bytes::from(b"hello world".to_vec());
+        let mut rope = Rope::default();
+        rope.push(chunk.clone());
+        assert_eq!(rope.read(6, 5).as_ptr(), chunk[6..].as_ptr());
+    }
+
+    #[test]
+    fn read_across_chunks_joins_them_once() {
+        let mut rope = rope(&["ab", "cd", "ef", "gh", "ij", "kl"]);
+        assert_eq!(rope.read(1, 6), "bcdefg");
+        assert_eq!(rope.chunks.len(), 3);
+        assert_eq!(rope.read(0, 8).as_ptr(), rope.read(0, 1).as_ptr());
+        assert_eq!(rope.read(7, 5), "hijkl");
+    }
+
+    #[test]
+    fn a_short_read_across_large_chunks_leaves_them_alone() {
+        let mut rope = rope(&["abcdefgh", "ijklmnop"]);
+        assert_eq!(rope.read(7, 2), "hi");
+        assert_eq!(rope.chunks.len(), 2);
+    }
+
+    #[test]
+    fn split_off_keeps_both_sides() {
+        for at in 0..=6 {
+            let mut rope = rope(&["ab", "cd", "ef"]);
+            let mut tail = rope.split_off(at);
+            assert_eq!((rope.len(), tail.len()), (at, 6 - at));
+            assert_eq!(rope.read(0, at), &"abcdef"[..at as usize]);
+            assert_eq!(tail.read(0, 6 - at), &"abcdef"[at as usize..]);
+            rope.extend(tail);
+            assert_eq!(rope.read(0, 6), "abcdef");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Appending, as a leader and as a follower.
+
+use bytes::{Bytes, BytesMut};
+use trial_node::{Disk, LeaderEpoch, Offset};
+use trial_wire::batch::HEADER_LEN;
+use trial_wire::{Batch, BatchError, Batches, Header};
+
+use super::{AppendError, AppendInfo, AppendOrigin, TAIL_BATCHES, TailBatch, UnifiedLog};
+use crate::config::TimestampType;
+
+impl UnifiedLog {
+    /// Appends a client's or the quorum leader's batch, which must come from [`Batch::parse`] or a builder: gives it the
+    /// next offsets and the leader epoch. `now_ms` is the wall clock.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub fn append_as_leader(
+        &mut self,
+        disk: &mut dyn Disk,
+        batch: &Batch,
+        leader_epoch: LeaderEpoch,
+        origin: AppendOrigin,
+        now_ms: i64,
+    ) -> Result<AppendInfo, AppendError> {
+        let header = batch.header();
+        if origin == AppendOrigin::Client {
+            header.is_well_formed_produce().map_err(|what| AppendError::InvalidRecord { what })?;
+            self.check_size(header.size, self.config.max_message_bytes)?;
+        }
+        self.check_size(header.size, self.config.segment_bytes)?;
+        if header.producer_id >= 0
+            && origin == AppendOrigin::Client
+            && let Some(original) = self.producers.check(header)?
+        {
+            let log_append_time_ms = match self.config.message_timestamp_type {
+                TimestampType::CreateTime => -1,
+                TimestampType::LogAppendTime => original.timestamp,
+            };
+            return Ok(AppendInfo {
+                first_offset: original.first_offset(),
+                last_offset: original.last_offset,
+                log_append_time_ms,
+                log_start_offset: self.log_start_offset,
+                duplicate: true,
+            });
+        }
+
+        let base_offset = self.log_end_offset;
+        let (header, chunks) = match self.config.message_timestamp_type {
+            TimestampType::CreateTime => batch.assigned(base_offset.0, leader_epoch.0),
+            TimestampType::LogAppendTime => stamped(batch, base_offset, leader_epoch, now_ms),
+        };
+        if self.active().must_roll(&self.config, &header, Offset(header.last_offset()), now_ms) {
+            self.roll(disk, now_ms)?;
+        }
+        self.assign_epoch(disk, leader_epoch, base_offset)?;
+        self.active().append(disk, &chunks)?;
+        self.note_appended(&header, header.is_control().then_some(batch));
+        self.flush_if_due(disk)?;
+        Ok(AppendInfo {
+            first_offset: base_offset,
+            last_offset: Offset(header.last_offset()),
+            log_append_time_ms: if header.is_log_append_time() { now_ms } else { -1 },
+            log_start_offset: self.log_start_offset,
+            duplicate: false,
+        })
+    }
+
+    /// Appends batches as a leader sent them, checking CRC and order. A batch that is cut off at the end is left out.
+    /// `None` if there was no whole batch. `now_ms` is the wall clock.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing was appended.
+    pub fn append_as_follower(
+        &mut self,
+        disk: &mut dyn Disk,
+        records: Bytes,
+        now_ms: i64,
+    ) -> Result<Option<AppendInfo>, AppendError> {
+        let Some((first, last, whole)) = self.check_fetched(&records)? else { return Ok(None) };
+        let records = records.slice(..whole);
+        let mut batches = Batches::new(records.clone());
+        // Batches that go to the same segment are written as one chunk, which shares memory with the leader's log.
+        let mut written = 0;
+        while let Some(batch) = batches.next_trusted() {
+            let batch = batch?;
+            let header = batch.header();
+            if self.active().must_roll(&self.config, header, Offset(header.last_offset()), now_ms) {
+                let start = batches.position() - header.size;
+                self.active().append(disk, &[records.slice(written..start)])?;
+                written = start;
+                self.roll(disk, now_ms)?;
+            }
+            self.assign_epoch(disk, LeaderEpoch(header.partition_leader_epoch), Offset(header.base_offset))?;
+            self.note_appended(header, header.is_control().then_some(&batch));
+        }
+        self.active().append(disk, &[records.slice(written..)])?;
+        self.flush_if_due(disk)?;
+        Ok(Some(AppendInfo {
+            first_offset: first,
+            last_offset: last,
+            log_append_time_ms: -1,
+            log_start_offset: self.log_start_offset,
+            duplicate: false,
+        }))
+    }
+
+    fn check_size(&self, size: usize, max: u32) -> Result<(), AppendError> {
+        if size > max as usize { Err(AppendError::TooLarge { size, max: max as usize }) } else { Ok(()) }
+    }
+
+    /// The first and the last offset of the batches and the length of the whole ones; `None` if there is none.
+    fn check_fetched(&self, records: &Bytes) -> Result<Option<(Offset, Offset, usize)>, AppendError> {
+        let mut expected = self.log_end_offset;
+        let mut first = None;
+        let mut batches = Batches::new(records.clone());
+        loop {
+            let batch = match batches.next() {
+                None | Some(Err(BatchError::Truncated { .. })) => break,
+                Some(batch) => batch?,
+            };
+            let header = batch.header();
+            let offset = Offset(header.base_offset);
+            if offset < expected {
+                return Err(AppendError::UnexpectedOffset { offset, expected });
+            }
+            self.check_size(header.size, i32::MAX as u32)?;
+            first.get_or_insert(offset);
+            expected = Offset(header.next_offset());
+        }
+        Ok(first.map(|first| (first, expected + -1, batches.position())))
+    }
+
+    /// Takes a batch at the end of the active segment into account. A control batch must be given whole.
+    fn note_appended(&mut self, header: &Header, control: Option<&Batch>) {
+        let interval = self.config.index_interval_bytes;
+        let active = self.active_mut();
+        let position = active.size();
+        active.note(header, interval);
+        self.log_end_offset = Offset(header.next_offset());
+        self.producers.update(header, control);
+        if self.tail.len() == TAIL_BATCHES {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(TailBatch {
+            base_offset: Offset(header.base_offset),
+            next_offset: self.log_end_offset,
+            position,
+            size: header.size as u32,
+        });
+    }
+
+    fn flush_if_due(&mut self, disk: &mut dyn Disk) -> Result<(), AppendError> {
+        if self.log_end_offset - self.recovery_point >= self.config.flush_messages {
+            self.flush(disk)?;
+        }
+        Ok(())
+    }
+}
+
+/// The batch with offset, epoch and LogAppendTime, as the chunks to write one after the other.
+fn stamped(
+    batch: &Batch,
+    base_offset: Offset,
+    leader_epoch: LeaderEpoch,
+    now_ms: i64,
+) -> (Header, [Bytes; 2]) {
+    const ATTRIBUTES: usize = 21;
+    const MAX_TIMESTAMP: usize = 35;
+    const CRC: usize = 17;
+    const LOG_APPEND_TIME: i16 = 0x08;
+    let attributes = batch.header().attributes | LOG_APPEND_TIME;
+    let mut head = BytesMut::from(&batch.bytes()[..HEADER_LEN]);
+    head[..8].copy_from_slice(&base_offset.0.to_be_bytes());
+    head[12..16].copy_from_slice(&leader_epoch.0.to_be_bytes());
+    head[ATTRIBUTES..][..2].copy_from_slice(&attributes.to_be_bytes());
+    head[MAX_TIMESTAMP..][..8].copy_from_slice(&now_ms.to_be_bytes());
+    let records = batch.bytes().slice(HEADER_LEN..);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&head[ATTRIBUTES..]), &records);
+    head[CRC..][..4].copy_from_slice(&crc.to_be_bytes());
+    let header = Batch::peek(&head).expect("only fields that are not checked have changed");
+    (header, [head.freeze(), records])
+}

@@ -1,0 +1,253 @@
+//! Reading: by offset, by timestamp, and header by header.
+
+use bytes::Bytes;
+use trial_node::view::BatchView;
+use trial_node::{Disk, DiskError, LeaderEpoch, Offset, ProducerEpoch, ProducerId};
+use trial_wire::{Batch, Batches, Header};
+
+use super::{FetchData, ReadError, TailBatch, TimestampAndOffset, UnifiedLog};
+use crate::segment::{Check, LogSegment};
+
+/// The most that the records of one batch may decompress to when a timestamp is looked for.
+const DECOMPRESSED_BATCH_LIMIT: usize = 256 << 20;
+
+impl UnifiedLog {
+    /// Reads whole batches from the one that holds `from` on, at most `max_bytes` of them, none that ends beyond `bound` (the
+    /// high watermark for consumers, the log's end for replicas), all from one segment. With `min_one` the first batch comes
+    /// even if it alone is larger. Nothing if `from` is `bound` or beyond.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read(
+        &self,
+        disk: &mut dyn Disk,
+        from: Offset,
+        max_bytes: usize,
+        bound: Offset,
+        min_one: bool,
+    ) -> Result<FetchData, ReadError> {
+        if from < self.log_start_offset || from > self.log_end_offset {
+            return Err(ReadError::OffsetOutOfRange {
+                offset: from,
+                log_start_offset: self.log_start_offset,
+                log_end_offset: self.log_end_offset,
+            });
+        }
+        let bound = bound.min(self.log_end_offset);
+        if from >= bound {
+            return Ok(FetchData { records: Bytes::new(), next_offset: from });
+        }
+        match self.tail_from(from) {
+            Some(first) => Ok(self.read_tail(disk, first, from, max_bytes, bound, min_one)?),
+            None => self.read_indexed(disk, from, max_bytes, bound, min_one),
+        }
+    }
+
+    /// The place in the tail of the batch that holds `offset`; `None` if it is before the tail.
+    fn tail_from(&self, offset: Offset) -> Option<usize> {
+        if self.tail.front()?.base_offset > offset {
+            return None;
+        }
+        let before = self.tail.iter().rev().take_while(|batch| batch.next_offset > offset).count();
+        Some(self.tail.len() - before)
+    }
+
+    fn read_tail(
+        &self,
+        disk: &mut dyn Disk,
+        first: usize,
+        from: Offset,
+        max_bytes: usize,
+        bound: Offset,
+        min_one: bool,
+    ) -> Result<FetchData, DiskError> {
+        let mut len = 0;
+        let mut next_offset = from;
+        for batch in self.tail.range(first..) {
+            let fits = len + batch.size as usize <= max_bytes || (min_one && len == 0);
+            if !fits || batch.next_offset > bound {
+                break;
+            }
+            len += batch.size as usize;
+            next_offset = batch.next_offset;
+        }
+        let records = match self.tail.get(first) {
+            Some(TailBatch { position, .. }) if len > 0 => {
+                disk.read(self.active().file(), u64::from(*position), len as u64)?
+            }
+            _ => Bytes::new(),
+        };
+        Ok(FetchData { records, next_offset })
+    }
+
+    fn read_indexed(
+        &self,
+        disk: &mut dyn Disk,
+        from: Offset,
+        max_bytes: usize,
+        bound: Offset,
+        min_one: bool,
+    ) -> Result<FetchData, ReadError> {
+        let nothing = FetchData { records: Bytes::new(), next_offset: from };
+        for segment in &self.segments[self.segment_of(from)..] {
+            let Some((position, header)) = segment.find(disk, from)? else { continue };
+            if header.next_offset() > bound.0 || (header.size > max_bytes && !min_one) {
+                return Ok(nothing);
+            }
+            let len = max_bytes.max(header.size).min((segment.size() - position) as usize);
+            let bytes = disk.read(segment.file(), position.into(), len as u64)?;
+            let mut batches = Batches::new(bytes.clone());
+            let (mut end, mut next_offset) = (0, from);
+            while let Some(batch) = batches.next_trusted() {
+                let batch = batch?;
+                if batch.header().next_offset() > bound.0 {
+                    break;
+                }
+                end = batches.position();
+                next_offset = Offset(batch.header().next_offset());
+            }
+            return Ok(FetchData { records: bytes.slice(..end), next_offset });
+        }
+        Ok(nothing)
+    }
+
+    /// The last segment that begins at or before `offset`, or the first.
+    pub(super) fn segment_of(&self, offset: Offset) -> usize {
+        self.segments.partition_point(|segment| segment.base_offset() <= offset).saturating_sub(1)
+    }
+
+    /// Calls `each` with every batch that ends at or after `from`, in order, reading the headers from the files.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn batches(
+        &self,
+        disk: &mut dyn Disk,
+        from: Offset,
+        each: &mut dyn FnMut(BatchView),
+    ) -> Result<(), DiskError> {
+        if from >= self.log_end_offset {
+            return Ok(());
+        }
+        let walked = match self.tail_from(from) {
+            Some(first) => self.tail.range(first..).try_for_each(|batch| {
+                each(view(&self.active().header_at(disk, batch.position)?));
+                Ok(())
+            }),
+            None => self.for_each_header(disk, from, |header, _| {
+                each(view(header));
+                Ok(())
+            }),
+        };
+        walked.map_err(|error| self.unreadable(error))
+    }
+
+    /// Calls `each` with the header of every batch that ends at or after `from`, in order, and with a way to get the whole
+    /// batch.
+    pub(super) fn for_each_header(
+        &self,
+        disk: &mut dyn Disk,
+        from: Offset,
+        mut each: impl FnMut(&Header, &mut dyn FnMut() -> Result<Batch, ReadError>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        for segment in &self.segments[self.segment_of(from)..] {
+            let Some((mut position, _)) = segment.find(disk, from)? else { continue };
+            while position < segment.size() {
+                let header = segment.header_at(disk, position)?;
+                each(&header, &mut || segment.batch_at(disk, position, &header, Check::Headers))?;
+                position += header.size as u32;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first record, at or after the log's start, whose timestamp is at least `timestamp` (ms since the epoch).
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn offset_for_timestamp(
+        &self,
+        disk: &mut dyn Disk,
+        timestamp: i64,
+    ) -> Result<Option<TimestampAndOffset>, ReadError> {
+        for segment in &self.segments {
+            if segment.max_timestamp().is_none_or(|(max, _)| max < timestamp) {
+                continue;
+            }
+            let mut position = segment.start_for_timestamp(timestamp);
+            while position < segment.size() {
+                let header = segment.header_at(disk, position)?;
+                if header.max_timestamp >= timestamp
+                    && let Some(found) = self.record_in(disk, segment, position, &header, timestamp)?
+                {
+                    return Ok(Some(found));
+                }
+                position += header.size as u32;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The record with the largest timestamp (KIP-734); the first of them.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn offset_of_max_timestamp(
+        &self,
+        disk: &mut dyn Disk,
+    ) -> Result<Option<TimestampAndOffset>, ReadError> {
+        let max =
+            self.segments.iter().filter_map(|segment| segment.max_timestamp()).map(|(max, _)| max).max();
+        match max {
+            Some(max) => self.offset_for_timestamp(disk, max),
+            None => Ok(None),
+        }
+    }
+
+    /// The first record of a batch, at or after the log's start, whose timestamp is at least `timestamp`.
+    fn record_in(
+        &self,
+        disk: &mut dyn Disk,
+        segment: &LogSegment,
+        position: u32,
+        header: &Header,
+        timestamp: i64,
+    ) -> Result<Option<TimestampAndOffset>, ReadError> {
+        let found = |timestamp, offset| {
+            let leader_epoch = LeaderEpoch(header.partition_leader_epoch);
+            Some(TimestampAndOffset { timestamp, offset, leader_epoch })
+        };
+        if header.is_log_append_time() {
+            let first = Offset(header.base_offset).max(self.log_start_offset);
+            return Ok(if first.0 <= header.last_offset() {
+                found(header.max_timestamp, first)
+            } else {
+                None
+            });
+        }
+        let batch = segment.batch_at(disk, position, header, Check::Headers)?;
+        let mut first = None;
+        batch.for_each_record(DECOMPRESSED_BATCH_LIMIT, |record| {
+            if first.is_none() && record.timestamp >= timestamp && record.offset >= self.log_start_offset.0 {
+                first = found(record.timestamp, Offset(record.offset));
+            }
+        })?;
+        Ok(first)
+    }
+}
+
+fn view(header: &Header) -> BatchView {
+    let sequenced = !header.is_control();
+    BatchView {
+        base_offset: Offset(header.base_offset),
+        last_offset: Offset(header.last_offset()),
+        leader_epoch: LeaderEpoch(header.partition_leader_epoch),
+        crc: header.crc,
+        producer_id: ProducerId(header.producer_id),
+        producer_epoch: ProducerEpoch(header.producer_epoch),
+        base_sequence: if sequenced { header.base_sequence } else { -1 },
+        last_sequence: if sequenced { header.last_sequence() } else { -1 },
+        control: header.is_control(),
+        size: header.size as u32,
+    }
+}

@@ -1,0 +1,455 @@
+//! One file of a log, with its two indexes.
+
+use bytes::Bytes;
+use trial_node::{Disk, DiskError, FileId, Offset};
+use trial_wire::batch::HEADER_LEN;
+use trial_wire::{Batch, Header};
+
+use crate::config::LogConfig;
+use crate::index::{Index, OffsetEntry, TimeEntry};
+use crate::log::ReadError;
+
+/// A segment. The last one of a log is the active one, which grows.
+#[derive(Clone, Debug)]
+pub(crate) struct LogSegment {
+    base_offset: Offset,
+    file: FileId,
+    size: u32,
+    next_offset: Offset,
+    offset_index: Index<OffsetEntry>,
+    time_index: Index<TimeEntry>,
+    /// Bytes of log since the batch of the last index entry, that batch included.
+    bytes_since_index_entry: u32,
+    /// The largest timestamp, and the last offset of the batch that has it; `None` in an empty segment.
+    max_timestamp: Option<(i64, Offset)>,
+    /// The largest timestamp of the first batch: `segment.ms` counts from it.
+    first_timestamp: Option<i64>,
+    /// When the segment was created or opened, ms since the epoch: what `segment.ms` counts from if no timestamp is known.
+    created_ms: i64,
+    /// Whether the index files hold all entries, durably.
+    indexes_durable: bool,
+}
+
+/// How closely a scan looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Headers only.
+    Headers,
+    /// Checksums too.
+    Content,
+}
+
+/// Where a scan met bytes that are not a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadBatch {
+    pub(crate) position: u32,
+    pub(crate) what: String,
+}
+
+/// The path of one of a segment's files.
+pub(crate) fn path(folder: &str, base_offset: Offset, suffix: &str) -> String {
+    format!("{folder}/{:020}.{suffix}", base_offset.0)
+}
+
+impl LogSegment {
+    /// A new, empty segment.
+    pub(crate) fn create(
+        disk: &mut dyn Disk,
+        folder: &str,
+        base_offset: Offset,
+        now_ms: i64,
+    ) -> Result<LogSegment, DiskError> {
+        let segment = LogSegment::open_file(disk, folder, base_offset, now_ms)?;
+        if segment.size > 0 {
+            disk.truncate(segment.file, 0)?;
+        }
+        Ok(LogSegment { size: 0, ..segment })
+    }
+
+    /// A segment whose file is there, with nothing known about its content yet.
+    pub(crate) fn open_file(
+        disk: &mut dyn Disk,
+        folder: &str,
+        base_offset: Offset,
+        now_ms: i64,
+    ) -> Result<LogSegment, DiskError> {
+        let path = path(folder, base_offset, "log");
+        let file = disk.open(&path, true)?;
+        let size = u32::try_from(disk.len(file)).map_err(|_| DiskError::Failed {
+            path,
+            what: "a segment has at most 2^31 - 1 bytes".to_owned(),
+        })?;
+        Ok(LogSegment {
+            base_offset,
+            file,
+            size,
+            next_offset: base_offset,
+            offset_index: Index::default(),
+            time_index: Index::default(),
+            bytes_since_index_entry: 0,
+            max_timestamp: None,
+            first_timestamp: None,
+            created_ms: now_ms,
+            indexes_durable: false,
+        })
+    }
+
+    pub(crate) fn base_offset(&self) -> Offset {
+        self.base_offset
+    }
+
+    /// The offset after the last record's; the base offset if there is none.
+    pub(crate) fn next_offset(&self) -> Offset {
+        self.next_offset
+    }
+
+    pub(crate) fn size(&self) -> u32 {
+        self.size
+    }
+
+    pub(crate) fn file(&self) -> FileId {
+        self.file
+    }
+
+    pub(crate) fn created_ms(&self) -> i64 {
+        self.created_ms
+    }
+
+    pub(crate) fn max_timestamp(&self) -> Option<(i64, Offset)> {
+        self.max_timestamp
+    }
+
+    /// Whether a batch must go to a new segment rather than to this one.
+    pub(crate) fn must_roll(
+        &self,
+        config: &LogConfig,
+        batch: &Header,
+        last_offset: Offset,
+        now_ms: i64,
+    ) -> bool {
+        if self.size == 0 {
+            return false;
+        }
+        let age = match self.first_timestamp {
+            Some(first) => batch.max_timestamp.saturating_sub(first),
+            None => now_ms.saturating_sub(self.created_ms),
+        };
+        u64::from(self.size) + batch.size as u64 > u64::from(config.segment_bytes)
+            || age > config.segment_ms
+            || self.offset_index.is_full(config.segment_index_bytes)
+            || self.time_index.is_full(config.segment_index_bytes)
+            || self.is_out_of_reach(last_offset)
+    }
+
+    /// Whether `last_offset` is too far from the base offset for the indexes.
+    fn is_out_of_reach(&self, last_offset: Offset) -> bool {
+        last_offset - self.base_offset > i64::from(i32::MAX)
+    }
+
+    fn relative(&self, offset: Offset) -> u32 {
+        u32::try_from(offset - self.base_offset).expect("a log rolls before an offset is out of reach")
+    }
+
+    /// Appends the chunks of one or more batches, whose headers are given to [`LogSegment::note`] afterwards.
+    pub(crate) fn append(&self, disk: &mut dyn Disk, chunks: &[Bytes]) -> Result<(), DiskError> {
+        disk.append(self.file, chunks)
+    }
+
+    /// Takes a batch that was appended at the segment's end into account.
+    pub(crate) fn note(&mut self, header: &Header, index_interval_bytes: u32) {
+        let position = self.size;
+        let size = u32::try_from(header.size).expect("a segment has at most 2^31 - 1 bytes");
+        let last_offset = Offset(header.last_offset());
+        if position == 0 {
+            self.first_timestamp = Some(header.max_timestamp).filter(|timestamp| *timestamp >= 0);
+        }
+        if self.max_timestamp.is_none_or(|(max, _)| header.max_timestamp > max) {
+            self.max_timestamp = Some((header.max_timestamp, last_offset));
+        }
+        if self.bytes_since_index_entry > index_interval_bytes {
+            self.offset_index
+                .maybe_append(OffsetEntry { relative_offset: self.relative(last_offset), position });
+            self.append_time_entry();
+            self.bytes_since_index_entry = 0;
+            self.indexes_durable = false;
+        }
+        self.bytes_since_index_entry += size;
+        self.size += size;
+        self.next_offset = last_offset + 1;
+    }
+
+    fn append_time_entry(&mut self) {
+        if let Some((timestamp, offset)) = self.max_timestamp {
+            self.time_index.maybe_append(TimeEntry { timestamp, relative_offset: self.relative(offset) });
+        }
+    }
+
+    /// The header of the batch at `position`, of which at least the header must be there.
+    pub(crate) fn header_at(&self, disk: &mut dyn Disk, position: u32) -> Result<Header, ReadError> {
+        let bytes = disk.read(self.file, position.into(), HEADER_LEN as u64)?;
+        Ok(Batch::peek(&bytes)?)
+    }
+
+    /// The whole batch at `position`, with or without a look at its checksum.
+    pub(crate) fn batch_at(
+        &self,
+        disk: &mut dyn Disk,
+        position: u32,
+        header: &Header,
+        check: Check,
+    ) -> Result<Batch, ReadError> {
+        let bytes = disk.read(self.file, position.into(), header.size as u64)?;
+        Ok(match check {
+            Check::Headers => Batch::parse_trusted(bytes)?,
+            Check::Content => Batch::parse(bytes)?,
+        })
+    }
+
+    /// The first batch that ends at or after `offset`, and its position; `None` if all end before.
+    pub(crate) fn find(
+        &self,
+        disk: &mut dyn Disk,
+        offset: Offset,
+    ) -> Result<Option<(u32, Header)>, ReadError> {
+        if offset >= self.next_offset {
+            return Ok(None);
+        }
+        let relative = self.relative(offset.max(self.base_offset));
+        let mut position = self.offset_index.lookup(relative);
+        while position < self.size {
+            let header = self.header_at(disk, position)?;
+            if header.last_offset() >= offset.0 {
+                return Ok(Some((position, header)));
+            }
+            position += header.size as u32;
+        }
+        Ok(None)
+    }
+
+    /// Where to begin to look for the first record with a timestamp of at least `timestamp`; [`LogSegment::max_timestamp`]
+    /// says whether there is one.
+    pub(crate) fn start_for_timestamp(&self, timestamp: i64) -> u32 {
+        self.offset_index.lookup(self.time_index.lookup(timestamp))
+    }
+
+    /// Reads all batches from the start, rebuilding the indexes, up to the end or the first bad batch.
+    pub(crate) fn rebuild(
+        &mut self,
+        disk: &mut dyn Disk,
+        check: Check,
+        index_interval_bytes: u32,
+    ) -> Result<Option<BadBatch>, DiskError> {
+        self.offset_index = Index::default();
+        self.time_index = Index::default();
+        self.indexes_durable = false;
+        self.max_timestamp = None;
+        self.first_timestamp = None;
+        self.scan(disk, 0, check, index_interval_bytes)
+    }
+
+    /// Loads the indexes and reads the headers behind the last entry. An error says why the indexes cannot be used;
+    /// [`LogSegment::rebuild`] is then needed.
+    pub(crate) fn load_indexes(
+        &mut self,
+        disk: &mut dyn Disk,
+        folder: &str,
+        index_interval_bytes: u32,
+    ) -> Result<Result<(), BadIndex>, DiskError> {
+        let offset_path = path(folder, self.base_offset, "index");
+        let time_path = path(folder, self.base_offset, "timeindex");
+        self.offset_index = match Index::load(disk, &offset_path)? {
+            Ok(index) => index,
+            Err(what) => return Ok(Err(BadIndex { path: offset_path, what })),
+        };
+        self.time_index = match Index::load(disk, &time_path)? {
+            Ok(index) => index,
+            Err(what) => return Ok(Err(BadIndex { path: time_path, what })),
+        };
+        let entries = self.offset_index.entries().len();
+        if let Some(what) = self.index_mismatch(disk)? {
+            return Ok(Err(BadIndex { path: offset_path, what }));
+        }
+        if let Some(bad) = self.scan_tail(disk, index_interval_bytes)? {
+            return Ok(Err(BadIndex { path: path(folder, self.base_offset, "log"), what: bad.what }));
+        }
+        if self.offset_index.entries().len() > entries {
+            return Ok(Err(BadIndex { path: offset_path, what: "it ends before the log does".to_owned() }));
+        }
+        let beyond =
+            |entry: &TimeEntry| i64::from(entry.relative_offset) >= self.next_offset - self.base_offset;
+        if self.time_index.last().is_some_and(beyond) {
+            return Ok(Err(BadIndex { path: time_path, what: "it goes beyond the log's end".to_owned() }));
+        }
+        self.indexes_durable = true;
+        Ok(Ok(()))
+    }
+
+    /// Whether the last entry of the offset index does not fit the log.
+    fn index_mismatch(&self, disk: &mut dyn Disk) -> Result<Option<String>, DiskError> {
+        let Some(last) = self.offset_index.last() else { return Ok(None) };
+        if u64::from(last.position) + HEADER_LEN as u64 > u64::from(self.size) {
+            return Ok(Some("it goes beyond the log's end".to_owned()));
+        }
+        match self.header_at(disk, last.position) {
+            Ok(header) if header.last_offset() == self.base_offset.0 + i64::from(last.relative_offset) => {
+                Ok(None)
+            }
+            Ok(_) | Err(ReadError::Corrupt(_)) => Ok(Some("its last entry does not fit the log".to_owned())),
+            Err(ReadError::Disk(error)) => Err(error),
+            Err(ReadError::OffsetOutOfRange { .. }) => unreachable!("no offset was looked for"),
+        }
+    }
+
+    /// Reads the headers from the batch of the last index entry on.
+    fn scan_tail(
+        &mut self,
+        disk: &mut dyn Disk,
+        index_interval_bytes: u32,
+    ) -> Result<Option<BadBatch>, DiskError> {
+        self.max_timestamp = self
+            .time_index
+            .last()
+            .map(|entry| (entry.timestamp, self.base_offset + i64::from(entry.relative_offset)));
+        let from = self.offset_index.last().map_or(0, |entry| entry.position);
+        if from > 0 {
+            match self.header_at(disk, 0) {
+                Ok(first) => self.first_timestamp = Some(first.max_timestamp).filter(|at| *at >= 0),
+                Err(error) => return bad_batch(0, error).map(Some),
+            }
+        }
+        self.scan(disk, from, Check::Headers, index_interval_bytes)
+    }
+
+    /// Takes every batch from `position` on into account, up to the end or the first bad one, where `size` then ends.
+    fn scan(
+        &mut self,
+        disk: &mut dyn Disk,
+        from: u32,
+        check: Check,
+        index_interval_bytes: u32,
+    ) -> Result<Option<BadBatch>, DiskError> {
+        let end = disk.len(self.file);
+        self.size = from;
+        self.bytes_since_index_entry = 0;
+        if from == 0 {
+            self.next_offset = self.base_offset;
+        }
+        while u64::from(self.size) < end {
+            let position = self.size;
+            if u64::from(position) + HEADER_LEN as u64 > end {
+                let what = format!("{} bytes are too few for a batch", end - u64::from(position));
+                return Ok(Some(BadBatch { position, what }));
+            }
+            let header = match self.header_at(disk, position) {
+                Ok(header) => header,
+                Err(error) => return bad_batch(position, error).map(Some),
+            };
+            let left = end - u64::from(position);
+            if header.size as u64 > left {
+                let what = format!("a batch of {} bytes, of which {left} are there", header.size);
+                return Ok(Some(BadBatch { position, what }));
+            }
+            let lowest = if position == from && from > 0 { self.base_offset } else { self.next_offset };
+            if header.base_offset < lowest.0 || self.is_out_of_reach(Offset(header.last_offset())) {
+                let what = format!("a batch at offset {}, expected {lowest}", header.base_offset);
+                return Ok(Some(BadBatch { position, what }));
+            }
+            if check == Check::Content
+                && let Err(error) = self.batch_at(disk, position, &header, check)
+            {
+                return bad_batch(position, error).map(Some);
+            }
+            self.note(&header, index_interval_bytes);
+        }
+        Ok(None)
+    }
+
+    /// Cuts the file at `position`, where a batch begins, durably. The indexes must be right up to there.
+    pub(crate) fn cut(&mut self, disk: &mut dyn Disk, position: u32) -> Result<(), DiskError> {
+        disk.truncate(self.file, position.into())?;
+        disk.sync(self.file)
+    }
+
+    /// Cuts the segment before the batch that ends at or after `offset`, durably. Returns whether there was one, and where
+    /// it began.
+    pub(crate) fn truncate_to(
+        &mut self,
+        disk: &mut dyn Disk,
+        offset: Offset,
+        index_interval_bytes: u32,
+    ) -> Result<Option<Offset>, ReadError> {
+        let Some((position, header)) = self.find(disk, offset)? else { return Ok(None) };
+        self.cut(disk, position)?;
+        let relative = self.relative(Offset(header.base_offset).max(self.base_offset));
+        self.offset_index.truncate(|entry| entry.position < position);
+        self.time_index.truncate(|entry| entry.relative_offset < relative);
+        // The entry that sealing added may stand behind the last regular one; it is right all the same.
+        self.indexes_durable = false;
+        self.first_timestamp = self.first_timestamp.filter(|_| position > 0);
+        let bad = self.scan_tail(disk, index_interval_bytes)?;
+        assert!(bad.is_none(), "the batches before the cut were good: {bad:?}");
+        Ok(Some(Offset(header.base_offset)))
+    }
+
+    /// Writes the index files: the segment becomes inactive or is closed.
+    pub(crate) fn seal(&mut self, disk: &mut dyn Disk, folder: &str) -> Result<(), DiskError> {
+        self.append_time_entry();
+        self.persist_indexes(disk, folder)
+    }
+
+    pub(crate) fn persist_indexes(&mut self, disk: &mut dyn Disk, folder: &str) -> Result<(), DiskError> {
+        self.indexes_durable = false;
+        self.offset_index.persist(disk, &path(folder, self.base_offset, "index"))?;
+        self.time_index.persist(disk, &path(folder, self.base_offset, "timeindex"))
+    }
+
+    /// Makes the log file durable.
+    pub(crate) fn sync(&self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        disk.sync(self.file)
+    }
+
+    /// Makes the index files of a sealed segment durable.
+    pub(crate) fn sync_indexes(&mut self, disk: &mut dyn Disk, folder: &str) -> Result<(), DiskError> {
+        if !self.indexes_durable {
+            for suffix in ["index", "timeindex"] {
+                let file = disk.open(&path(folder, self.base_offset, suffix), true)?;
+                let synced = disk.sync(file);
+                disk.close(file);
+                synced?;
+            }
+            self.indexes_durable = true;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn close(self, disk: &mut dyn Disk) {
+        disk.close(self.file);
+    }
+
+    /// Removes the segment's files; durable once the folder is synced.
+    pub(crate) fn delete(self, disk: &mut dyn Disk, folder: &str) -> Result<(), DiskError> {
+        disk.close(self.file);
+        for suffix in ["index", "timeindex", "log"] {
+            match disk.remove(&path(folder, self.base_offset, suffix)) {
+                Ok(()) | Err(DiskError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why the indexes of a segment cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadIndex {
+    pub(crate) path: String,
+    pub(crate) what: String,
+}
+
+/// Tells bytes that are no batch from a disk that fails.
+fn bad_batch(position: u32, error: ReadError) -> Result<BadBatch, DiskError> {
+    match error {
+        ReadError::Disk(error) => Err(error),
+        error => Ok(BadBatch { position, what: error.to_string() }),
+    }
+}
