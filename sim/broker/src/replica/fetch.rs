@@ -370,7 +370,9 @@ fn read_partition(
         records,
     };
     let behind = fetched.fetch_offset < bound || read.diverging.is_some();
-    (Ok(read), behind)
+    // Who is not in sync must be looked at by each fetch, for it may become eligible.
+    let joins = params.replica.is_some_and(|replica| !partition.is_in_sync(replica));
+    (Ok(read), behind || joins)
 }
 
 fn is_satisfied(session: &FetchSession, reads: &[PartitionRead]) -> bool {

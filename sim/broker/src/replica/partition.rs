@@ -175,6 +175,14 @@ impl Partition {
         }
     }
 
+    /// Whether this broker, as the leader, knows `replica` to be in sync.
+    pub fn is_in_sync(&self, replica: NodeId) -> bool {
+        match &self.role {
+            Role::Leader(leadership) => leadership.isr.committed.contains(&replica),
+            Role::Follower => false,
+        }
+    }
+
     pub fn leadership(&mut self) -> Option<&mut Leadership> {
         match &mut self.role {
             Role::Leader(leadership) => Some(leadership),
