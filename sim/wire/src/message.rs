@@ -1,5 +1,7 @@
 //! One message's bytes: bodies for the trace hash and the wire check, frames for sockets.
 
+mod shape;
+
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
@@ -78,17 +80,20 @@ pub fn encode_response(body: &ResponseKind, version: i16, out: &mut BytesMut) ->
     body.encode(out, version).map_err(|error| failed(response_api(body), version, &error))
 }
 
-/// Reads a request's body; `bytes` must hold nothing else. Records share its memory.
+/// Reads a request's body; `bytes` must hold nothing else. Records share its memory. Hostile bytes are an error for every API
+/// of [`APIS`](crate::api::APIS), and take no more memory than in proportion to their number.
 ///
 /// # Errors
 /// [`MessageError`].
 pub fn decode_request(api: ApiKey, version: i16, mut bytes: Bytes) -> Result<RequestKind, MessageError> {
+    shape::check(api, version, &bytes).map_err(|error| failed(api, version, &error))?;
     let body = RequestKind::decode(api, &mut bytes, version).map_err(|error| failed(api, version, &error))?;
     ended(api, version, &bytes)?;
     Ok(body)
 }
 
-/// Reads a response's body; `bytes` must hold nothing else. Records share its memory.
+/// Reads a response's body; `bytes` must hold nothing else. Records share its memory. The sender is trusted: a count that lies
+/// may take any amount of memory.
 ///
 /// # Errors
 /// [`MessageError`].
@@ -100,8 +105,8 @@ pub fn decode_response(api: ApiKey, version: i16, mut bytes: Bytes) -> Result<Re
 }
 
 #[cold]
-fn failed(api: ApiKey, version: i16, error: &impl fmt::Debug) -> MessageError {
-    MessageError { api, version, what: format!("{error:?}") }
+fn failed(api: ApiKey, version: i16, error: &dyn fmt::Display) -> MessageError {
+    MessageError { api, version, what: format!("{error:#}") }
 }
 
 fn ended(api: ApiKey, version: i16, rest: &Bytes) -> Result<(), MessageError> {

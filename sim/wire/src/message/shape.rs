@@ -1,0 +1,404 @@
+//! The shapes of request bodies: what stands where, without what it means.
+//!
+//! kafka-protocol takes memory for an array on the word of its count, and a few bytes can claim four billion elements. So a
+//! request is first walked along its shape; only when everything that its counts and lengths claim is really there is it
+//! decoded.
+
+use kafka_protocol::messages::ApiKey;
+
+use crate::primitive::{ReadError, Reader};
+
+/// What stands at one place.
+enum Shape {
+    /// So many bytes: integers, booleans, UUIDs.
+    Fixed(usize),
+    /// A string, nullable or not.
+    Str,
+    /// Bytes or records, nullable or not.
+    Bytes,
+    /// An array of structures, nullable or not.
+    Array(&'static Body),
+    /// An array of simple values, nullable or not.
+    ArrayOf(&'static Shape),
+    /// A structure.
+    Struct(&'static Body),
+}
+
+use Shape::{Array, ArrayOf, Bytes, Fixed, Str, Struct};
+
+/// A structure: its fields in order, each with the first and the last version that has it, and its tagged fields, each with
+/// its tag before that.
+pub(super) struct Body {
+    fields: &'static [(i16, i16, Shape)],
+    tags: &'static [(u32, i16, i16, Shape)],
+}
+
+const fn fields(fields: &'static [(i16, i16, Shape)]) -> Body {
+    Body { fields, tags: &[] }
+}
+
+impl Body {
+    const fn tagged(self, tags: &'static [(u32, i16, i16, Shape)]) -> Body {
+        Body { tags, ..self }
+    }
+}
+
+/// Checks that `bytes` hold a request's body and all that it claims.
+pub(super) fn check(api: ApiKey, version: i16, bytes: &[u8]) -> Result<(), ReadError> {
+    let Some(body) = request(api) else {
+        return Ok(());
+    };
+    let mut walk =
+        Walk { reader: Reader::new(bytes), version, flexible: api.request_header_version(version) >= 2 };
+    walk.body(body)?;
+    walk.reader.finish()
+}
+
+struct Walk<'a> {
+    reader: Reader<'a>,
+    version: i16,
+    /// Whether the version has compact lengths and tagged fields (KIP-482).
+    flexible: bool,
+}
+
+impl Walk<'_> {
+    fn body(&mut self, body: &'static Body) -> Result<(), ReadError> {
+        for (min, max, shape) in body.fields {
+            if (*min..=*max).contains(&self.version) {
+                self.shape(shape)?;
+            }
+        }
+        if !self.flexible {
+            return Ok(());
+        }
+        for _ in 0..self.reader.uvarint()? {
+            let tag = self.reader.uvarint()?;
+            let position = self.reader.position();
+            let size = length(position, self.reader.uvarint()?.into())?;
+            let start = self.reader.position();
+            let known = |(known, min, max, _): &&(u32, i16, i16, Shape)| {
+                *known == tag && (*min..=*max).contains(&self.version)
+            };
+            match body.tags.iter().find(known) {
+                Some((.., shape)) => self.shape(shape)?,
+                None => {
+                    self.reader.bytes(size)?;
+                }
+            }
+            // The decoder does not look at the size of a tag that it knows.
+            if self.reader.position() - start != size {
+                return Err(ReadError::Length { position, length: i64::try_from(size).unwrap_or(i64::MAX) });
+            }
+        }
+        Ok(())
+    }
+
+    fn shape(&mut self, shape: &'static Shape) -> Result<(), ReadError> {
+        match shape {
+            Fixed(size) => {
+                self.reader.bytes(*size)?;
+            }
+            Str => {
+                let size = if self.flexible { self.compact()? } else { self.short()? };
+                self.reader.bytes(size)?;
+            }
+            Bytes => {
+                let size = self.count()?;
+                self.reader.bytes(size)?;
+            }
+            Array(body) => {
+                for _ in 0..self.count()? {
+                    self.body(body)?;
+                }
+            }
+            ArrayOf(element) => {
+                for _ in 0..self.count()? {
+                    self.shape(element)?;
+                }
+            }
+            Struct(body) => self.body(body)?,
+        }
+        Ok(())
+    }
+
+    /// The length of bytes or the count of an array; nothing if it is null.
+    fn count(&mut self) -> Result<usize, ReadError> {
+        if self.flexible {
+            return self.compact();
+        }
+        let position = self.reader.position();
+        length(position, self.reader.i32()?.into())
+    }
+
+    fn compact(&mut self) -> Result<usize, ReadError> {
+        let position = self.reader.position();
+        length(position, i64::from(self.reader.uvarint()?) - 1)
+    }
+
+    fn short(&mut self) -> Result<usize, ReadError> {
+        let position = self.reader.position();
+        length(position, self.reader.i16()?.into())
+    }
+}
+
+/// A length of −1 is null, which takes nothing.
+fn length(position: usize, length: i64) -> Result<usize, ReadError> {
+    let length = if length == -1 { 0 } else { length };
+    usize::try_from(length).map_err(|_| ReadError::Length { position, length })
+}
+
+const PRODUCE_PARTITION: Body = fields(&[(3, 13, Fixed(4)), (3, 13, Bytes)]);
+const PRODUCE_TOPIC: Body = fields(&[(3, 12, Str), (13, 13, Fixed(16)), (3, 13, Array(&PRODUCE_PARTITION))]);
+const PRODUCE: Body = fields(&[(3, 13, Str), (3, 13, Fixed(6)), (3, 13, Array(&PRODUCE_TOPIC))]);
+const FETCH_REPLICA_STATE: Body = fields(&[(15, 18, Fixed(12))]);
+const FETCH_PARTITION: Body = fields(&[
+    (4, 18, Fixed(4)),
+    (9, 18, Fixed(4)),
+    (4, 18, Fixed(8)),
+    (12, 18, Fixed(4)),
+    (5, 18, Fixed(8)),
+    (4, 18, Fixed(4)),
+])
+.tagged(&[(0, 17, 18, Fixed(16)), (1, 18, 18, Fixed(8))]);
+const FETCH_TOPIC: Body = fields(&[(4, 12, Str), (13, 18, Fixed(16)), (4, 18, Array(&FETCH_PARTITION))]);
+const FETCH_FORGOTTEN_TOPIC: Body = fields(&[(7, 12, Str), (13, 18, Fixed(16)), (7, 18, ArrayOf(&Fixed(4)))]);
+const FETCH: Body = fields(&[
+    (4, 14, Fixed(4)),
+    (4, 18, Fixed(13)),
+    (7, 18, Fixed(8)),
+    (4, 18, Array(&FETCH_TOPIC)),
+    (7, 18, Array(&FETCH_FORGOTTEN_TOPIC)),
+    (11, 18, Str),
+])
+.tagged(&[(0, 12, 18, Str), (1, 15, 18, Struct(&FETCH_REPLICA_STATE))]);
+const LIST_OFFSETS_PARTITION: Body = fields(&[(1, 10, Fixed(4)), (4, 10, Fixed(4)), (1, 10, Fixed(8))]);
+const LIST_OFFSETS_TOPIC: Body = fields(&[(1, 10, Str), (1, 10, Array(&LIST_OFFSETS_PARTITION))]);
+const LIST_OFFSETS: Body =
+    fields(&[(1, 10, Fixed(4)), (2, 10, Fixed(1)), (1, 10, Array(&LIST_OFFSETS_TOPIC)), (10, 10, Fixed(4))]);
+const METADATA_TOPIC: Body = fields(&[(10, 13, Fixed(16)), (0, 13, Str)]);
+const METADATA: Body =
+    fields(&[(0, 13, Array(&METADATA_TOPIC)), (4, 13, Fixed(1)), (8, 10, Fixed(1)), (8, 13, Fixed(1))]);
+const API_VERSIONS: Body = fields(&[(3, 4, Str), (3, 4, Str)]);
+const CREATE_TOPICS_CREATABLE_REPLICA_ASSIGNMENT: Body =
+    fields(&[(2, 7, Fixed(4)), (2, 7, ArrayOf(&Fixed(4)))]);
+const CREATE_TOPICS_CREATABLE_TOPIC_CONFIG: Body = fields(&[(2, 7, Str), (2, 7, Str)]);
+const CREATE_TOPICS_CREATABLE_TOPIC: Body = fields(&[
+    (2, 7, Str),
+    (2, 7, Fixed(6)),
+    (2, 7, Array(&CREATE_TOPICS_CREATABLE_REPLICA_ASSIGNMENT)),
+    (2, 7, Array(&CREATE_TOPICS_CREATABLE_TOPIC_CONFIG)),
+]);
+const CREATE_TOPICS: Body = fields(&[(2, 7, Array(&CREATE_TOPICS_CREATABLE_TOPIC)), (2, 7, Fixed(5))]);
+const DELETE_TOPICS_DELETE_TOPIC_STATE: Body = fields(&[(6, 6, Str), (6, 6, Fixed(16))]);
+const DELETE_TOPICS: Body =
+    fields(&[(6, 6, Array(&DELETE_TOPICS_DELETE_TOPIC_STATE)), (1, 5, ArrayOf(&Str)), (1, 6, Fixed(4))]);
+const INIT_PRODUCER_ID: Body = fields(&[(0, 5, Str), (0, 5, Fixed(4)), (3, 5, Fixed(10))]);
+const OFFSET_FOR_LEADER_EPOCH_PARTITION: Body = fields(&[(2, 4, Fixed(12))]);
+const OFFSET_FOR_LEADER_EPOCH_TOPIC: Body =
+    fields(&[(2, 4, Str), (2, 4, Array(&OFFSET_FOR_LEADER_EPOCH_PARTITION))]);
+const OFFSET_FOR_LEADER_EPOCH: Body =
+    fields(&[(3, 4, Fixed(4)), (2, 4, Array(&OFFSET_FOR_LEADER_EPOCH_TOPIC))]);
+const DESCRIBE_CONFIGS_RESOURCE: Body = fields(&[(1, 4, Fixed(1)), (1, 4, Str), (1, 4, ArrayOf(&Str))]);
+const DESCRIBE_CONFIGS: Body =
+    fields(&[(1, 4, Array(&DESCRIBE_CONFIGS_RESOURCE)), (1, 4, Fixed(1)), (3, 4, Fixed(1))]);
+const CREATE_PARTITIONS_ASSIGNMENT: Body = fields(&[(0, 3, ArrayOf(&Fixed(4)))]);
+const CREATE_PARTITIONS_TOPIC: Body =
+    fields(&[(0, 3, Str), (0, 3, Fixed(4)), (0, 3, Array(&CREATE_PARTITIONS_ASSIGNMENT))]);
+const CREATE_PARTITIONS: Body = fields(&[(0, 3, Array(&CREATE_PARTITIONS_TOPIC)), (0, 3, Fixed(5))]);
+const ELECT_LEADERS_TOPIC_PARTITIONS: Body = fields(&[(0, 2, Str), (0, 2, ArrayOf(&Fixed(4)))]);
+const ELECT_LEADERS: Body =
+    fields(&[(1, 2, Fixed(1)), (0, 2, Array(&ELECT_LEADERS_TOPIC_PARTITIONS)), (0, 2, Fixed(4))]);
+const INCREMENTAL_ALTER_CONFIGS_ALTERABLE_CONFIG: Body =
+    fields(&[(0, 1, Str), (0, 1, Fixed(1)), (0, 1, Str)]);
+const INCREMENTAL_ALTER_CONFIGS_ALTER_CONFIGS_RESOURCE: Body =
+    fields(&[(0, 1, Fixed(1)), (0, 1, Str), (0, 1, Array(&INCREMENTAL_ALTER_CONFIGS_ALTERABLE_CONFIG))]);
+const INCREMENTAL_ALTER_CONFIGS: Body =
+    fields(&[(0, 1, Array(&INCREMENTAL_ALTER_CONFIGS_ALTER_CONFIGS_RESOURCE)), (0, 1, Fixed(1))]);
+const VOTE_PARTITION: Body =
+    fields(&[(0, 2, Fixed(12)), (1, 2, Fixed(32)), (0, 2, Fixed(12)), (2, 2, Fixed(1))]);
+const VOTE_TOPIC: Body = fields(&[(0, 2, Str), (0, 2, Array(&VOTE_PARTITION))]);
+const VOTE: Body = fields(&[(0, 2, Str), (1, 2, Fixed(4)), (0, 2, Array(&VOTE_TOPIC))]);
+const BEGIN_QUORUM_EPOCH_PARTITION: Body = fields(&[(0, 1, Fixed(4)), (1, 1, Fixed(16)), (0, 1, Fixed(8))]);
+const BEGIN_QUORUM_EPOCH_TOPIC: Body = fields(&[(0, 1, Str), (0, 1, Array(&BEGIN_QUORUM_EPOCH_PARTITION))]);
+const BEGIN_QUORUM_EPOCH_LEADER_ENDPOINT: Body = fields(&[(1, 1, Str), (1, 1, Str), (1, 1, Fixed(2))]);
+const BEGIN_QUORUM_EPOCH: Body = fields(&[
+    (0, 1, Str),
+    (1, 1, Fixed(4)),
+    (0, 1, Array(&BEGIN_QUORUM_EPOCH_TOPIC)),
+    (1, 1, Array(&BEGIN_QUORUM_EPOCH_LEADER_ENDPOINT)),
+]);
+const END_QUORUM_EPOCH_REPLICA_INFO: Body = fields(&[(1, 1, Fixed(20))]);
+const END_QUORUM_EPOCH_PARTITION: Body =
+    fields(&[(0, 1, Fixed(12)), (0, 0, ArrayOf(&Fixed(4))), (1, 1, Array(&END_QUORUM_EPOCH_REPLICA_INFO))]);
+const END_QUORUM_EPOCH_TOPIC: Body = fields(&[(0, 1, Str), (0, 1, Array(&END_QUORUM_EPOCH_PARTITION))]);
+const END_QUORUM_EPOCH_LEADER_ENDPOINT: Body = fields(&[(1, 1, Str), (1, 1, Str), (1, 1, Fixed(2))]);
+const END_QUORUM_EPOCH: Body = fields(&[
+    (0, 1, Str),
+    (0, 1, Array(&END_QUORUM_EPOCH_TOPIC)),
+    (1, 1, Array(&END_QUORUM_EPOCH_LEADER_ENDPOINT)),
+]);
+const DESCRIBE_QUORUM_PARTITION: Body = fields(&[(0, 2, Fixed(4))]);
+const DESCRIBE_QUORUM_TOPIC: Body = fields(&[(0, 2, Str), (0, 2, Array(&DESCRIBE_QUORUM_PARTITION))]);
+const DESCRIBE_QUORUM: Body = fields(&[(0, 2, Array(&DESCRIBE_QUORUM_TOPIC))]);
+const ALTER_PARTITION_BROKER_STATE: Body = fields(&[(3, 3, Fixed(12))]);
+const ALTER_PARTITION_PARTITION: Body = fields(&[
+    (2, 3, Fixed(8)),
+    (2, 2, ArrayOf(&Fixed(4))),
+    (3, 3, Array(&ALTER_PARTITION_BROKER_STATE)),
+    (2, 3, Fixed(5)),
+]);
+const ALTER_PARTITION_TOPIC: Body = fields(&[(2, 3, Fixed(16)), (2, 3, Array(&ALTER_PARTITION_PARTITION))]);
+const ALTER_PARTITION: Body = fields(&[(2, 3, Fixed(12)), (2, 3, Array(&ALTER_PARTITION_TOPIC))]);
+const FETCH_SNAPSHOT_SNAPSHOT_ID: Body = fields(&[(0, 1, Fixed(12))]);
+const FETCH_SNAPSHOT_PARTITION_SNAPSHOT: Body =
+    fields(&[(0, 1, Fixed(8)), (0, 1, Struct(&FETCH_SNAPSHOT_SNAPSHOT_ID)), (0, 1, Fixed(8))]).tagged(&[(
+        0,
+        1,
+        1,
+        Fixed(16),
+    )]);
+const FETCH_SNAPSHOT_TOPIC_SNAPSHOT: Body =
+    fields(&[(0, 1, Str), (0, 1, Array(&FETCH_SNAPSHOT_PARTITION_SNAPSHOT))]);
+const FETCH_SNAPSHOT: Body =
+    fields(&[(0, 1, Fixed(8)), (0, 1, Array(&FETCH_SNAPSHOT_TOPIC_SNAPSHOT))]).tagged(&[(0, 0, 1, Str)]);
+const DESCRIBE_CLUSTER: Body = fields(&[(0, 2, Fixed(1)), (1, 2, Fixed(1)), (2, 2, Fixed(1))]);
+const BROKER_REGISTRATION_LISTENER: Body = fields(&[(0, 4, Str), (0, 4, Str), (0, 4, Fixed(4))]);
+const BROKER_REGISTRATION_FEATURE: Body = fields(&[(0, 4, Str), (0, 4, Fixed(4))]);
+const BROKER_REGISTRATION: Body = fields(&[
+    (0, 4, Fixed(4)),
+    (0, 4, Str),
+    (0, 4, Fixed(16)),
+    (0, 4, Array(&BROKER_REGISTRATION_LISTENER)),
+    (0, 4, Array(&BROKER_REGISTRATION_FEATURE)),
+    (0, 4, Str),
+    (1, 4, Fixed(1)),
+    (2, 4, ArrayOf(&Fixed(16))),
+    (3, 4, Fixed(8)),
+]);
+const BROKER_HEARTBEAT: Body = fields(&[(0, 1, Fixed(22))]).tagged(&[(0, 1, 1, ArrayOf(&Fixed(16)))]);
+const UNREGISTER_BROKER: Body = fields(&[(0, 0, Fixed(4))]);
+const ALLOCATE_PRODUCER_IDS: Body = fields(&[(0, 0, Fixed(12))]);
+
+fn request(api: ApiKey) -> Option<&'static Body> {
+    Some(match api {
+        ApiKey::Produce => &PRODUCE,
+        ApiKey::Fetch => &FETCH,
+        ApiKey::ListOffsets => &LIST_OFFSETS,
+        ApiKey::Metadata => &METADATA,
+        ApiKey::ApiVersions => &API_VERSIONS,
+        ApiKey::CreateTopics => &CREATE_TOPICS,
+        ApiKey::DeleteTopics => &DELETE_TOPICS,
+        ApiKey::InitProducerId => &INIT_PRODUCER_ID,
+        ApiKey::OffsetForLeaderEpoch => &OFFSET_FOR_LEADER_EPOCH,
+        ApiKey::DescribeConfigs => &DESCRIBE_CONFIGS,
+        ApiKey::CreatePartitions => &CREATE_PARTITIONS,
+        ApiKey::ElectLeaders => &ELECT_LEADERS,
+        ApiKey::IncrementalAlterConfigs => &INCREMENTAL_ALTER_CONFIGS,
+        ApiKey::Vote => &VOTE,
+        ApiKey::BeginQuorumEpoch => &BEGIN_QUORUM_EPOCH,
+        ApiKey::EndQuorumEpoch => &END_QUORUM_EPOCH,
+        ApiKey::DescribeQuorum => &DESCRIBE_QUORUM,
+        ApiKey::AlterPartition => &ALTER_PARTITION,
+        ApiKey::FetchSnapshot => &FETCH_SNAPSHOT,
+        ApiKey::DescribeCluster => &DESCRIBE_CLUSTER,
+        ApiKey::BrokerRegistration => &BROKER_REGISTRATION,
+        ApiKey::BrokerHeartbeat => &BROKER_HEARTBEAT,
+        ApiKey::UnregisterBroker => &UNREGISTER_BROKER,
+        ApiKey::AllocateProducerIds => &ALLOCATE_PRODUCER_IDS,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use kafka_protocol::messages::RequestKind;
+
+    use super::*;
+    use crate::api::APIS;
+
+    /// Writes what a shape demands: two elements in every array, every tag that there is, and every byte a 1.
+    struct Sample {
+        out: Vec<u8>,
+        version: i16,
+        flexible: bool,
+    }
+
+    impl Sample {
+        fn body(&mut self, body: &'static Body) {
+            for (min, max, shape) in body.fields {
+                if (*min..=*max).contains(&self.version) {
+                    self.shape(shape);
+                }
+            }
+            if self.flexible {
+                let present =
+                    |(_, min, max, _): &&(u32, i16, i16, Shape)| (*min..=*max).contains(&self.version);
+                let tags: Vec<_> = body.tags.iter().filter(present).collect();
+                self.out.push(u8::try_from(tags.len()).unwrap());
+                for (tag, .., shape) in tags {
+                    let mut value = Sample { out: Vec::new(), ..*self };
+                    value.shape(shape);
+                    self.out.extend([u8::try_from(*tag).unwrap(), u8::try_from(value.out.len()).unwrap()]);
+                    self.out.extend(value.out);
+                }
+            }
+        }
+
+        fn shape(&mut self, shape: &'static Shape) {
+            match shape {
+                Fixed(size) => self.out.resize(self.out.len() + size, 1),
+                Str if self.flexible => self.out.extend([2, b'x']),
+                Str => self.out.extend([0, 1, b'x']),
+                Bytes => {
+                    self.count(3);
+                    self.out.extend([1; 3]);
+                }
+                Array(body) => {
+                    self.count(2);
+                    self.body(body);
+                    self.body(body);
+                }
+                ArrayOf(element) => {
+                    self.count(2);
+                    self.shape(element);
+                    self.shape(element);
+                }
+                Struct(body) => self.body(body),
+            }
+        }
+
+        fn count(&mut self, count: u8) {
+            if self.flexible {
+                self.out.push(count + 1);
+            } else {
+                self.out.extend([0, 0, 0, count]);
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_are_those_that_kafka_protocol_reads_and_writes() {
+        for api in APIS {
+            let body = request(api.key).unwrap_or_else(|| panic!("{:?} has no shape", api.key));
+            for version in api.versions.min..=api.versions.max {
+                let flexible = api.key.request_header_version(version) >= 2;
+                let mut sample = Sample { out: Vec::new(), version, flexible };
+                sample.body(body);
+                let sample = bytes::Bytes::from(sample.out);
+                assert_eq!(check(api.key, version, &sample), Ok(()), "{:?} {version}", api.key);
+                let decoded = RequestKind::decode(api.key, &mut sample.clone(), version).unwrap();
+                let mut encoded = BytesMut::new();
+                decoded.encode(&mut encoded, version).unwrap();
+                assert_eq!(encoded, sample, "{:?} {version}: {decoded:?}", api.key);
+                for cut in 0..sample.len() {
+                    assert!(
+                        check(api.key, version, &sample[..cut]).is_err(),
+                        "{:?} {version} at {cut}",
+                        api.key
+                    );
+                }
+            }
+        }
+    }
+}
