@@ -232,12 +232,17 @@ impl<L: ReplicatedLog> Raft<L> {
         &mut self,
         env: &mut Env<'_>,
         id: RequestId,
-        _why: RequestFailure,
+        why: RequestFailure,
     ) -> Result<(), RaftError> {
         let Some((from, _)) = self.peers.answered(id) else {
             return Ok(());
         };
-        self.peers.pause(from, env.now.mono + self.config.retry_backoff);
+        let pause = match why {
+            RequestFailure::Disconnected => self.config.retry_backoff,
+            // It will not learn the API soon.
+            RequestFailure::Unsupported => self.config.request_timeout,
+        };
+        self.peers.pause(from, env.now.mono + pause);
         self.poll(env)
     }
 

@@ -1,0 +1,6 @@
+//! The quorum's tests: single transitions by their exact effects, and whole quorums under faults.
+
+mod cluster;
+mod disk;
+mod log;
+mod member;
