@@ -3,7 +3,7 @@
 //! Entries live in memory and are written to the index's file when the segment is rolled or closed: until then the segment
 //! is at or after the recovery point, so that recovery after a crash reads the log and builds the indexes anew anyway.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use trial_node::{Disk, DiskError};
 
 /// An entry with a fixed size in the file, big-endian.
@@ -169,16 +169,16 @@ impl Index<TimeEntry> {
     }
 }
 
-/// Writes `bytes` where an index should be, for tests of broken indexes.
-#[cfg(test)]
-pub(crate) fn overwrite(disk: &mut dyn Disk, path: &str, bytes: &'static [u8]) {
-    crate::whole_file::write(disk, path, Bytes::from_static(bytes)).unwrap();
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
-    use crate::SimDisk;
+    use crate::{SimDisk, whole_file};
+
+    fn overwrite(disk: &mut SimDisk, content: &'static [u8]) {
+        whole_file::write(disk, "i", Bytes::from_static(content)).unwrap();
+    }
 
     fn offsets(entries: &[(u32, u32)]) -> Index<OffsetEntry> {
         let mut index = Index::default();
@@ -199,7 +199,7 @@ mod tests {
         let mut disk = SimDisk::new();
         let mut index = offsets(&[(9, 100), (19, 200)]);
         index.persist(&mut disk, "i").unwrap();
-        let read = |disk: &mut SimDisk| crate::whole_file::read(disk, "i").unwrap().unwrap();
+        let read = |disk: &mut SimDisk| whole_file::read(disk, "i").unwrap().unwrap();
         assert_eq!(read(&mut disk)[..], [0, 0, 0, 9, 0, 0, 0, 100, 0, 0, 0, 19, 0, 0, 0, 200]);
         index.truncate(|entry| entry.position < 150);
         index.maybe_append(OffsetEntry { relative_offset: 12, position: 150 });
@@ -214,9 +214,9 @@ mod tests {
         let mut disk = SimDisk::new();
         let load = |disk: &mut SimDisk| Index::<OffsetEntry>::load(disk, "i").unwrap().unwrap_err();
         assert_eq!(load(&mut disk), "missing");
-        overwrite(&mut disk, "i", &[1; 12]);
+        overwrite(&mut disk, &[1; 12]);
         assert_eq!(load(&mut disk), "its size 12 is not a multiple of 8");
-        overwrite(&mut disk, "i", &[0; 16]);
+        overwrite(&mut disk, &[0; 16]);
         assert_eq!(load(&mut disk), "its entries are not in order");
     }
 }

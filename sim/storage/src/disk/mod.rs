@@ -3,3 +3,5 @@
 pub mod file;
 mod rope;
 pub mod sim;
+#[cfg(test)]
+mod tests;

@@ -297,6 +297,11 @@ impl SimDisk {
         std::mem::take(&mut self.usage)
     }
 
+    #[cfg(test)]
+    pub(super) fn node_count(&self) -> usize {
+        self.nodes.iter().flatten().count()
+    }
+
     fn folder(&self, id: u32) -> &Folder {
         match &self.nodes[id as usize].as_ref().expect("named nodes exist").kind {
             Kind::Folder(folder) => folder,

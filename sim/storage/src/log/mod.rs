@@ -3,6 +3,8 @@
 mod append;
 mod read;
 mod recovery;
+#[cfg(test)]
+mod tests;
 mod truncate;
 
 use std::collections::VecDeque;
