@@ -6,6 +6,8 @@ mod leaders;
 mod partition_change;
 mod placement;
 mod sessions;
+#[cfg(test)]
+mod testing;
 mod topics;
 mod trace;
 
@@ -195,8 +197,7 @@ impl QuorumController {
             MetadataRecord::UnregisterBroker { broker_id, .. } => self.sessions.remove(*broker_id),
             MetadataRecord::BrokerRegistrationChange(change) => {
                 let session = self.sessions.get_mut(change.broker_id);
-                session.last_contact =
-                    session.last_contact.max(if change.fenced == Some(false) { now } else { Time::ZERO });
+                session.last_contact = now;
                 if change.fenced == Some(true) {
                     session.controlled_shutdown_offset = None;
                 }
@@ -267,3 +268,6 @@ impl QuorumController {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! Random sequences of events: whatever happens, the log tells the same story to everybody, and no decision breaks what a
+//! partition's state promises.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use trial_node::{NodeId, Span, TopicIdPartition};
+use trial_wire::messages::ElectLeadersRequest;
+use trial_wire::messages::create_topics_request::CreatableTopic;
+use trial_wire::messages::{CreatePartitionsRequest, DeleteTopicsRequest};
+use trial_wire::{StrBytes, TopicName};
+
+use super::super::testing::{TestCluster, topic_name};
+use crate::image::{MetadataDelta, MetadataImage};
+use crate::record::{ConfigResource, LeaderRecoveryState, MetadataRecord, PartitionRegistration};
+
+const BROKERS: i32 = 4;
+
+#[derive(Clone, Debug)]
+enum Event {
+    Heartbeat { id: i32, want_fence: bool, want_shut_down: bool, behind: i64 },
+    Restart { id: i32 },
+    Alter { topic: usize, keep: u8 },
+    Create { name: u8, partitions: i32, replication_factor: i16 },
+    Delete { name: u8 },
+    Grow { name: u8 },
+    Unclean { name: Option<u8>, on: bool },
+    Elect { unclean: bool },
+    Pass { millis: u64 },
+    FailOver,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let id = 0..BROKERS;
+    prop_oneof![
+        8 => (id.clone(), any::<bool>(), 0..10_u8, 0..3_i64).prop_map(|(id, fence, down, behind)| Event::Heartbeat {
+            id,
+            want_fence: fence && behind == 0,
+            want_shut_down: down == 0,
+            behind,
+        }),
+        3 => id.prop_map(|id| Event::Restart { id }),
+        8 => (0..6_usize, any::<u8>()).prop_map(|(topic, keep)| Event::Alter { topic, keep }),
+        2 => (0..4_u8, 1..4_i32, 1..4_i16).prop_map(|(name, partitions, replication_factor)| Event::Create {
+            name,
+            partitions,
+            replication_factor
+        }),
+        1 => (0..4_u8).prop_map(|name| Event::Delete { name }),
+        1 => (0..4_u8).prop_map(|name| Event::Grow { name }),
+        1 => (prop::option::of(0..4_u8), any::<bool>()).prop_map(|(name, on)| Event::Unclean { name, on }),
+        1 => any::<bool>().prop_map(|unclean| Event::Elect { unclean }),
+        4 => (1..12_000_u64).prop_map(|millis| Event::Pass { millis }),
+        1 => Just(Event::FailOver),
+    ]
+}
+
+fn name_of(name: u8) -> TopicName {
+    topic_name(["a", "b", "c", "d"][usize::from(name)])
+}
+
+fn take(cluster: &mut TestCluster, event: Event) {
+    match event {
+        Event::Heartbeat { id, want_fence, want_shut_down, behind } => {
+            if cluster.image.broker(NodeId(id)).is_some() {
+                let offset = cluster.log.len() as i64 - 1 - behind;
+                cluster.heartbeat_at(id, offset, want_fence, want_shut_down);
+            }
+        }
+        Event::Restart { id } => {
+            let incarnation = cluster.log.len() as u128 + 10;
+            cluster.register(id, incarnation);
+        }
+        Event::Alter { topic, keep } => {
+            let ids: Vec<_> = cluster.image.topics().keys().copied().collect();
+            let Some(topic_id) = ids.get(topic) else { return };
+            let partition = cluster.partition(*topic_id, 0);
+            let leader = partition.leader.0;
+            let kept = partition.replicas.iter().filter(|id| id.0 == leader || keep & (1 << id.0) != 0);
+            let new_isr: Vec<i32> = kept.map(|id| id.0).collect();
+            let mut request = cluster.alter_request(leader, *topic_id, &new_isr);
+            if keep & 0x40 != 0 || new_isr.len() > 1 {
+                request.topics[0].partitions[0].leader_recovery_state = 0;
+            }
+            cluster.alter(&request);
+        }
+        Event::Create { name, partitions, replication_factor } => {
+            cluster.create(
+                CreatableTopic::default()
+                    .with_name(name_of(name))
+                    .with_num_partitions(partitions)
+                    .with_replication_factor(replication_factor),
+            );
+        }
+        Event::Delete { name } => {
+            let request = DeleteTopicsRequest::default().with_topic_names(vec![name_of(name)]);
+            let result = cluster.controller.delete_topics(&request);
+            cluster.carry_out(result);
+        }
+        Event::Grow { name } => {
+            let count = cluster
+                .image
+                .topic_named(&name_of(name))
+                .map_or(1, |topic| topic.partitions.len() as i32 + 1);
+            let topic = trial_wire::messages::create_partitions_request::CreatePartitionsTopic::default()
+                .with_name(name_of(name))
+                .with_count(count)
+                .with_assignments(None);
+            let request = CreatePartitionsRequest::default().with_topics(vec![topic]);
+            let result = cluster.controller.create_partitions(&request, &mut cluster.rng);
+            cluster.carry_out(result);
+        }
+        Event::Unclean { name, on } => {
+            let resource =
+                name.map_or(ConfigResource::BrokerDefault, |name| ConfigResource::Topic(name_of(name)));
+            let value = if on { "true" } else { "false" };
+            cluster.alter_config(&resource, 0, "unclean.leader.election.enable", Some(value));
+        }
+        Event::Elect { unclean } => {
+            let request =
+                ElectLeadersRequest::default().with_election_type(unclean.into()).with_topic_partitions(None);
+            let result = cluster.controller.elect_leaders(&request);
+            cluster.carry_out(result);
+        }
+        Event::Pass { millis } => cluster.advance(Span::from_millis(millis)),
+        Event::FailOver => cluster.fail_over(),
+    }
+}
+
+type Partitions = BTreeMap<TopicIdPartition, PartitionRegistration>;
+
+fn partitions(image: &MetadataImage) -> Partitions {
+    let topics = image.topics().values();
+    let all = topics.flat_map(|topic| {
+        topic.partitions.iter().map(|(partition, registration)| {
+            (TopicIdPartition { topic_id: topic.id, partition: *partition }, registration.clone())
+        })
+    });
+    all.collect()
+}
+
+fn check_partition(
+    image: &MetadataImage,
+    before: Option<&PartitionRegistration>,
+    now: &PartitionRegistration,
+) {
+    assert!(!now.isr.is_empty());
+    assert!(now.isr.iter().all(|id| now.replicas.contains(id)), "{now:?}");
+    if now.leader != NodeId::NONE {
+        assert!(now.isr.contains(&now.leader), "{now:?}");
+        assert!(image.broker(now.leader).is_some_and(|broker| !broker.fenced), "{now:?}");
+    }
+    if now.leader_recovery_state == LeaderRecoveryState::Recovering {
+        assert_eq!(now.isr.len(), 1);
+    }
+    // Nobody who is fenced is in sync, but for the last one, who then does not lead.
+    let fenced = now.isr.iter().filter(|id| image.broker(**id).is_none_or(|broker| broker.fenced)).count();
+    assert!(fenced == 0 || (now.isr.len() == 1 && now.leader == NodeId::NONE), "{now:?}");
+    let Some(before) = before else { return };
+    assert!(now.leader_epoch >= before.leader_epoch && now.partition_epoch >= before.partition_epoch);
+    if now != before {
+        assert!(now.partition_epoch > before.partition_epoch);
+    }
+    if now.leader != before.leader {
+        assert!(now.leader_epoch > before.leader_epoch);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_events_keeps_the_promises(events in prop::collection::vec(event(), 1..80)) {
+        let mut cluster = TestCluster::of(BROKERS, &[("leader.imbalance.check.interval.seconds", "20")]);
+        let mut before = Partitions::new();
+        for event in events {
+            take(&mut cluster, event);
+            cluster.drain_due();
+            let now = partitions(&cluster.image);
+            for (id, partition) in &now {
+                check_partition(&cluster.image, before.get(id), partition);
+            }
+            before = now;
+            prop_assert_eq!(cluster.controller.image(), &cluster.image);
+        }
+
+        let mut decoded = MetadataImage::default();
+        let mut delta = MetadataDelta::default();
+        for record in &cluster.log {
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            decoded.replay(&MetadataRecord::decode(&bytes).unwrap(), &mut delta).unwrap();
+        }
+        prop_assert_eq!(&decoded, &cluster.image);
+        let mut restored = MetadataImage::default();
+        for record in cluster.image.to_records() {
+            restored.replay(&record, &mut delta).unwrap();
+        }
+        prop_assert_eq!(&restored, &cluster.image);
+        prop_assert_eq!(restored.digest(), cluster.image.digest());
+    }
+}
+
+/// A delta names everything that differs: a broker that applies just that ends with the same partitions.
+#[test]
+fn a_delta_is_enough_to_follow() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for _ in 0..50 {
+        let events = prop::collection::vec(event(), 40).new_tree(&mut runner).unwrap().current();
+        let mut cluster = TestCluster::of(BROKERS, &[]);
+        let mut image = MetadataImage::default();
+        let mut seen = 0;
+        let mut followed = Partitions::new();
+        for event in events {
+            take(&mut cluster, event);
+            let mut delta = MetadataDelta::default();
+            for record in &cluster.log[seen..] {
+                image.replay(record, &mut delta).unwrap();
+            }
+            seen = cluster.log.len();
+            for topic in delta.deleted_topics.keys() {
+                followed.retain(|id, _| id.topic_id != *topic);
+            }
+            for id in delta.partitions {
+                followed.insert(id, image.partition(id).unwrap().clone());
+            }
+            assert_eq!(followed, partitions(&image));
+        }
+    }
+}
+
+#[test]
+fn a_topic_made_and_deleted_within_one_delta_leaves_no_trace() {
+    let mut cluster = TestCluster::of(1, &[]);
+    let before = cluster.image.clone();
+    let start = cluster.log.len();
+    let id = cluster.create_assigned("a", &[&[0]], &[("segment.bytes", "100")]);
+    let result = cluster.controller.delete_topics(
+        &DeleteTopicsRequest::default().with_topic_names(vec![TopicName(StrBytes::from("a"))]),
+    );
+    cluster.carry_out(result);
+    let mut image = before.clone();
+    let mut delta = MetadataDelta::default();
+    for record in &cluster.log[start..] {
+        image.replay(record, &mut delta).unwrap();
+    }
+    assert!(
+        delta.partitions.is_empty() && delta.created_topics.is_empty() && delta.deleted_topics.is_empty()
+    );
+    assert_eq!((image.digest(), image.topic(id)), (before.digest(), None));
+}
