@@ -38,7 +38,7 @@ const RESIGNATION_TIMEOUT: Span = Span::from_secs(5);
 #[derive(Clone, Debug)]
 enum Forwarded {
     /// A client's, with what to say if no controller answers in time.
-    Client { token: Token, timed_out: ResponseKind },
+    Client { token: Token, timed_out: Box<ResponseKind> },
     /// Our own, to create a topic that a client asked about.
     AutoCreation { topic: TopicName },
 }
@@ -230,7 +230,7 @@ impl Broker {
     /// Sends a client's request on to the active controller and relays the response (KIP-590); `timed_out` is the
     /// response if there is none in time.
     pub(crate) fn forward(&mut self, now: Now, token: Token, body: RequestKind, timed_out: ResponseKind) {
-        let tag = Forwarded::Client { token, timed_out };
+        let tag = Forwarded::Client { token, timed_out: Box::new(timed_out) };
         self.forwarding.enqueue(now, tag, token.api_version, body);
     }
 
@@ -422,7 +422,7 @@ impl Broker {
     fn forwarding_answer(&mut self, io: &mut Io<'_>, answer: Answer<Forwarded>) {
         match answer.tag {
             Forwarded::Client { token, timed_out } => {
-                self.connections.respond(io, token, answer.response.unwrap_or(timed_out));
+                self.connections.respond(io, token, answer.response.unwrap_or(*timed_out));
             }
             Forwarded::AutoCreation { topic } => {
                 self.auto_creating.remove(&topic);

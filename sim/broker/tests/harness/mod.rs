@@ -1,5 +1,6 @@
 //! A little cluster in memory: brokers on simulated disks, joined by a network that delivers every message after the same
 //! delay, and one client that a test speaks for. Everything repeats.
+#![allow(dead_code, reason = "each test program uses a part")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +38,7 @@ type End = (usize, ConnId);
 #[derive(Debug, PartialEq)]
 pub enum Received {
     /// A response.
-    Response(trial_node::Response),
+    Response(Box<trial_node::Response>),
     /// The connection ended.
     Closed(CloseReason),
 }
@@ -49,6 +50,8 @@ pub struct Cluster {
     sequence: u64,
     links: BTreeMap<End, End>,
     cut: BTreeSet<usize>,
+    /// Ends that do not know yet that their connection has gone.
+    orphans: Vec<End>,
     client_conn: u64,
     client_correlation: i32,
     pub inbox: Vec<(ConnId, Received)>,
@@ -58,13 +61,18 @@ pub struct Cluster {
 impl Cluster {
     /// `n` brokers, not yet started.
     pub fn new(n: usize, properties: &[(&str, &str)]) -> Cluster {
+        Cluster::seeded(7, n, properties)
+    }
+
+    /// As [`Cluster::new`], with another choice of everything that is left to chance.
+    pub fn seeded(seed: u64, n: usize, properties: &[(&str, &str)]) -> Cluster {
         let host = |i: usize| StrBytes::from(format!("broker-{i}"));
         let voters: BTreeMap<NodeId, StrBytes> = (0..n).map(|i| (NodeId(i as i32), host(i))).collect();
         let properties = properties.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let properties: BTreeMap<String, String> = properties.collect();
         let hosts = (0..n).map(|i| Host {
             disk: SimDisk::new(),
-            rng: Rng::named(7, &format!("broker-{i}")),
+            rng: Rng::named(seed, &format!("broker-{i}")),
             last_conn: 0,
             config: BrokerConfig {
                 node_id: NodeId(i as i32),
@@ -84,6 +92,7 @@ impl Cluster {
             sequence: 0,
             links: BTreeMap::new(),
             cut: BTreeSet::new(),
+            orphans: Vec::new(),
             client_conn: 0,
             client_correlation: 0,
             inbox: Vec::new(),
@@ -135,8 +144,24 @@ impl Cluster {
         self.cut.insert(i);
     }
 
+    /// Messages flow again; connections that stood have lost some, and are reset.
     pub fn heal(&mut self, i: usize) {
-        self.cut.remove(&i);
+        if self.cut.remove(&i) {
+            let ends: Vec<End> = self.links.keys().filter(|end| end.0 == i).copied().collect();
+            for end in ends {
+                if let Some(peer) = self.links.remove(&end) {
+                    self.links.remove(&peer);
+                    self.orphans.extend([end, peer]);
+                }
+            }
+            for (host, conn) in std::mem::take(&mut self.orphans) {
+                self.schedule(host, Input::Closed { conn, reason: CloseReason::Reset });
+            }
+        }
+    }
+
+    pub fn is_isolated(&self, i: usize) -> bool {
+        self.cut.contains(&i)
     }
 
     pub fn signal(&mut self, i: usize, signal: Signal) {
@@ -158,10 +183,6 @@ impl Cluster {
     /// The brokers that run, with their indexes.
     pub fn up(&self) -> impl Iterator<Item = (usize, &Broker)> {
         self.hosts.iter().enumerate().filter_map(|(i, host)| Some((i, host.broker.as_ref()?)))
-    }
-
-    pub fn disk(&mut self, i: usize) -> &mut SimDisk {
-        &mut self.hosts[i].disk
     }
 
     /// The running broker that leads the quorum in the highest epoch.
@@ -294,7 +315,9 @@ impl Cluster {
 
     fn client_receives(&mut self, input: Input) {
         match input {
-            Input::Response { conn, response } => self.inbox.push((conn, Received::Response(response))),
+            Input::Response { conn, response } => {
+                self.inbox.push((conn, Received::Response(Box::new(response))))
+            }
             Input::Closed { conn, reason } => self.inbox.push((conn, Received::Closed(reason))),
             Input::Connected { .. } => {}
             other => panic!("a client does not get {other:?}"),
@@ -351,7 +374,9 @@ impl Cluster {
     fn part(&mut self, end: End, reason: CloseReason) {
         if let Some(peer) = self.links.remove(&end) {
             self.links.remove(&peer);
-            if !self.cut.contains(&end.0) {
+            if self.cut.contains(&end.0) || self.cut.contains(&peer.0) {
+                self.orphans.push(peer);
+            } else {
                 self.schedule(peer.0, Input::Closed { conn: peer.1, reason });
             }
         }
