@@ -9,9 +9,17 @@
 //! Same binary, configuration, seed and calls: the same [`World::hash`]. An observer cannot influence it.
 
 mod config;
+mod cpu;
 mod error;
 mod faults;
+mod lifecycle;
+mod machine;
+mod net;
 mod observer;
+mod queue;
+mod sim;
+mod slab;
+mod step;
 mod trace;
 mod world;
 

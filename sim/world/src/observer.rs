@@ -1,5 +1,6 @@
 //! Who watches: checkers, timelines, metrics.
 
+use std::fmt;
 use std::ops::ControlFlow;
 
 use trial_node::{CloseReason, ConnId, Effect, HaltReason, Node, OpenError, Signal, Time};
@@ -74,6 +75,20 @@ pub enum Lifecycle {
     Resumed,
     /// Its node stopped by itself.
     Halted(HaltReason),
+}
+
+impl fmt::Display for Lifecycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lifecycle::Started => f.write_str("started"),
+            Lifecycle::OpenFailed(error) => write!(f, "could not start: {error}"),
+            Lifecycle::Killed => f.write_str("killed"),
+            Lifecycle::PoweredOff => f.write_str("lost power"),
+            Lifecycle::Paused => f.write_str("paused"),
+            Lifecycle::Resumed => f.write_str("resumed"),
+            Lifecycle::Halted(reason) => write!(f, "halted: {reason}"),
+        }
+    }
 }
 
 /// An observer that does not look.

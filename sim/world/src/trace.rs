@@ -1,7 +1,11 @@
 //! The trace hash: a rolling digest of everything that happens, with checkpoints, so that two runs can be compared and
 //! the first differing event named.
 
-use trial_node::Time;
+use std::fmt::{self, Write as _};
+
+use bytes::{BufMut, BytesMut};
+use trial_node::{ClientEvent, RecordId, Time, TopicPartition};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The trace hash after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,4 +63,212 @@ pub fn diff_events<'a>(
         return None;
     }
     Some((left.get(equal), right.get(equal)))
+}
+
+/// What kind of event goes into the hash; the numbers are part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Open = 1,
+    Timeout,
+    Connected,
+    Accepted,
+    Closed,
+    Request,
+    Response,
+    Signal,
+    Connect,
+    SendRequest,
+    SendResponse,
+    Close,
+    Trace,
+    History,
+    Halt,
+    Lifecycle,
+    Fault,
+    Heal,
+}
+
+/// The head of each hashed event: the hash before, the instant, who, what, and two numbers that say more.
+const HEAD: usize = 48;
+
+/// The rolling digest.
+#[derive(Clone, Debug)]
+pub(crate) struct TraceHash {
+    hash: u128,
+    events: u64,
+    checkpoint_every: u64,
+    checkpoints: Vec<Checkpoint>,
+    record: std::ops::RangeInclusive<u64>,
+    recorded: Vec<EventRecord>,
+    /// Holds one event's bytes while it is hashed.
+    scratch: BytesMut,
+}
+
+impl TraceHash {
+    pub(crate) fn new(seed: u64, checkpoint_every: u64) -> TraceHash {
+        TraceHash {
+            hash: u128::from(seed),
+            events: 0,
+            checkpoint_every,
+            checkpoints: Vec::new(),
+            record: 1..=0,
+            recorded: Vec::new(),
+            scratch: BytesMut::new(),
+        }
+    }
+
+    fn head(&self, at: Time, host: u32, kind: Kind, a: u64, b: u64) -> [u8; HEAD] {
+        let mut head = [0; HEAD];
+        head[..16].copy_from_slice(&self.hash.to_le_bytes());
+        head[16..24].copy_from_slice(&at.0.to_le_bytes());
+        head[24..28].copy_from_slice(&host.to_le_bytes());
+        head[28] = kind as u8;
+        head[32..40].copy_from_slice(&a.to_le_bytes());
+        head[40..].copy_from_slice(&b.to_le_bytes());
+        head
+    }
+
+    /// Hashes an event that two numbers describe.
+    pub(crate) fn event(&mut self, at: Time, host: u32, kind: Kind, a: u64, b: u64) {
+        let head = self.head(at, host, kind, a, b);
+        self.roll(at, xxh3_128(&head));
+    }
+
+    /// Begins an event that has a body; the caller appends it to what this returns and calls [`TraceHash::finish`].
+    pub(crate) fn begin(&mut self, at: Time, host: u32, kind: Kind, a: u64, b: u64) -> &mut BytesMut {
+        let head = self.head(at, host, kind, a, b);
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&head);
+        &mut self.scratch
+    }
+
+    /// Hashes the event that [`TraceHash::begin`] began.
+    pub(crate) fn finish(&mut self, at: Time) {
+        let hash = xxh3_128(&self.scratch);
+        self.roll(at, hash);
+    }
+
+    fn roll(&mut self, at: Time, hash: u128) {
+        self.hash = hash;
+        self.events += 1;
+        if self.checkpoint_every != 0 && self.events.is_multiple_of(self.checkpoint_every) {
+            self.checkpoints.push(Checkpoint { event: self.events, at, hash });
+        }
+    }
+
+    pub(crate) fn hash(&self) -> u128 {
+        self.hash
+    }
+
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+
+    pub(crate) fn checkpoints(&self) -> &[Checkpoint] {
+        &self.checkpoints
+    }
+
+    pub(crate) fn record_events(&mut self, first: u64, last: u64) {
+        self.record = first..=last;
+        self.recorded.clear();
+    }
+
+    pub(crate) fn recorded(&self) -> &[EventRecord] {
+        &self.recorded
+    }
+
+    /// Whether the event that was hashed last is to be recorded.
+    pub(crate) fn records(&self) -> bool {
+        self.record.contains(&self.events)
+    }
+
+    #[cold]
+    pub(crate) fn record(&mut self, at: Time, host: &str, what: String) {
+        let record = EventRecord { event: self.events, at, host: host.to_owned(), what, hash: self.hash };
+        self.recorded.push(record);
+    }
+}
+
+/// Appends what something looks like to people.
+pub(crate) fn put_text(out: &mut BytesMut, what: &impl fmt::Display) {
+    write!(out, "{what}").expect("a buffer grows");
+}
+
+/// Appends what a workload did and saw.
+pub(crate) fn put_history(out: &mut BytesMut, event: &ClientEvent) {
+    let put_id = |out: &mut BytesMut, id: &RecordId| out.put_slice(&id.to_bytes());
+    let put_tp = |out: &mut BytesMut, tp: &TopicPartition| {
+        out.put_slice(tp.topic.as_bytes());
+        out.put_i32(tp.partition);
+    };
+    match event {
+        ClientEvent::SendInvoked { id, topic, intended, bytes, idempotent, acks } => {
+            out.put_u8(1);
+            put_id(out, id);
+            out.put_slice(topic.as_bytes());
+            out.put_u64(intended.0);
+            out.put_u32(*bytes);
+            out.put_u8(u8::from(*idempotent));
+            out.put_i16(*acks);
+        }
+        ClientEvent::SendAcked { id, tp, offset } => {
+            out.put_u8(2);
+            put_id(out, id);
+            put_tp(out, tp);
+            out.put_i64(offset.0);
+        }
+        ClientEvent::SendFailed { id, error, ambiguous } => {
+            out.put_u8(3);
+            put_id(out, id);
+            out.put_slice(error.as_bytes());
+            out.put_u8(u8::from(*ambiguous));
+        }
+        ClientEvent::Polled { consumer, tp, offset, id } => {
+            out.put_u8(4);
+            out.put_u32(*consumer);
+            put_tp(out, tp);
+            out.put_i64(offset.0);
+            if let Some(id) = id {
+                put_id(out, id);
+            }
+        }
+        ClientEvent::PositionReset { consumer, tp, from, to } => {
+            out.put_u8(5);
+            out.put_u32(*consumer);
+            put_tp(out, tp);
+            out.put_i64(from.0);
+            out.put_i64(to.0);
+        }
+        ClientEvent::ClientStarted { first, count } => {
+            out.put_u8(6);
+            out.put_u32(*first);
+            out.put_u32(*count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(values: &[u64]) -> TraceHash {
+        let mut trace = TraceHash::new(1, 2);
+        for (i, value) in values.iter().enumerate() {
+            trace.event(Time(i as u64), 0, Kind::Timeout, *value, 0);
+        }
+        trace
+    }
+
+    #[test]
+    fn checkpoints_find_the_stretch_that_differs() {
+        let (left, right) = (run(&[1, 2, 3, 4, 5, 6, 7]), run(&[1, 2, 3, 4, 9, 6, 7]));
+        assert_ne!(left.hash(), right.hash());
+        let divergence = diff_checkpoints(left.checkpoints(), right.checkpoints());
+        assert_eq!(divergence, Some(Divergence { equal_until: 4, differ_at: Some(6) }));
+        assert_eq!(diff_checkpoints(left.checkpoints(), left.checkpoints()), None);
+        let longer = run(&[1, 2, 3, 4, 5, 6, 7, 8]);
+        let divergence = diff_checkpoints(left.checkpoints(), longer.checkpoints());
+        assert_eq!(divergence, Some(Divergence { equal_until: 6, differ_at: None }));
+    }
 }

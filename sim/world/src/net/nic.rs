@@ -1,0 +1,114 @@
+//! A machine's network card: out, connections take turns in pieces of 64 KiB, so that one large response does not hold
+//! up all the others; in, messages follow each other as they come.
+
+use std::collections::VecDeque;
+
+use trial_node::Time;
+
+use super::Segment;
+use crate::machine::transfer_time;
+use crate::queue::Event;
+use crate::sim::Sim;
+
+/// What one connection may send at a time, in bytes: what a kernel hands to a network card at once (TSO).
+const PIECE: u32 = 64 << 10;
+
+/// A network card. Without limits it is never asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nic {
+    pub(crate) out_bytes_per_s: u64,
+    pub(crate) in_bytes_per_s: u64,
+    /// Pipes that have something to send; the first is next.
+    round: VecDeque<u32>,
+    /// What is being sent: pipe, its epoch, bytes.
+    sending: Option<(u32, u32, u32)>,
+    /// Which [`Event::NicDone`] is valid.
+    epoch: u32,
+    /// When it has taken in all that has arrived.
+    in_free_at: Time,
+}
+
+impl Nic {
+    pub(crate) fn new(out_bytes_per_s: u64, in_bytes_per_s: u64) -> Nic {
+        Nic { out_bytes_per_s, in_bytes_per_s, ..Nic::default() }
+    }
+
+    /// Power is lost: what it was sending is gone.
+    pub(crate) fn switch_off(&mut self) -> Vec<u32> {
+        self.epoch += 1;
+        self.sending = None;
+        std::mem::take(&mut self.round).into()
+    }
+
+    /// When a message of so many bytes, whose last byte arrives now, has been taken in.
+    pub(crate) fn take_in(&mut self, now: Time, bytes: u32) -> Time {
+        if self.in_bytes_per_s > 0 {
+            let next = self.in_free_at + transfer_time(u64::from(bytes), self.in_bytes_per_s);
+            self.in_free_at = now.max(next);
+        }
+        self.in_free_at.max(now)
+    }
+}
+
+impl Sim {
+    /// Hands a segment to the sender's network card, which has a limit.
+    pub(crate) fn nic_send(&mut self, host: u32, pipe: u32, segment: Segment) {
+        let p = self.net.pipe_mut(pipe);
+        if p.outgoing.is_empty() {
+            p.outgoing_left = segment.bytes;
+        }
+        p.outgoing.push_back(segment);
+        let enters = !std::mem::replace(&mut p.in_round, true);
+        if enters {
+            self.machines[host as usize].nic.round.push_back(pipe);
+        }
+        if self.machines[host as usize].nic.sending.is_none() {
+            self.nic_next(host);
+        }
+    }
+
+    /// Begins the next piece.
+    fn nic_next(&mut self, host: u32) {
+        while let Some(pipe) = self.machines[host as usize].nic.round.pop_front() {
+            let p = self.net.pipe_mut(pipe);
+            if p.outgoing.is_empty() {
+                p.in_round = false;
+                continue;
+            }
+            let piece = p.outgoing_left.min(PIECE);
+            let pipe_epoch = p.epoch;
+            let nic = &mut self.machines[host as usize].nic;
+            nic.sending = Some((pipe, pipe_epoch, piece));
+            let done = self.now + transfer_time(u64::from(piece), nic.out_bytes_per_s);
+            self.queue.schedule(done, Event::NicDone { host, epoch: nic.epoch });
+            return;
+        }
+    }
+
+    /// A piece has left the network card.
+    pub(crate) fn nic_done(&mut self, host: u32, epoch: u32) {
+        let nic = &mut self.machines[host as usize].nic;
+        if nic.epoch != epoch {
+            return;
+        }
+        let out_bytes_per_s = nic.out_bytes_per_s;
+        let (pipe, pipe_epoch, piece) = nic.sending.take().expect("a piece that is done was being sent");
+        let p = self.net.pipe_mut(pipe);
+        let mut departed = None;
+        // Otherwise the pipe took back what it had given, or is another's by now.
+        if p.epoch == pipe_epoch && !p.outgoing.is_empty() {
+            p.outgoing_left -= piece.min(p.outgoing_left);
+            if p.outgoing_left == 0 {
+                departed = p.outgoing.pop_front();
+                p.outgoing_left = p.outgoing.front().map_or(0, |segment| segment.bytes);
+            }
+        }
+        self.machines[host as usize].nic.round.push_back(pipe);
+        if let Some(segment) = departed {
+            let first =
+                Time(self.now.0 - transfer_time(u64::from(segment.bytes), out_bytes_per_s).0.min(self.now.0));
+            self.depart(pipe, segment, first);
+        }
+        self.nic_next(host);
+    }
+}
