@@ -132,8 +132,11 @@ impl ReplicaManager {
                         self.timers.set(ctx.now.mono + RETRY_BACKOFF, Timer::AlterPartition);
                     }
                     AlterOutcome::Committed { change, high_watermark_moved } => {
-                        let happened =
-                            Happened { high_watermark: high_watermark_moved, ..Happened::default() };
+                        let happened = Happened {
+                            high_watermark: high_watermark_moved,
+                            isr: true,
+                            ..Happened::default()
+                        };
                         self.after.note(partition, &mut self.sessions, happened);
                         self.trace_isr(tp, change);
                         if high_watermark_moved {

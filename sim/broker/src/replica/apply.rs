@@ -124,9 +124,10 @@ impl ReplicaManager {
     fn role_changed(&mut self, ctx: &Context<'_>, tp: TopicIdPartition, change: RoleChange) {
         let Some(partition) = self.partitions.get_mut(&tp) else { return };
         let happened = Happened {
-            log_end: false,
             high_watermark: change.high_watermark_moved,
             role: change.new_epoch || change.lost_leadership,
+            isr: change.isr.is_some(),
+            ..Happened::default()
         };
         self.after.note(partition, &mut self.sessions, happened);
         if change.high_watermark_moved {

@@ -264,10 +264,13 @@ impl ReplicaManager {
                 .responses
                 .push(FetchableTopicResponse::default().with_topic(name).with_partitions(vec![data]));
         }
-        for read in reads.drain(..) {
-            if read.again {
+        // Who got nothing for lack of room comes before who got something.
+        for served in [false, true] {
+            for read in reads.iter().filter(|read| read.again && (read.len() > 0) == served) {
                 session.enqueue(read.tp);
             }
+        }
+        for read in reads.drain(..) {
             if !full && !read.news {
                 continue;
             }

@@ -390,7 +390,7 @@ impl ReplicaManager {
         }
         let moved = high_watermark != old_high_watermark;
         if grew || moved || partition.log.log_start_offset() != old_start {
-            let happened = Happened { log_end: grew, high_watermark: moved, role: false };
+            let happened = Happened { log_end: grew, high_watermark: moved, ..Happened::default() };
             self.after.note(partition, &mut self.sessions, happened);
         }
         if grew {
@@ -424,14 +424,13 @@ impl ReplicaManager {
     fn truncate(&mut self, ctx: &mut Context<'_>, tp: TopicIdPartition, to: Offset) {
         let Some(partition) = self.partitions.get_mut(&tp) else { return };
         let from = partition.log.log_end_offset();
-        if to >= from {
-            return;
-        }
         let high_watermark = partition.log.high_watermark();
-        if let Err(error) = partition.log.truncate_to(ctx.disk, to) {
-            return self.after.fatal(error);
+        // Even if no record goes, an epoch that this broker led without appending may have to.
+        match partition.log.truncate_to(ctx.disk, to) {
+            Ok(true) => self.truncated(ctx.now.mono, tp, from, high_watermark),
+            Ok(false) => {}
+            Err(error) => self.after.fatal(error),
         }
-        self.truncated(ctx.now.mono, tp, from, high_watermark);
     }
 
     fn truncated(&mut self, now: Time, tp: TopicIdPartition, from: Offset, high_watermark: Offset) {
@@ -442,7 +441,7 @@ impl ReplicaManager {
             to: partition.log.log_end_offset(),
         });
         let moved = partition.log.high_watermark() != high_watermark;
-        let happened = Happened { log_end: true, high_watermark: moved, role: false };
+        let happened = Happened { log_end: true, high_watermark: moved, ..Happened::default() };
         self.after.note(partition, &mut self.sessions, happened);
         if moved {
             self.high_watermark_moved(now);

@@ -25,6 +25,8 @@ mod partition;
 mod produce;
 mod producer_ids;
 pub mod purgatory;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -235,6 +237,8 @@ struct Happened {
     high_watermark: bool,
     /// Its role or epoch is another.
     role: bool,
+    /// Its ISR is another: a follower that is not in it any more must be looked at by its next fetch.
+    isr: bool,
 }
 
 impl Aftermath {
@@ -249,7 +253,8 @@ impl Aftermath {
         }
         for watcher in &partition.watchers {
             let readable = if watcher.replica { happened.log_end } else { happened.high_watermark };
-            if (readable || happened.role || happened.high_watermark)
+            let concerned = readable || happened.role || happened.high_watermark;
+            if (concerned || (happened.isr && watcher.replica))
                 && let Some(session) = sessions.get_mut(watcher.key)
             {
                 session.enqueue(partition.id);

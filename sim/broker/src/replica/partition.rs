@@ -228,11 +228,8 @@ impl Partition {
             .log
             .append_as_leader(disk, batch, self.leader_epoch, AppendOrigin::Client, now_ms)
             .map_err(LeaderAppendError::Log)?;
-        if info.duplicate {
-            return Ok((info, false));
-        }
         for remote in &mut leadership.remotes {
-            if remote.log_end_offset == end {
+            if !info.duplicate && remote.log_end_offset == end {
                 let last_used = remote.session.and_then(|key| sessions.last_used(key));
                 remote.leader_moves_on(end, last_used);
             }

@@ -142,9 +142,12 @@ impl ReplicaManager {
             partition.append_as_leader(ctx.disk, &batch, acks, ctx.now.wall_ms, &self.sessions, around);
         match appended {
             Ok((info, high_watermark_moved)) => {
-                if !info.duplicate {
-                    let happened =
-                        Happened { log_end: true, high_watermark: high_watermark_moved, role: false };
+                if !info.duplicate || high_watermark_moved {
+                    let happened = Happened {
+                        log_end: !info.duplicate,
+                        high_watermark: high_watermark_moved,
+                        ..Happened::default()
+                    };
                     self.after.note(partition, &mut self.sessions, happened);
                     self.appended(ctx.now.mono);
                     if high_watermark_moved {

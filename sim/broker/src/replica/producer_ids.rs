@@ -46,9 +46,11 @@ impl ReplicaManager {
     pub fn handle_init_producer_id(&mut self, token: Token, request: InitProducerIdRequest) {
         let response =
             InitProducerIdResponse::default().with_producer_id(ProducerId(-1)).with_producer_epoch(-1);
-        let response = if request.transactional_id.is_some() {
+        let response = if let Some(transactional_id) = request.transactional_id {
             // There is no transaction coordinator, and there will be none later: the client must not retry.
-            response.with_error_code(ErrorCode::UnsupportedVersion.code())
+            let empty = transactional_id.is_empty();
+            let code = if empty { ErrorCode::InvalidRequest } else { ErrorCode::UnsupportedVersion };
+            response.with_error_code(code.code())
         } else {
             let id = self.producer_ids.take();
             if self.producer_ids.wants_block() {
