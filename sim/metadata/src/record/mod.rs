@@ -1,14 +1,18 @@
 //! The records of the metadata log (`metadata/src/main/resources/common/metadata/*.json` in Kafka's source).
 
-mod codec;
+mod decode;
+mod encode;
+mod key;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
 use trial_node::{LeaderEpoch, NodeId, ProducerId, TopicIdPartition};
 use trial_wire::{StrBytes, TopicName, Uuid};
 
-pub use codec::RecordError;
-pub(crate) use codec::{put_partition, put_register_broker};
+pub use decode::RecordError;
+pub(crate) use encode::{put_partition, put_register_broker};
 
 /// One record of the metadata log.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,249 @@
+//! Bytes that Kafka would write, and records that come back as they went.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use trial_node::{LeaderEpoch, NodeId, ProducerId, TopicIdPartition};
+use trial_wire::primitive::ReadError;
+use trial_wire::{StrBytes, TopicName, Uuid};
+
+use super::*;
+
+fn encoded(record: &MetadataRecord) -> Vec<u8> {
+    let mut out = Vec::new();
+    record.encode(&mut out);
+    out
+}
+
+/// By hand from the schemas: what Kafka's own tools read.
+#[test]
+fn encodings_are_kafkas() {
+    assert_eq!(encoded(&MetadataRecord::NoOp), [1, 20, 0, 0]);
+    assert_eq!(
+        encoded(&MetadataRecord::FeatureLevel { name: StrBytes::from("metadata.version"), level: 25 }),
+        [b"\x01\x0c\x00\x11metadata.version".as_slice(), &[0, 25, 0]].concat()
+    );
+    let id = TopicIdPartition { topic_id: Uuid::from_u128(7), partition: 3 };
+    assert_eq!(
+        encoded(&MetadataRecord::PartitionChange(PartitionChange {
+            id,
+            isr: Some(vec![NodeId(2)]),
+            leader: Some(NodeId::NONE),
+            ..PartitionChange::default()
+        })),
+        [
+            &[1, 5, 2, 0, 0, 0, 3][..],
+            &7_u128.to_be_bytes(),
+            &[2, 0, 5, 2, 0, 0, 0, 2, 1, 4, 255, 255, 255, 255],
+        ]
+        .concat()
+    );
+    assert_eq!(
+        encoded(&MetadataRecord::BrokerRegistrationChange(BrokerRegistrationChange {
+            broker_id: NodeId(1),
+            broker_epoch: 9,
+            fenced: Some(false),
+            in_controlled_shutdown: false,
+            log_dirs: None,
+        })),
+        [1, 17, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 1, 0, 1, 255]
+    );
+}
+
+#[test]
+fn errors_name_key_and_version() {
+    assert_eq!(MetadataRecord::decode(&[1, 99, 4, 0]), Err(RecordError::Unsupported { key: 99, version: 4 }));
+    assert_eq!(MetadataRecord::decode(&[1, 20, 1, 0]), Err(RecordError::Unsupported { key: 20, version: 1 }));
+    assert_eq!(MetadataRecord::decode(&[2, 20, 0, 0]), Err(RecordError::Frame { version: 2 }));
+    assert!(matches!(MetadataRecord::decode(&[1, 20]), Err(RecordError::Header { .. })));
+    assert!(matches!(
+        MetadataRecord::decode(&[1, 20, 0, 0, 0]),
+        Err(RecordError::Corrupt { key: 20, version: 0, source: ReadError::Trailing { .. } })
+    ));
+    let mut bytes = encoded(&MetadataRecord::Config {
+        resource: ConfigResource::BrokerDefault,
+        name: StrBytes::from("min.insync.replicas"),
+        value: None,
+    });
+    bytes[3] = 32;
+    assert_eq!(
+        MetadataRecord::decode(&bytes),
+        Err(RecordError::Field { key: 4, version: 0, field: "ResourceType" })
+    );
+}
+
+fn text() -> impl Strategy<Value = StrBytes> {
+    "[a-zé.]{0,12}".prop_map(StrBytes::from)
+}
+
+fn node() -> impl Strategy<Value = NodeId> {
+    any::<i32>().prop_map(NodeId)
+}
+
+fn nodes() -> impl Strategy<Value = Vec<NodeId>> {
+    vec(node(), 0..5)
+}
+
+fn uuid() -> impl Strategy<Value = Uuid> {
+    any::<u128>().prop_map(Uuid::from_u128)
+}
+
+fn id() -> impl Strategy<Value = TopicIdPartition> {
+    (uuid(), any::<i32>()).prop_map(|(topic_id, partition)| TopicIdPartition { topic_id, partition })
+}
+
+fn recovery_state() -> impl Strategy<Value = LeaderRecoveryState> {
+    prop_oneof![Just(LeaderRecoveryState::Recovered), Just(LeaderRecoveryState::Recovering)]
+}
+
+fn broker() -> impl Strategy<Value = BrokerRegistration> {
+    let end_point =
+        (text(), text(), any::<u16>(), any::<i16>()).prop_map(|(name, host, port, security_protocol)| {
+            BrokerEndpoint { name, host, port, security_protocol }
+        });
+    let feature = (text(), any::<i16>(), any::<i16>()).prop_map(|(name, min, max)| BrokerFeature {
+        name,
+        min_supported_version: min,
+        max_supported_version: max,
+    });
+    let who = (node(), any::<i64>(), uuid(), option::of(text()), any::<(bool, bool)>());
+    (who, vec(end_point, 0..3), vec(feature, 0..3), vec(uuid(), 0..3)).prop_map(
+        |((broker_id, broker_epoch, incarnation_id, rack, flags), end_points, features, log_dirs)| {
+            BrokerRegistration {
+                broker_id,
+                broker_epoch,
+                incarnation_id,
+                end_points,
+                features,
+                rack,
+                fenced: flags.0,
+                in_controlled_shutdown: flags.1,
+                log_dirs,
+            }
+        },
+    )
+}
+
+fn partition() -> impl Strategy<Value = PartitionRegistration> {
+    let lists = (nodes(), nodes(), nodes(), nodes(), vec(uuid(), 0..5));
+    (lists, node(), recovery_state(), any::<(i32, i32)>()).prop_map(|(lists, leader, state, epochs)| {
+        PartitionRegistration {
+            replicas: lists.0,
+            isr: lists.1,
+            removing_replicas: lists.2,
+            adding_replicas: lists.3,
+            directories: lists.4,
+            leader,
+            leader_recovery_state: state,
+            leader_epoch: LeaderEpoch(epochs.0),
+            partition_epoch: epochs.1,
+        }
+    })
+}
+
+fn partition_change() -> impl Strategy<Value = PartitionChange> {
+    let lists = (option::of(nodes()), option::of(nodes()), option::of(nodes()), option::of(nodes()));
+    let leader = option::of((-1..i32::MAX).prop_map(NodeId));
+    (id(), lists, leader, option::of(recovery_state()), option::of(vec(uuid(), 0..4))).prop_map(
+        |(
+            id,
+            (isr, replicas, removing_replicas, adding_replicas),
+            leader,
+            leader_recovery_state,
+            directories,
+        )| {
+            PartitionChange {
+                id,
+                isr,
+                leader,
+                replicas,
+                removing_replicas,
+                adding_replicas,
+                leader_recovery_state,
+                directories,
+            }
+        },
+    )
+}
+
+fn resource() -> impl Strategy<Value = ConfigResource> {
+    prop_oneof![
+        text().prop_map(|name| ConfigResource::Topic(TopicName(name))),
+        (0..i32::MAX).prop_map(|id| ConfigResource::Broker(NodeId(id))),
+        Just(ConfigResource::BrokerDefault),
+    ]
+}
+
+fn record() -> impl Strategy<Value = MetadataRecord> {
+    let who = || (node(), any::<i64>());
+    prop_oneof![
+        broker().prop_map(MetadataRecord::RegisterBroker),
+        who().prop_map(|(broker_id, broker_epoch)| MetadataRecord::UnregisterBroker {
+            broker_id,
+            broker_epoch
+        }),
+        who().prop_map(|(broker_id, broker_epoch)| MetadataRecord::FenceBroker { broker_id, broker_epoch }),
+        who().prop_map(|(broker_id, broker_epoch)| MetadataRecord::UnfenceBroker { broker_id, broker_epoch }),
+        (text(), uuid())
+            .prop_map(|(name, topic_id)| MetadataRecord::Topic { name: TopicName(name), topic_id }),
+        (id(), partition()).prop_map(|(id, registration)| MetadataRecord::Partition { id, registration }),
+        (resource(), text(), option::of(text())).prop_map(|(resource, name, value)| MetadataRecord::Config {
+            resource,
+            name,
+            value
+        }),
+        partition_change().prop_map(MetadataRecord::PartitionChange),
+        uuid().prop_map(|topic_id| MetadataRecord::RemoveTopic { topic_id }),
+        (text(), any::<i16>()).prop_map(|(name, level)| MetadataRecord::FeatureLevel { name, level }),
+        (who(), any::<i64>()).prop_map(|((broker_id, broker_epoch), next)| MetadataRecord::ProducerIds {
+            broker_id,
+            broker_epoch,
+            next_producer_id: ProducerId(next),
+        }),
+        (who(), option::of(any::<bool>()), any::<bool>(), option::of(vec(uuid(), 1..3))).prop_map(
+            |((broker_id, broker_epoch), fenced, in_controlled_shutdown, log_dirs)| {
+                MetadataRecord::BrokerRegistrationChange(BrokerRegistrationChange {
+                    broker_id,
+                    broker_epoch,
+                    fenced,
+                    in_controlled_shutdown,
+                    log_dirs,
+                })
+            }
+        ),
+        Just(MetadataRecord::NoOp),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn records_come_back_as_they_went(record in record()) {
+        prop_assert_eq!(MetadataRecord::decode(&encoded(&record)), Ok(record));
+    }
+
+    #[test]
+    fn a_torn_record_is_an_error(record in record(), cut in any::<prop::sample::Index>()) {
+        let bytes = encoded(&record);
+        prop_assert!(MetadataRecord::decode(&bytes[..cut.index(bytes.len())]).is_err());
+    }
+
+    /// Whatever the bytes are, the answer is a record that stands for them or an error.
+    #[test]
+    fn decoding_never_panics(key in 0..22_u8, version in 0..4_u8, fields in vec(any::<u8>(), 0..60)) {
+        if let Ok(record) = MetadataRecord::decode(&[&[1, key, version][..], &fields].concat()) {
+            prop_assert_eq!(MetadataRecord::decode(&encoded(&record)), Ok(record));
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_never_panics(record in record(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut bytes = encoded(&record);
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok(record) = MetadataRecord::decode(&bytes) {
+            prop_assert_eq!(MetadataRecord::decode(&encoded(&record)), Ok(record));
+        }
+    }
+}
