@@ -7,6 +7,11 @@ use bytes::Bytes;
 use trial_node::{Endpoint, OpenError, Span, Time};
 use trial_wire::{StrBytes, TopicName};
 
+use crate::admin::{AdminConfig, NewTopic};
+use crate::consumer::{ConsumerConfig, ResetPolicy};
+use crate::producer::ProducerConfig;
+use crate::properties::invalid;
+
 /// A client process's configuration.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
@@ -41,19 +46,6 @@ pub struct SetupWorkload {
     pub topics: Vec<NewTopic>,
     /// The admin client's configs, as Kafka names them.
     pub config: BTreeMap<String, String>,
-}
-
-/// A topic to create.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewTopic {
-    /// Its name.
-    pub name: TopicName,
-    /// How many partitions, 1 and up; −1 leaves it to the broker's `num.partitions`.
-    pub partitions: i32,
-    /// How many replicas each, 1 and up; −1 leaves it to the broker's `default.replication.factor`.
-    pub replication_factor: i16,
-    /// Topic configs, as Kafka names them.
-    pub configs: BTreeMap<String, String>,
 }
 
 /// Which of a workload's clients one process hosts.
@@ -170,6 +162,56 @@ impl WorkloadConfig {
     /// # Errors
     /// [`OpenError::Config`] with the nearest valid name, or with what is wrong with a value.
     pub fn check(&self) -> Result<(), OpenError> {
+        match self {
+            WorkloadConfig::Setup(setup) => setup.admin_config().map(drop),
+            WorkloadConfig::Produce(produce) => produce.producer_config().map(drop),
+            WorkloadConfig::Consume(consume) => consume.consumer_config().map(drop),
+        }
+    }
+}
+
+impl SetupWorkload {
+    pub(super) fn admin_config(&self) -> Result<AdminConfig, OpenError> {
+        AdminConfig::from_properties(&self.config)
+    }
+}
+
+impl ProduceWorkload {
+    pub(super) fn producer_config(&self) -> Result<ProducerConfig, OpenError> {
+        self.share.check()?;
+        if self.rate.records == 0 || self.rate.per == Span::ZERO {
+            return Err(invalid("rate", "must be at least one record in some time".to_owned()));
+        }
+        if self.keys == Keys::Uniform(0) {
+            return Err(invalid("keys", "must be at least 1".to_owned()));
+        }
+        ProducerConfig::from_properties(&self.config)
+    }
+}
+
+impl ConsumeWorkload {
+    pub(super) fn consumer_config(&self) -> Result<ConsumerConfig, OpenError> {
+        self.share.check()?;
+        let mut config = ConsumerConfig::from_properties(&self.config)?;
+        if !self.config.contains_key("auto.offset.reset") {
+            config.reset_policy = ResetPolicy::Earliest;
+        }
+        Ok(config)
+    }
+}
+
+impl Share {
+    fn check(&self) -> Result<(), OpenError> {
+        let end = self.index.checked_add(self.count);
+        if self.count == 0 || end.is_none_or(|end| end > self.of) {
+            let what = format!("clients {}+{} of {} make no sense", self.index, self.count, self.of);
+            return Err(invalid("clients", what));
+        }
         Ok(())
+    }
+
+    /// The hosted clients: each one's index in the workload and its number over the whole run.
+    pub(super) fn clients(self) -> impl Iterator<Item = (u32, u32)> {
+        (self.index..self.index + self.count).map(move |index| (index, self.first_number + index))
     }
 }

@@ -1,12 +1,15 @@
 //! The client process: producers, consumers and an administrator under one roof, following a load plan.
 
 mod config;
+mod consume;
 mod node;
+mod produce;
+mod schedule;
+mod setup;
 mod view;
 
 pub use config::{
-    ClientConfig, ConsumeWorkload, Corpus, Keys, NewTopic, ProduceWorkload, Rate, SetupWorkload, Share,
-    WorkloadConfig,
+    ClientConfig, ConsumeWorkload, Corpus, Keys, ProduceWorkload, Rate, SetupWorkload, Share, WorkloadConfig,
 };
 pub use node::ClientNode;
 pub use view::{AssignedPartition, ClientView, ConsumerView, ProducerView};

@@ -1,0 +1,338 @@
+//! Kafka's consumer with manual assignment: positions, long polls, and what to do when leaders change.
+
+mod config;
+mod fetch;
+mod offsets;
+mod partition;
+mod records;
+mod session;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use trial_node::{ConnId, Endpoint, Input, Io, LeaderEpoch, NodeId, Now, Offset, OpenError, Time};
+use trial_wire::{ErrorCode, RecordRef, ResponseKind, StrBytes, TopicName};
+
+use crate::network::{Completion, Metadata, NetworkClient, TopicSlot};
+
+use offsets::Asked;
+use partition::{Assigned, FetchState};
+use records::Fetched;
+use session::FetchSession;
+
+pub use config::{ConsumerConfig, ResetPolicy};
+pub use partition::Position;
+
+/// A consumer whose partitions are assigned by hand.
+///
+/// How to drive it: give it the inputs of its connections with [`Consumer::handle`], or [`Consumer::wake`] when
+/// [`Consumer::poll_timeout`] has come; take the records with [`Consumer::take`] until it hands out none, and what else
+/// happened from [`Consumer::events`]; then [`Consumer::poll`], which asks for more. Partitions go by their index in the
+/// order in which they were assigned.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    config: ConsumerConfig,
+    network: NetworkClient<Context>,
+    partitions: Vec<Assigned>,
+    indexes: BTreeMap<(TopicSlot, i32), usize>,
+    sessions: BTreeMap<NodeId, FetchSession>,
+    /// Partitions whose part in their broker's session may have changed.
+    dirty: BTreeSet<usize>,
+    /// Partitions that must be reset or validated.
+    to_ask: BTreeSet<usize>,
+    /// Partitions whose back-off ends some time.
+    backing_off: BTreeSet<(Time, usize)>,
+    fetched: VecDeque<Fetched>,
+    events: Vec<ConsumerEvent>,
+    completions: Vec<Completion<Context>>,
+    metadata_version: u64,
+    wake_at: Option<Time>,
+}
+
+/// What a request in flight is about.
+#[derive(Clone, Debug)]
+enum Context {
+    Fetch,
+    Ask(Vec<Asked>),
+}
+
+/// Something happened that the application should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsumerEvent {
+    /// A position jumped: by the reset policy, or because the log was truncated (KIP-320).
+    PositionReset {
+        /// The partition's index.
+        index: usize,
+        /// The position before; [`Offset::UNKNOWN`] if there was none.
+        from: Offset,
+        /// The position now.
+        to: Offset,
+    },
+    /// A partition cannot be read on: no position and no reset policy, or a truncation without reset policy.
+    NoPosition {
+        /// The partition's index.
+        index: usize,
+    },
+    /// A fetched batch is damaged. It will be fetched again.
+    Damaged {
+        /// The partition's index.
+        index: usize,
+        /// Where it was fetched.
+        offset: Offset,
+    },
+    /// A broker refused in a way that asking again will not change.
+    Refused {
+        /// The partition's index.
+        index: usize,
+        /// How.
+        error: ErrorCode,
+    },
+}
+
+impl Consumer {
+    /// A consumer without connections and partitions.
+    ///
+    /// # Errors
+    /// [`OpenError::Config`] for an empty bootstrap list.
+    pub fn new(
+        config: ConsumerConfig,
+        client_id: StrBytes,
+        bootstrap: Vec<Endpoint>,
+    ) -> Result<Consumer, OpenError> {
+        if bootstrap.is_empty() {
+            return Err(crate::properties::invalid("bootstrap.servers", "must name a broker".to_owned()));
+        }
+        Ok(Consumer {
+            network: NetworkClient::new(config.network.clone(), client_id, bootstrap),
+            config,
+            partitions: Vec::new(),
+            indexes: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            to_ask: BTreeSet::new(),
+            backing_off: BTreeSet::new(),
+            fetched: VecDeque::new(),
+            events: Vec::new(),
+            completions: Vec::new(),
+            metadata_version: 0,
+            wake_at: Some(Time::ZERO),
+        })
+    }
+
+    /// Whether a connection is this consumer's.
+    pub fn owns(&self, conn: ConnId) -> bool {
+        self.network.owns(conn)
+    }
+
+    /// What the consumer knows of the cluster.
+    pub fn metadata(&self) -> &Metadata {
+        self.network.metadata()
+    }
+
+    /// Makes a topic known, to be assigned partitions of.
+    pub fn topic(&mut self, name: &TopicName) -> TopicSlot {
+        self.network.metadata_mut().add_topic(name)
+    }
+
+    /// Reads a partition from now on, from where the reset policy says. Returns its index; nothing changes if it is
+    /// assigned already.
+    pub fn assign(&mut self, topic: TopicSlot, partition: i32) -> usize {
+        let next = self.partitions.len();
+        let index = *self.indexes.entry((topic, partition)).or_insert(next);
+        if index == next {
+            let mut assigned = Assigned::new(topic, partition, self.config.reset_policy);
+            assigned.leader = self.network.metadata().leader(topic, partition);
+            self.partitions.push(assigned);
+            self.to_ask.insert(index);
+        }
+        index
+    }
+
+    /// How many partitions are assigned.
+    pub fn assigned(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// An assigned partition's topic and number.
+    pub fn partition(&self, index: usize) -> (TopicSlot, i32) {
+        (self.partitions[index].topic, self.partitions[index].partition)
+    }
+
+    /// The offset of the record that the application gets next; `None` while it is not known.
+    pub fn position(&self, index: usize) -> Option<Offset> {
+        self.partitions[index].position.map(|position| position.offset)
+    }
+
+    /// The end of a partition (high watermark, or last stable offset) as its leader last told.
+    pub fn end_offset(&self, index: usize) -> Option<Offset> {
+        self.partitions[index].end_offset
+    }
+
+    /// Reads a partition from `offset` on.
+    pub fn seek(&mut self, index: usize, offset: Offset) {
+        let assigned = &mut self.partitions[index];
+        assigned.position = Some(Position { offset, offset_epoch: LeaderEpoch::NONE });
+        assigned.state = FetchState::Fetching;
+        self.fetched.retain(|fetched| fetched.index != index);
+        self.to_ask.remove(&index);
+        self.dirty.insert(index);
+    }
+
+    /// Fetches a partition no more, until [`Consumer::resume`].
+    pub fn pause(&mut self, index: usize) {
+        self.partitions[index].paused = true;
+        self.fetched.retain(|fetched| fetched.index != index);
+        self.dirty.insert(index);
+    }
+
+    /// Fetches a partition again.
+    pub fn resume(&mut self, index: usize) {
+        self.partitions[index].paused = false;
+        self.dirty.insert(index);
+    }
+
+    /// What happened since this was last asked.
+    pub fn events(&mut self) -> std::vec::Drain<'_, ConsumerEvent> {
+        self.events.drain(..)
+    }
+
+    /// Hands out fetched records, at most `max.poll.records`: calls `each` with the partition's index and the record.
+    /// Returns how many it were.
+    pub fn take(&mut self, now: Now, each: &mut dyn FnMut(usize, &RecordRef<'_>)) -> usize {
+        let mut left = self.config.max_poll_records;
+        while left > 0
+            && let Some(fetched) = self.fetched.front_mut()
+        {
+            let index = fetched.index;
+            let assigned = &mut self.partitions[index];
+            if assigned.state != FetchState::Fetching || assigned.position != Some(fetched.next) {
+                self.fetched.pop_front();
+                continue;
+            }
+            let outcome = fetched.take(left, each);
+            assigned.position = Some(fetched.next);
+            self.dirty.insert(index);
+            match outcome {
+                Ok(taken) => {
+                    left -= taken;
+                    if left > 0 {
+                        self.fetched.pop_front();
+                    }
+                }
+                Err(_) => {
+                    let offset = fetched.next.offset;
+                    self.fetched.pop_front();
+                    self.events.push(ConsumerEvent::Damaged { index, offset });
+                    self.back_off(now, index);
+                }
+            }
+        }
+        self.config.max_poll_records - left
+    }
+
+    /// Takes in what happened to one of the consumer's connections.
+    pub fn handle(&mut self, now: Now, input: Input, io: &mut Io<'_>) {
+        self.network.handle(now, input, io, &mut self.completions);
+        self.wake(now, io);
+    }
+
+    /// Ends what has waited too long, and takes in what came.
+    pub fn wake(&mut self, now: Now, io: &mut Io<'_>) {
+        self.network.poll(now, io, &mut self.completions);
+        let mut completions = std::mem::take(&mut self.completions);
+        for Completion { node, context, outcome, api_version } in completions.drain(..) {
+            match (context, outcome) {
+                (Context::Fetch, Ok(ResponseKind::Fetch(response))) => {
+                    self.fetch_answered(now, node, api_version, response);
+                }
+                (Context::Ask(asked), Ok(ResponseKind::ListOffsets(response))) => {
+                    self.offsets_told(now, asked, response);
+                }
+                (Context::Ask(asked), Ok(ResponseKind::OffsetForLeaderEpoch(response))) => {
+                    self.epochs_told(now, asked, response);
+                }
+                (_, Ok(_)) => unreachable!("the network client compares the APIs"),
+                (Context::Fetch, Err(_)) => self.session(node).failed(true),
+                (Context::Ask(asked), Err(_)) => self.ask_again(now, asked),
+            }
+        }
+        self.completions = completions;
+    }
+
+    /// Asks for all that is missing: positions, validations, records.
+    pub fn poll(&mut self, now: Now, io: &mut Io<'_>) {
+        self.follow_leaders();
+        while let Some((at, index)) = self.backing_off.first().copied()
+            && at <= now.mono
+        {
+            self.backing_off.pop_first();
+            self.dirty.insert(index);
+        }
+        self.ask_for_offsets(now, io);
+        self.send_fetches(now, io);
+        let back_off = self.backing_off.first().map(|(at, _)| *at);
+        self.wake_at = self.network.deadline().into_iter().chain(back_off).min();
+    }
+
+    /// The next instant at which the consumer wants [`Consumer::wake`] and [`Consumer::poll`].
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.wake_at
+    }
+
+    /// Leaves a partition alone for `retry.backoff.ms`.
+    fn back_off(&mut self, now: Now, index: usize) {
+        let at = now.mono + self.config.network.retry.initial;
+        self.partitions[index].retry_at = at;
+        self.backing_off.insert((at, index));
+        self.dirty.insert(index);
+    }
+
+    fn session(&mut self, node: NodeId) -> &mut FetchSession {
+        self.sessions.entry(node).or_default()
+    }
+
+    /// Takes over the leaders that metadata tells of.
+    fn follow_leaders(&mut self) {
+        let metadata = self.network.metadata();
+        if metadata.version() == self.metadata_version {
+            return;
+        }
+        self.metadata_version = metadata.version();
+        for (index, assigned) in self.partitions.iter_mut().enumerate() {
+            let Some((leader, epoch)) = metadata.leader(assigned.topic, assigned.partition) else { continue };
+            let old = assigned.leader.map(|(node, _)| node);
+            if !assigned.lead_by(leader, epoch) {
+                continue;
+            }
+            if let Some(old) = old.filter(|old| *old != leader) {
+                self.sessions.entry(old).or_default().update(index, None);
+            }
+            self.dirty.insert(index);
+            if assigned.must_ask() {
+                self.to_ask.insert(index);
+            }
+        }
+    }
+
+    /// Where the log that a position was read from has gone: finds another position, or gives up.
+    fn reset(&mut self, index: usize) {
+        let assigned = &mut self.partitions[index];
+        if self.config.reset_policy == ResetPolicy::None {
+            assigned.state = FetchState::Failed;
+            self.events.push(ConsumerEvent::NoPosition { index });
+        } else {
+            assigned.state = FetchState::AwaitReset(self.config.reset_policy);
+            self.to_ask.insert(index);
+        }
+        self.dirty.insert(index);
+    }
+
+    /// Moves a position other than by reading.
+    fn jump(&mut self, index: usize, to: Position) {
+        let assigned = &mut self.partitions[index];
+        let from = assigned.position.map_or(Offset::UNKNOWN, |position| position.offset);
+        assigned.position = Some(to);
+        assigned.state = FetchState::Fetching;
+        self.dirty.insert(index);
+        self.events.push(ConsumerEvent::PositionReset { index, from, to: to.offset });
+    }
+}

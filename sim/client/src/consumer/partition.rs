@@ -1,0 +1,93 @@
+//! One assigned partition: where the consumer reads next, and what it must find out first.
+
+use trial_node::{LeaderEpoch, NodeId, Offset, Time};
+
+use crate::network::TopicSlot;
+
+use super::config::ResetPolicy;
+
+/// Where a consumer reads next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The next record's offset.
+    pub offset: Offset,
+    /// The leader epoch of the record before; [`LeaderEpoch::NONE`] if none was read, then nothing can be validated.
+    pub offset_epoch: LeaderEpoch,
+}
+
+/// Whether a partition can be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FetchState {
+    /// There is no position; find one by this policy (ListOffsets).
+    AwaitReset(ResetPolicy),
+    /// The leader changed since the position was read: ask whether its log still agrees (KIP-320).
+    AwaitValidation,
+    /// It can.
+    Fetching,
+    /// It cannot, and the application must [`super::Consumer::seek`].
+    Failed,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Assigned {
+    pub topic: TopicSlot,
+    pub partition: i32,
+    pub state: FetchState,
+    pub position: Option<Position>,
+    /// The leader to fetch from, and its epoch.
+    pub leader: Option<(NodeId, LeaderEpoch)>,
+    pub paused: bool,
+    /// Neither fetched nor asked about before this instant.
+    pub retry_at: Time,
+    /// ListOffsets or OffsetForLeaderEpoch is in flight.
+    pub asking: bool,
+    /// High watermark, or last stable offset under `read_committed`.
+    pub end_offset: Option<Offset>,
+}
+
+impl Assigned {
+    pub fn new(topic: TopicSlot, partition: i32, policy: ResetPolicy) -> Assigned {
+        Assigned {
+            topic,
+            partition,
+            state: FetchState::AwaitReset(policy),
+            position: None,
+            leader: None,
+            paused: false,
+            retry_at: Time::ZERO,
+            asking: false,
+            end_offset: None,
+        }
+    }
+
+    /// Where to fetch from, and from whom; `None` if the partition cannot be fetched now.
+    pub fn fetchable(&self, now: Time) -> Option<(NodeId, LeaderEpoch, Position)> {
+        if self.state != FetchState::Fetching || self.paused || self.retry_at > now {
+            return None;
+        }
+        let (leader, epoch) = self.leader?;
+        Some((leader, epoch, self.position?))
+    }
+
+    /// Whether something must be asked before the partition can be fetched.
+    pub fn must_ask(&self) -> bool {
+        !self.asking && matches!(self.state, FetchState::AwaitReset(_) | FetchState::AwaitValidation)
+    }
+
+    /// A newer leader is known. Returns whether anything changed.
+    pub fn lead_by(&mut self, leader: NodeId, epoch: LeaderEpoch) -> bool {
+        if self.leader == Some((leader, epoch)) {
+            return false;
+        }
+        self.leader = Some((leader, epoch));
+        self.retry_at = Time::ZERO;
+        let position_epoch = self.position.map_or(LeaderEpoch::NONE, |position| position.offset_epoch);
+        if self.state == FetchState::Fetching
+            && position_epoch != LeaderEpoch::NONE
+            && epoch != LeaderEpoch::NONE
+        {
+            self.state = FetchState::AwaitValidation;
+        }
+        true
+    }
+}

@@ -1,0 +1,13 @@
+//! Connections to brokers and the cluster metadata that says where they are: what Kafka's producer, consumer and admin
+//! client have in common.
+
+mod backoff;
+mod client;
+mod config;
+mod connection;
+mod metadata;
+
+pub use backoff::ExponentialBackoff;
+pub use client::{Completion, Failure, NetworkClient, Outgoing};
+pub use config::NetworkConfig;
+pub use metadata::{LeaderHint, Metadata, Partition, Topic, TopicSlot};

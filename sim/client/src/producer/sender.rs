@@ -1,0 +1,406 @@
+//! Batches become requests, and responses become deliveries or another attempt.
+
+use std::collections::BTreeMap;
+
+use trial_node::{Endpoint, Io, LeaderEpoch, NodeId, Now, Offset, ProducerEpoch, ProducerId};
+use trial_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use trial_wire::messages::produce_response::{NodeEndpoint, PartitionProduceResponse, ProduceResponse};
+use trial_wire::messages::{InitProducerIdRequest, InitProducerIdResponse, ProduceRequest};
+use trial_wire::{ApiKey, ErrorCode, RequestKind, ResponseKind, TopicName, Uuid};
+
+use crate::errors::{is_invalid_metadata, is_rejection_before_append};
+use crate::network::{Completion, Failure, LeaderHint, Outgoing, TopicSlot};
+
+use super::accumulator::Slot;
+use super::batch::{BatchId, ProducerBatch, Sequence};
+use super::idempotence::InitProducerId;
+use super::{Delivery, DeliveryError, Producer};
+
+/// A batch in a request in flight. A request without any is InitProducerId.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    id: BatchId,
+    slot: Slot,
+    /// The topic's id when the request was made; it may be another when the response comes.
+    topic_id: Uuid,
+    /// The batch's order when it was sent, for an answer that comes after the batch was given up.
+    sequence: Option<(Sequence, i32)>,
+}
+
+/// What a response, or the lack of one, says of a batch.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    error: Option<ErrorCode>,
+    base_offset: Offset,
+    log_start_offset: Offset,
+}
+
+impl Answer {
+    fn error(error: ErrorCode) -> Answer {
+        Answer { error: Some(error), base_offset: Offset::UNKNOWN, log_start_offset: Offset::UNKNOWN }
+    }
+}
+
+impl Producer {
+    /// Asks any broker for a producer id if one is needed.
+    pub(super) fn init_producer_id(&mut self, now: Now, io: &mut Io<'_>) {
+        let Some(idempotence) = &mut self.idempotence else { return };
+        let InitProducerId::Needed { from } = idempotence.init else { return };
+        if from > now.mono || self.fatal.is_some() {
+            return;
+        }
+        let Some(node) = self.network.least_loaded(now, io) else {
+            idempotence.init = InitProducerId::Needed { from: now.mono + self.config.network.retry.initial };
+            self.network.metadata_mut().request_update();
+            return;
+        };
+        if !self.network.ready(now, io, node) {
+            return;
+        }
+        let Some(api_version) = self.network.version(node, ApiKey::InitProducerId) else {
+            self.fail_for_good(ErrorCode::UnsupportedVersion);
+            return;
+        };
+        idempotence.init = InitProducerId::InFlight;
+        let body = InitProducerIdRequest::default()
+            .with_transactional_id(None)
+            .with_transaction_timeout_ms(i32::MAX)
+            .with_producer_id((-1).into())
+            .with_producer_epoch(-1);
+        let request = Outgoing {
+            api: ApiKey::InitProducerId,
+            api_version,
+            body: RequestKind::InitProducerId(body),
+            context: Vec::new(),
+            timeout: self.config.network.request_timeout,
+        };
+        self.network.send(now, io, node, request);
+    }
+
+    fn producer_id_told(&mut self, now: Now, response: Option<InitProducerIdResponse>) {
+        let Some(idempotence) = &mut self.idempotence else { return };
+        let retry = InitProducerId::Needed { from: now.mono + self.config.network.retry.initial };
+        let Some(response) = response else {
+            idempotence.init = retry;
+            return;
+        };
+        match ErrorCode::try_from_code(response.error_code) {
+            None => idempotence.producer_id_assigned(
+                ProducerId(response.producer_id.0),
+                ProducerEpoch(response.producer_epoch),
+            ),
+            Some(error) if error.is_retriable() => idempotence.init = retry,
+            Some(error) => self.fail_for_good(error),
+        }
+    }
+
+    /// Nothing can be sent any more: gives up on everything.
+    fn fail_for_good(&mut self, error: ErrorCode) {
+        self.fatal = Some(error);
+        for id in self.accumulator.batch_ids() {
+            self.fail(id, error, false);
+        }
+    }
+
+    /// A new leader is worth an attempt at once (KIP-951); back-off is for the old one.
+    pub(super) fn follow_leaders(&mut self) {
+        let metadata = self.network.metadata();
+        if metadata.version() == self.metadata_version {
+            return;
+        }
+        self.metadata_version = metadata.version();
+        for slot in self.accumulator.waiting_slots() {
+            let epoch = metadata.leader_epoch(slot.topic, slot.partition as i32);
+            let first = self.accumulator.queue(slot).waiting.front().copied();
+            let first = first.and_then(|id| self.accumulator.batch_mut(id));
+            if let Some(batch) = first.filter(|batch| batch.attempts > 0 && epoch > batch.leader_epoch) {
+                batch.retry_at = batch.created;
+                self.accumulator.reschedule(slot);
+            }
+        }
+    }
+
+    /// Gives up on batches that have reached `delivery.timeout.ms`.
+    pub(super) fn expire(&mut self, now: Now) {
+        while let Some(id) = self.accumulator.next_expired(now.mono) {
+            let batch = self.accumulator.batch_mut(id).expect("the index names batches that exist");
+            batch.maybe_written |= !batch.queued;
+            let unresolved = batch.last_sequence().filter(|_| batch.attempts > 0);
+            let slot = batch.slot;
+            self.fail(id, ErrorCode::RequestTimedOut, false);
+            if let (Some(last), Some(idempotence)) = (unresolved, &mut self.idempotence) {
+                idempotence.mark_unresolved(&mut self.accumulator, slot, last);
+            }
+        }
+    }
+
+    /// Sends at most one request to each broker that leads a partition whose batch is due, with everything else that it
+    /// leads. Returns whether any was sent.
+    pub(super) fn send_batches(&mut self, now: Now, io: &mut Io<'_>) -> bool {
+        let mut nodes: Vec<NodeId> = Vec::new();
+        let mut leader_unknown = false;
+        for slot in self.accumulator.due_slots(now.mono) {
+            if self.accumulator.queue(slot).muted {
+                continue;
+            }
+            match self.network.metadata().leader(slot.topic, slot.partition as i32) {
+                None => leader_unknown = true,
+                Some((node, _)) if !nodes.contains(&node) => nodes.push(node),
+                Some(_) => {}
+            }
+        }
+        if leader_unknown {
+            self.network.metadata_mut().request_update();
+        }
+        nodes.retain(|node| self.network.ready(now, io, *node));
+        if nodes.is_empty() {
+            return false;
+        }
+        let waiting = self.accumulator.waiting_slots();
+        let mut sent = false;
+        for node in nodes {
+            sent |= self.send_to(now, io, node, &waiting);
+        }
+        sent
+    }
+
+    fn send_to(&mut self, now: Now, io: &mut Io<'_>, node: NodeId, waiting: &[Slot]) -> bool {
+        let Some(api_version) = self.network.version(node, ApiKey::Produce) else { return false };
+        let mut topics: BTreeMap<TopicSlot, Vec<PartitionProduceData>> = BTreeMap::new();
+        let mut batches: Vec<Sent> = Vec::new();
+        let mut size = 0;
+        for slot in waiting.iter().copied() {
+            let Some((leader, epoch)) = self.network.metadata().leader(slot.topic, slot.partition as i32)
+            else {
+                continue;
+            };
+            if leader != node || !self.may_send_first(now, slot) {
+                continue;
+            }
+            let id = self.accumulator.queue(slot).waiting[0];
+            if !batches.is_empty()
+                && size + self.accumulator.estimated_size(id) > self.config.max_request_size
+            {
+                break;
+            }
+            if let Some(idempotence) = &mut self.idempotence {
+                idempotence.assign(&mut self.accumulator, id);
+            }
+            self.accumulator.take_first(slot);
+            let records = self.accumulator.build(id);
+            size += records.len();
+            let batch = self.accumulator.batch_mut(id).expect("it was just built");
+            batch.leader_epoch = epoch;
+            let sequence = batch.sequence.zip(batch.last_sequence());
+            let topic_id = self.network.metadata().topic(slot.topic).id;
+            batches.push(Sent { id, slot, topic_id, sequence });
+            let data =
+                PartitionProduceData::default().with_index(slot.partition as i32).with_records(Some(records));
+            topics.entry(slot.topic).or_default().push(data);
+            self.accumulator.queue_mut(slot).muted = self.config.network.max_in_flight == 1;
+        }
+        if batches.is_empty() {
+            return false;
+        }
+        let body = self.produce_request(api_version, topics);
+        if self.config.acks == 0 {
+            self.network.send_unanswered(now, io, node, api_version, body);
+            for sent in batches {
+                let answer =
+                    Answer { error: None, base_offset: Offset::UNKNOWN, log_start_offset: Offset::UNKNOWN };
+                self.answered(now, io, sent, answer);
+            }
+        } else {
+            let timeout = self.config.network.request_timeout;
+            let request = Outgoing { api: ApiKey::Produce, api_version, body, context: batches, timeout };
+            self.network.send(now, io, node, request);
+        }
+        true
+    }
+
+    fn may_send_first(&self, now: Now, slot: Slot) -> bool {
+        let queue = self.accumulator.queue(slot);
+        let Some(first) = queue.waiting.front().and_then(|id| self.accumulator.batch(*id)) else {
+            return false;
+        };
+        let backing_off = first.attempts > 0 && first.retry_at > now.mono;
+        let held_back =
+            self.idempotence.as_ref().is_some_and(|i| i.holds_back(&self.accumulator, slot, first));
+        !queue.muted && !backing_off && !held_back
+    }
+
+    fn produce_request(
+        &self,
+        api_version: i16,
+        topics: BTreeMap<TopicSlot, Vec<PartitionProduceData>>,
+    ) -> RequestKind {
+        let topics = topics.into_iter().map(|(slot, partitions)| {
+            let topic = self.network.metadata().topic(slot);
+            let data = TopicProduceData::default().with_partition_data(partitions);
+            if api_version >= 13 { data.with_topic_id(topic.id) } else { data.with_name(topic.name.clone()) }
+        });
+        let timeout_ms = self.config.network.request_timeout.as_millis() as i32;
+        RequestKind::Produce(
+            ProduceRequest::default()
+                .with_acks(self.config.acks)
+                .with_timeout_ms(timeout_ms)
+                .with_topic_data(topics.collect()),
+        )
+    }
+
+    pub(super) fn complete(&mut self, now: Now, io: &mut Io<'_>, completion: Completion<Vec<Sent>>) {
+        let Completion { context: sent, outcome, api_version, .. } = completion;
+        match outcome {
+            Ok(ResponseKind::InitProducerId(response)) => self.producer_id_told(now, Some(response)),
+            Ok(ResponseKind::Produce(response)) => self.produced(now, io, sent, response, api_version),
+            Ok(_) => unreachable!("the network client compares the APIs"),
+            Err(_) if sent.is_empty() => self.producer_id_told(now, None),
+            Err(failure) => {
+                let error = match failure {
+                    Failure::Disconnected => ErrorCode::NetworkException,
+                    Failure::TimedOut => ErrorCode::RequestTimedOut,
+                };
+                for sent in sent {
+                    self.answered(now, io, sent, Answer::error(error));
+                }
+            }
+        }
+    }
+
+    fn produced(
+        &mut self,
+        now: Now,
+        io: &mut Io<'_>,
+        mut unanswered: Vec<Sent>,
+        response: ProduceResponse,
+        api_version: i16,
+    ) {
+        for topic in response.responses {
+            for partition in topic.partition_responses {
+                let here = |sent: &Sent| {
+                    sent.slot.partition as i32 == partition.index
+                        && self.is_topic(sent, api_version, topic.topic_id, &topic.name)
+                };
+                let Some(at) = unanswered.iter().position(here) else { continue };
+                let sent = unanswered.remove(at);
+                self.follow_hint(&sent, &partition, &response.node_endpoints);
+                let answer = Answer {
+                    error: ErrorCode::try_from_code(partition.error_code),
+                    base_offset: Offset(partition.base_offset),
+                    log_start_offset: Offset(partition.log_start_offset),
+                };
+                self.answered(now, io, sent, answer);
+            }
+        }
+        for sent in unanswered {
+            self.answered(now, io, sent, Answer::error(ErrorCode::UnknownServerError));
+        }
+    }
+
+    fn is_topic(&self, sent: &Sent, api_version: i16, id: Uuid, name: &TopicName) -> bool {
+        if api_version >= 13 {
+            sent.topic_id == id
+        } else {
+            self.network.metadata().topic(sent.slot.topic).name == *name
+        }
+    }
+
+    /// KIP-951: the broker tells the leader that it knows beside its error.
+    fn follow_hint(&mut self, sent: &Sent, response: &PartitionProduceResponse, endpoints: &[NodeEndpoint]) {
+        let leader = &response.current_leader;
+        let current = self.network.metadata().topic(sent.slot.topic).id == sent.topic_id;
+        if !current || leader.leader_id.0 < 0 || leader.leader_epoch < 0 {
+            return;
+        }
+        let endpoint =
+            endpoints.iter().find(|endpoint| endpoint.node_id == leader.leader_id).and_then(|endpoint| {
+                Some(Endpoint { host: endpoint.host.clone(), port: u16::try_from(endpoint.port).ok()? })
+            });
+        let hint = LeaderHint {
+            leader: NodeId(leader.leader_id.0),
+            leader_epoch: LeaderEpoch(leader.leader_epoch),
+            endpoint,
+        };
+        self.network.metadata_mut().update_leader(sent.slot.topic, sent.slot.partition as i32, hint);
+    }
+
+    /// An attempt to send a batch has ended.
+    fn answered(&mut self, now: Now, io: &mut Io<'_>, sent: Sent, answer: Answer) {
+        self.accumulator.queue_mut(sent.slot).muted = false;
+        let Some(batch) = self.accumulator.batch_mut(sent.id) else {
+            // Given up in the meantime; the application has been told. The order goes on.
+            if let (None, Some((sequence, last))) = (answer.error, sent.sequence) {
+                self.accumulator.queue_mut(sent.slot).sequences.acked(sequence, last);
+            }
+            return;
+        };
+        let Some(error) = answer.error else {
+            self.acknowledge(sent.id, answer.base_offset);
+            return;
+        };
+        batch.maybe_written |= !is_rejection_before_append(error);
+        if error == ErrorCode::MessageTooLarge && batch.record_count() > 1 {
+            self.split(sent.id);
+        } else if self.can_retry(now, sent.id, error, answer.log_start_offset) {
+            let batch = self.accumulator.batch_mut(sent.id).expect("it was there a moment ago");
+            batch.retry_at = now.mono + self.config.network.retry.wait(batch.attempts, io.rng);
+            batch.attempts += 1;
+            self.accumulator.reenqueue(sent.id);
+        } else if error == ErrorCode::DuplicateSequenceNumber {
+            // It was appended so long ago that the broker does not know the offset any more.
+            self.acknowledge(sent.id, Offset::UNKNOWN);
+        } else {
+            let attempts_left =
+                self.accumulator.batch(sent.id).is_some_and(|b| b.attempts < self.config.retries);
+            self.fail(sent.id, error, attempts_left);
+        }
+        if is_invalid_metadata(error) {
+            self.network.metadata_mut().request_update();
+        }
+    }
+
+    fn can_retry(&mut self, now: Now, id: BatchId, error: ErrorCode, log_start_offset: Offset) -> bool {
+        let batch = self.accumulator.batch(id).expect("it was there a moment ago");
+        let time_left = now.mono < batch.created + self.config.delivery_timeout;
+        time_left
+            && batch.attempts < self.config.retries
+            && match &mut self.idempotence {
+                None => error.is_retriable(),
+                Some(idempotence) => idempotence.can_retry(&self.accumulator, batch, error, log_start_offset),
+            }
+    }
+
+    fn split(&mut self, id: BatchId) {
+        let whole = self.accumulator.remove(id).expect("it was there a moment ago");
+        let slot = whole.slot;
+        let parts = whole
+            .split(self.config.batch_size, self.config.compression)
+            .expect("the batch was built by our own builder");
+        let parts = self.accumulator.enqueue_parts(parts);
+        if let Some(idempotence) = &mut self.idempotence {
+            idempotence.split(&mut self.accumulator, id, slot, &parts);
+        }
+    }
+
+    fn acknowledge(&mut self, id: BatchId, base_offset: Offset) {
+        let batch = self.accumulator.remove(id).expect("it was there a moment ago");
+        if let Some(idempotence) = &mut self.idempotence {
+            idempotence.completed(&mut self.accumulator, id, &batch);
+        }
+        self.deliver(batch, Ok(base_offset));
+    }
+
+    fn fail(&mut self, id: BatchId, error: ErrorCode, adjust_sequences: bool) {
+        let batch = self.accumulator.remove(id).expect("only batches that exist fail");
+        if let Some(idempotence) = &mut self.idempotence {
+            idempotence.failed(&mut self.accumulator, id, &batch, error, adjust_sequences);
+        }
+        let ambiguous = batch.maybe_written;
+        self.deliver(batch, Err(DeliveryError { error, ambiguous }));
+    }
+
+    fn deliver(&mut self, batch: ProducerBatch, outcome: Result<Offset, DeliveryError>) {
+        let Slot { topic, partition } = batch.slot;
+        self.deliveries.push(Delivery { topic, partition: partition as i32, tokens: batch.tokens, outcome });
+    }
+}
