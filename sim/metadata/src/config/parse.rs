@@ -67,6 +67,18 @@ pub enum ConfigError {
         /// What it should be.
         expected: String,
     },
+    /// The value makes no sense with another config's.
+    #[error("config {name}: {value} must not be above {limit}, which is {at_most}: change one of them")]
+    TooLarge {
+        /// The config.
+        name: &'static str,
+        /// Its value.
+        value: u64,
+        /// The config that limits it.
+        limit: &'static str,
+        /// That config's value.
+        at_most: u64,
+    },
     /// The config cannot be changed while the broker runs.
     #[error("config {name} cannot be changed while the broker runs: set it in the broker's properties")]
     ReadOnly {

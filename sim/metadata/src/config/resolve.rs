@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use trial_node::NodeId;
 use trial_wire::TopicName;
 
-use super::parse::FromConfig;
 use super::{BROKER_CONFIGS, BrokerConfig, ConfigDef, ConfigError, ConfigLink, TOPIC_CONFIGS, TopicConfig};
 use crate::image::{MetadataImage, Overrides};
 use crate::record::ConfigResource;
@@ -59,7 +58,32 @@ impl StaticConfig {
             def.validate(value)?;
             values.insert(def.name, value.to_owned());
         }
-        Ok(StaticConfig { values })
+        let config = StaticConfig { values };
+        config.check_together()?;
+        Ok(config)
+    }
+
+    /// What must hold between configs (`KafkaConfig.validateValues`).
+    fn check_together(&self) -> Result<(), ConfigError> {
+        let image = MetadataImage::default();
+        let broker = BrokerConfig::resolve(self, &image, NodeId::NONE);
+        // A follower that the leader may keep waiting for longer than it may lag would leave the ISR while all is well.
+        let limits = [
+            ("replica.lag.time.max.ms", broker.replica_lag_time_max),
+            ("replica.socket.timeout.ms", broker.replica_socket_timeout),
+        ];
+        for (limit, at_most) in limits {
+            let wait = broker.replica_fetch_wait_max;
+            if wait > at_most {
+                return Err(ConfigError::TooLarge {
+                    name: "replica.fetch.wait.max.ms",
+                    value: wait.as_millis(),
+                    limit,
+                    at_most: at_most.as_millis(),
+                });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -112,16 +136,17 @@ impl TopicConfig {
         TOPIC_CONFIGS.iter().map(|def| layers.entry(def)).collect()
     }
 
-    /// Whether the topic allows unclean elections, without working out its other configs.
-    pub(crate) fn allows_unclean_election(
-        static_config: &StaticConfig,
-        image: &MetadataImage,
+    /// The effective text of one config of `topic`, without working out the others; `None` if there is no such config.
+    pub fn value<'a>(
+        static_config: &'a StaticConfig,
+        image: &'a MetadataImage,
         node: NodeId,
         topic: &TopicName,
-    ) -> bool {
-        let def = ConfigDef::find(TOPIC_CONFIGS, "unclean.leader.election.enable").expect("the table has it");
+        name: &str,
+    ) -> Option<&'a str> {
+        let def = TOPIC_CONFIGS.iter().find(|def| def.name == name)?;
         let overrides = image.config(&ConfigResource::Topic(topic.clone()));
-        bool::from_config(Layers::new(static_config, image, node, overrides).effective(def))
+        Some(Layers::new(static_config, image, node, overrides).effective(def))
     }
 }
 
@@ -222,6 +247,9 @@ mod tests {
         assert_eq!(BrokerConfig::resolve(&config, &image, node).log_segment_bytes, 3000);
         set(&mut image, ConfigResource::Topic(topic.clone()), "segment.bytes", "4000");
         assert_eq!(resolve(&image, &config), 4000);
+        assert_eq!(TopicConfig::value(&config, &image, node, &topic, "segment.bytes"), Some("4000"));
+        assert_eq!(TopicConfig::value(&config, &image, node, &topic, "segment.ms"), Some("604800000"));
+        assert_eq!(TopicConfig::value(&config, &image, node, &topic, "log.segment.bytes"), None);
 
         let entries = TopicConfig::describe(&config, &image, node, &topic);
         let entry = entries.iter().find(|entry| entry.def.name == "segment.bytes").unwrap();
@@ -262,5 +290,10 @@ mod tests {
             StaticConfig::parse([("num.partitions", "none")]),
             Err(ConfigError::Invalid { name: "num.partitions", .. })
         ));
+        let error = StaticConfig::parse([("replica.lag.time.max.ms", "400")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "config replica.fetch.wait.max.ms: 500 must not be above replica.lag.time.max.ms, which is 400: change one of them"
+        );
     }
 }

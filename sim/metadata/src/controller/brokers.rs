@@ -33,7 +33,7 @@ impl QuorumController {
     /// As in Kafka a request must list the broker's log directories, and `metadata.version` among its features with a
     /// range that has [`METADATA_VERSION`].
     pub fn register_broker(
-        &mut self,
+        &self,
         now: Time,
         request: &BrokerRegistrationRequest,
         next_offset: Offset,
@@ -213,14 +213,10 @@ impl QuorumController {
             };
             return (BrokerState::Unfenced, next);
         };
-        // The others must know who leads now, so that clients find it there.
+        // It has led nothing since its shutdown began. The others must know who leads now, so that clients find it there.
         let known =
             self.sessions.lowest_active_offset(&self.image).is_none_or(|lowest| shutdown_offset <= lowest);
-        let next = if known && !self.leads_any(broker_id) {
-            BrokerState::ShutdownNow
-        } else {
-            BrokerState::ControlledShutdown
-        };
+        let next = if known { BrokerState::ShutdownNow } else { BrokerState::ControlledShutdown };
         (BrokerState::ControlledShutdown, next)
     }
 

@@ -30,9 +30,12 @@ impl QuorumController {
     /// What an election in this topic may choose from.
     fn election_of(&self, topic: &TopicName) -> Election {
         let config = &self.config;
-        let unclean =
-            TopicConfig::allows_unclean_election(&config.static_config, &self.image, config.node_id, topic);
-        if unclean { Election::Unclean } else { Election::Online }
+        let name = "unclean.leader.election.enable";
+        let value = TopicConfig::value(&config.static_config, &self.image, config.node_id, topic, name);
+        match value.expect("the table has it") {
+            allowed if allowed.trim().eq_ignore_ascii_case("true") => Election::Unclean,
+            _ => Election::Online,
+        }
     }
 
     /// Elects and shrinks in every partition that `affected` names, as if `remove` were gone and `add` were active.

@@ -3,6 +3,8 @@
 mod delta;
 mod digest;
 mod replay;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -118,14 +120,6 @@ impl MetadataImage {
     /// [`MetadataImage::replay`]; reading it is free.
     pub fn digest(&self) -> u128 {
         self.digest
-    }
-
-    /// Whether nothing was ever replayed that left a trace.
-    pub fn is_empty(&self) -> bool {
-        self.features.is_empty()
-            && self.brokers.is_empty()
-            && self.topics.is_empty()
-            && self.configs.is_empty()
     }
 
     /// Every registered broker, fenced or not.

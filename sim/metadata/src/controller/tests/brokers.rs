@@ -76,8 +76,7 @@ fn another_incarnation_may_register_once_the_session_has_ended() {
 fn registrations_that_do_not_fit_are_refused() {
     let mut cluster = TestCluster::of(1, &[]);
     let refused = |request: BrokerRegistrationRequest| {
-        let mut controller = cluster.controller.clone();
-        let result = controller.register_broker(cluster.now, &request, Offset(100));
+        let result = cluster.controller.register_broker(cluster.now, &request, Offset(100));
         assert_eq!(result.records, []);
         result.response.error_code
     };
