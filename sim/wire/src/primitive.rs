@@ -171,6 +171,11 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn variable(&mut self, bits: u32) -> Result<u64, ReadError> {
+        // Nearly all are short: lengths and deltas.
+        if let Some(&byte @ ..0x80) = self.bytes.get(self.position) {
+            self.position += 1;
+            return Ok(byte.into());
+        }
         let start = self.position;
         let mut value = 0u64;
         let mut shift = 0;
