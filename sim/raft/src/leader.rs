@@ -156,9 +156,7 @@ impl<L: ReplicatedLog> Raft<L> {
             || replica == Some(self.config.node_id);
         let error = malformed.then_some(ErrorCode::InvalidRequest).or_else(|| self.check_led_epoch(epoch));
         if error.is_some() {
-            let partition = fetch_response::PartitionData::default().with_high_watermark(-1);
-            let status = self.status(error);
-            return Ok(Some(messages::fetch_response(&self.config, version, status, partition)));
+            return Ok(Some(messages::fetch_error(&self.config, version, self.status(error))));
         }
         let wait = Span::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
         let fetch = HeldFetch {

@@ -1,5 +1,6 @@
 //! The quorum's messages for the one partition that there is.
 
+use bytes::Bytes;
 use trial_node::{LeaderEpoch, NodeId, Offset};
 use trial_wire::messages::{
     BeginQuorumEpochRequest, BeginQuorumEpochResponse, BrokerId, DescribeQuorumRequest,
@@ -337,6 +338,13 @@ pub(crate) fn fetch_response(
         response.node_endpoints = node_endpoints!(fetch_response, config, status.leader);
     }
     response
+}
+
+/// A response without data.
+pub(crate) fn fetch_error(config: &RaftConfig, version: i16, status: Status) -> FetchResponse {
+    let partition =
+        fetch_response::PartitionData::default().with_high_watermark(-1).with_records(Some(Bytes::new()));
+    fetch_response(config, version, status, partition)
 }
 
 pub(crate) fn fetch_result(response: &FetchResponse) -> Option<(Status, &fetch_response::PartitionData)> {

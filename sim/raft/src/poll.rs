@@ -1,7 +1,7 @@
 //! What each role does by itself, and when it next has to.
 
 use trial_node::{LeaderEpoch, NodeId, Time};
-use trial_wire::{ApiKey, ErrorCode, api};
+use trial_wire::{ApiKey, api};
 
 use crate::log::{RaftError, ReplicatedLog};
 use crate::messages;
@@ -156,18 +156,6 @@ impl<L: ReplicatedLog> Raft<L> {
         for to in to {
             self.send(env, to, Ask::EndQuorumEpoch, ApiKey::EndQuorumEpoch, body.clone().into());
         }
-    }
-
-    /// Refuses a fetch that was held or that came to a node that does not lead.
-    pub(crate) fn refuse_fetch(
-        &mut self,
-        token: crate::output::RequestToken,
-        version: i16,
-        error: ErrorCode,
-    ) {
-        let status = self.status(Some(error));
-        let body = messages::fetch_response(&self.config, version, status, Default::default());
-        self.outputs.push_back(Output::Response { token, body: body.into() });
     }
 
     fn next_deadline(&self) -> Option<Time> {

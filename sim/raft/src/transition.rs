@@ -6,6 +6,7 @@ use trial_wire::messages::leader_change_message::Voter;
 use trial_wire::{ControlRecord, ErrorCode};
 
 use crate::log::{RaftError, ReplicatedLog};
+use crate::messages;
 use crate::output::{Env, Output};
 use crate::quorum_state::{self, ElectionState};
 use crate::raft::Raft;
@@ -39,8 +40,10 @@ impl<L: ReplicatedLog> Raft<L> {
                 self.snapshots.abandon(env.disk, partial)?;
             }
             Role::Leader(leader) => {
+                let status = self.status(Some(ErrorCode::NotLeaderOrFollower));
                 for held in leader.held {
-                    self.refuse_fetch(held.token, held.api_version, ErrorCode::NotLeaderOrFollower);
+                    let body = messages::fetch_error(&self.config, held.api_version, status).into();
+                    self.outputs.push_back(Output::Response { token: held.token, body });
                 }
             }
             _ => {}

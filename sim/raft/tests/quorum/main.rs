@@ -2,5 +2,7 @@
 
 mod cluster;
 mod disk;
+mod leader;
 mod log;
 mod member;
+mod vote;

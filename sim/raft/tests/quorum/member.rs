@@ -366,3 +366,15 @@ pub fn fetch_of(request: &RequestKind) -> &fetch_request::FetchPartition {
     let RequestKind::Fetch(fetch) = request else { panic!("not a fetch: {request:?}") };
     &fetch.topics[0].partitions[0]
 }
+
+/// The answer to a fetch that was held by a leader of `epoch` that leads no more.
+pub fn refused_fetch(epoch: i32) -> ResponseKind {
+    let partition = fetch_response::PartitionData::default()
+        .with_error_code(trial_wire::ErrorCode::NotLeaderOrFollower.code())
+        .with_high_watermark(-1)
+        .with_records(Some(Bytes::new()))
+        .with_current_leader(
+            fetch_response::LeaderIdAndEpoch::default().with_leader_id(BrokerId(-1)).with_leader_epoch(epoch),
+        );
+    fetch_response(partition).into()
+}
