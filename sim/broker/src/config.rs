@@ -54,7 +54,9 @@ impl BrokerConfig {
         StaticConfig::parse(properties).map_err(|error| OpenError::Config {
             key: match &error {
                 ConfigError::Unknown { name, .. } => name.clone(),
-                ConfigError::Invalid { name, .. } | ConfigError::ReadOnly { name } => (*name).to_owned(),
+                ConfigError::Invalid { name, .. }
+                | ConfigError::TooLarge { name, .. }
+                | ConfigError::ReadOnly { name } => (*name).to_owned(),
             },
             what: error.to_string(),
         })
