@@ -1,6 +1,7 @@
 //! Proposals of new ISRs to the controller (KIP-497): one request at a time, for all partitions that have one.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use trial_node::{LeaderEpoch, NodeId, Span, TopicIdPartition, TopicPartition, TraceEvent};
 use trial_wire::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
@@ -28,13 +29,16 @@ pub(super) struct AlterPartitionQueue {
 impl AlterPartitionQueue {
     /// Queues the proposal that `partition` has just made.
     pub fn submit(&mut self, tp: TopicIdPartition, proposal: Proposal, partition: &mut Partition) {
-        if self.unanswered.contains_key(&tp) {
-            // An older proposal of the partition is still under way; this one was certainly not applied.
-            if let Some(leadership) = partition.leadership() {
-                leadership.isr.withdraw();
+        match self.unanswered.entry(tp) {
+            Entry::Vacant(entry) => {
+                entry.insert(proposal);
             }
-        } else {
-            self.unanswered.insert(tp, proposal);
+            // An older proposal of the partition is still under way; this one was certainly not applied.
+            Entry::Occupied(_) => {
+                if let Some(leadership) = partition.leadership() {
+                    leadership.isr.withdraw();
+                }
+            }
         }
     }
 

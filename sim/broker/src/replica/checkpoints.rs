@@ -6,6 +6,7 @@ use trial_node::{Disk, DiskError, Offset, OpenError, Time};
 use trial_storage::log_dir::{self, CheckpointFile, OffsetCheckpoint};
 use trial_wire::Uuid;
 
+use super::partition::Partition;
 use super::timers::Timer;
 use super::{Context, ReplicaManager};
 
@@ -100,22 +101,31 @@ impl ReplicaManager {
     }
 
     fn write_high_watermarks(&self, disk: &mut dyn Disk) -> Result<(), DiskError> {
-        let entry = |p: &super::Partition| p.log.high_watermark();
-        self.write_checkpoint(disk, CheckpointFile::HighWatermark, entry)
+        let offset = |p: &Partition| p.log.high_watermark();
+        self.write_checkpoint(disk, CheckpointFile::HighWatermark, &self.checkpoints.high_watermarks, offset)
     }
 
     fn write_recovery_points(&self, disk: &mut dyn Disk) -> Result<(), DiskError> {
-        let entry = |p: &super::Partition| p.log.recovery_point();
-        self.write_checkpoint(disk, CheckpointFile::RecoveryPoint, entry)
+        let offset = |p: &Partition| p.log.recovery_point();
+        self.write_checkpoint(disk, CheckpointFile::RecoveryPoint, &self.checkpoints.recovery_points, offset)
     }
 
     fn write_checkpoint(
         &self,
         disk: &mut dyn Disk,
         file: CheckpointFile,
-        offset: impl Fn(&super::Partition) -> Offset,
+        of_last_run: &OffsetCheckpoint,
+        offset: impl Fn(&Partition) -> Offset,
     ) -> Result<(), DiskError> {
-        let entries = self.partitions.values().map(|p| (p.topic.as_str(), p.id.partition, offset(p)));
-        log_dir::write_checkpoint(disk, file, entries)
+        let hosted = self.partitions.values().map(|p| (p.topic.as_str(), p.id.partition, offset(p)));
+        // What the metadata has not claimed yet must not be forgotten.
+        let unclaimed = of_last_run
+            .iter()
+            .filter(|((topic, partition), _)| {
+                let folders = &self.checkpoints.folders;
+                !folders.is_empty() && folders.contains_key(&log_dir::partition_folder(topic, *partition))
+            })
+            .map(|((topic, partition), offset)| (topic.as_str(), *partition, *offset));
+        log_dir::write_checkpoint(disk, file, hosted.chain(unclaimed))
     }
 }

@@ -161,7 +161,7 @@ pub(super) struct Ended {
 pub(super) struct FetchSessions {
     sessions: BTreeMap<FetchKey, FetchSession>,
     slots: usize,
-    /// How many keys are those of lasting sessions.
+    /// How many sessions are lasting ones.
     lasting: usize,
     last_passing: i64,
 }
@@ -337,3 +337,104 @@ fn partition_count(request: &FetchRequest) -> usize {
 
 /// A topic's id as requests that name topics have it.
 pub(super) const NO_TOPIC_ID: Uuid = Uuid::nil();
+
+#[cfg(test)]
+mod tests {
+    use trial_node::LeaderEpoch;
+    use trial_wire::TopicName;
+    use trial_wire::messages::fetch_request::FetchTopic;
+
+    use super::*;
+    use crate::replica::metadata::{BrokerState, PartitionState};
+
+    struct Nothing;
+
+    impl ClusterMetadata for Nothing {
+        fn topic_id(&self, _: &TopicName) -> Option<Uuid> {
+            None
+        }
+        fn topic_name(&self, _: Uuid) -> Option<&TopicName> {
+            None
+        }
+        fn partition(&self, _: TopicIdPartition) -> Option<PartitionState<'_>> {
+            None
+        }
+        fn broker(&self, _: NodeId) -> Option<BrokerState<'_>> {
+            None
+        }
+        fn topic_config(&self, _: Uuid, _: &str) -> Option<&str> {
+            None
+        }
+    }
+
+    fn params(replica: Option<NodeId>) -> FetchParams {
+        FetchParams {
+            replica,
+            broker_epoch: i64::from(LeaderEpoch::NONE.0),
+            read_committed: false,
+            leader_only: false,
+            by_name: false,
+            min_bytes: 1,
+            max_bytes: 1,
+            full: false,
+        }
+    }
+
+    /// Asks for a session of `size` partitions; whether one was made, and how many others that cost.
+    fn begin(
+        sessions: &mut FetchSessions,
+        replica: Option<NodeId>,
+        size: i32,
+        at: u64,
+    ) -> (Option<FetchKey>, Vec<FetchKey>) {
+        let partitions = (0..size).map(|index| FetchPartition::default().with_partition(index)).collect();
+        let topic = FetchTopic::default().with_partitions(partitions);
+        let request = FetchRequest::default().with_session_epoch(0).with_topics(vec![topic]);
+        let mut rng = Rng::named(at, "sessions");
+        let now = Time::ZERO + Span::from_secs(at);
+        let began = sessions.begin(&Nothing, &mut rng, now, params(replica), &request).unwrap();
+        let lasts = began.key.0 > 0;
+        let ended = began.ended.iter().map(|ended| ended.key).collect();
+        if !lasts {
+            sessions.end(began.key);
+        }
+        (lasts.then_some(began.key), ended)
+    }
+
+    #[test]
+    fn a_full_cache_gives_way_to_followers_to_larger_sessions_and_to_time() {
+        let mut sessions = FetchSessions::new(2);
+        let (small, _) = begin(&mut sessions, None, 2, 1);
+        let (large, _) = begin(&mut sessions, None, 5, 2);
+        assert_eq!(begin(&mut sessions, None, 2, 3), (None, vec![]), "not larger than the smallest");
+        let (larger, ended) = begin(&mut sessions, None, 3, 4);
+        assert_eq!((larger.is_some(), ended), (true, vec![small.unwrap()]));
+        let (follower, ended) = begin(&mut sessions, Some(NodeId(1)), 1, 5);
+        assert_eq!((follower.is_some(), ended), (true, vec![larger.unwrap()]));
+        let (stale, ended) = begin(&mut sessions, None, 1, 123);
+        assert_eq!((stale.is_some(), ended), (true, vec![large.unwrap()]), "unused for over two minutes");
+        assert_eq!(sessions.lasting, 2);
+    }
+
+    #[test]
+    fn a_followers_new_session_ends_its_old_one() {
+        let mut sessions = FetchSessions::new(10);
+        let (first, _) = begin(&mut sessions, Some(NodeId(1)), 1, 1);
+        let (other, _) = begin(&mut sessions, Some(NodeId(2)), 1, 2);
+        let (_, ended) = begin(&mut sessions, Some(NodeId(1)), 1, 3);
+        assert_eq!(ended, [first.unwrap()]);
+        assert!(sessions.get_mut(other.unwrap()).is_some());
+    }
+
+    #[test]
+    fn the_epoch_wraps_to_one() {
+        let mut sessions = FetchSessions::new(10);
+        let key = begin(&mut sessions, None, 1, 1).0.unwrap();
+        sessions.get_mut(key).unwrap().next_epoch = i32::MAX;
+        let id = sessions.get_mut(key).unwrap().id();
+        let request = FetchRequest::default().with_session_id(id).with_session_epoch(i32::MAX);
+        let mut rng = Rng::named(1, "wrap");
+        sessions.begin(&Nothing, &mut rng, Time::ZERO, params(None), &request).unwrap();
+        assert_eq!(sessions.get_mut(key).unwrap().next_epoch, 1);
+    }
+}

@@ -318,3 +318,179 @@ impl Leadership {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use trial_node::{Endpoint, TopicIdPartition};
+    use trial_wire::{TopicName, Uuid};
+
+    use super::*;
+    use crate::replica::metadata::{BrokerState, PartitionState};
+
+    const ME: NodeId = NodeId(0);
+    const B: NodeId = NodeId(1);
+    const C: NodeId = NodeId(2);
+    const MAX_LAG: Span = Span::from_secs(30);
+
+    /// Brokers 0 to 2 with epoch 10; the one that is fenced, and the one that shuts down.
+    struct Brokers(Endpoint, NodeId, NodeId);
+
+    impl ClusterMetadata for Brokers {
+        fn topic_id(&self, _: &TopicName) -> Option<Uuid> {
+            None
+        }
+        fn topic_name(&self, _: Uuid) -> Option<&TopicName> {
+            None
+        }
+        fn partition(&self, _: TopicIdPartition) -> Option<PartitionState<'_>> {
+            None
+        }
+        fn broker(&self, id: NodeId) -> Option<BrokerState<'_>> {
+            Some(BrokerState {
+                epoch: 10,
+                fenced: id == self.1,
+                in_controlled_shutdown: id == self.2,
+                endpoint: &self.0,
+            })
+        }
+        fn topic_config(&self, _: Uuid, _: &str) -> Option<&str> {
+            None
+        }
+    }
+
+    fn brokers() -> Brokers {
+        Brokers(Endpoint::new("", 0), NodeId::NONE, NodeId::NONE)
+    }
+
+    fn secs(n: u64) -> Time {
+        Time::ZERO + Span::from_secs(n)
+    }
+
+    /// A leader whose epoch began at offset 10 and instant 100 s, with this ISR; nobody has fetched.
+    fn leadership(isr: &[NodeId]) -> Leadership {
+        let mut leadership = Leadership::new();
+        leadership.assign(ME, &[ME, B, C]);
+        leadership.isr.commit(isr);
+        leadership.begin_epoch(Offset(10), isr, true, secs(100));
+        leadership
+    }
+
+    fn fetched(leadership: &mut Leadership, id: NodeId, offset: i64, end: i64, epoch: i64, at: Time) {
+        leadership.remote(id).unwrap().fetched(Offset(offset), Offset(0), Offset(end), epoch, at);
+    }
+
+    fn high_watermark(leadership: &Leadership, end: i64, min: usize, at: Time) -> Option<i64> {
+        leadership.high_watermark(Offset(end), min, at, MAX_LAG, &brokers()).map(|offset| offset.0)
+    }
+
+    #[test]
+    fn the_high_watermark_is_the_least_of_the_isr() {
+        let mut l = leadership(&[ME, B, C]);
+        fetched(&mut l, B, 14, 20, 10, secs(101));
+        assert_eq!(high_watermark(&l, 20, 1, secs(101)), Some(-1), "C has not fetched");
+        fetched(&mut l, C, 12, 20, 10, secs(101));
+        assert_eq!(high_watermark(&l, 20, 1, secs(101)), Some(12));
+        l.isr.commit(&[ME, B]);
+        assert_eq!(high_watermark(&l, 20, 1, secs(131)), Some(14), "C is out and far behind");
+        l.isr.commit(&[ME]);
+        assert_eq!(high_watermark(&l, 20, 2, secs(131)), None, "fewer than min.insync.replicas");
+        assert_eq!(high_watermark(&l, 20, 1, secs(131)), Some(20));
+        let mut alone = leadership(&[ME]);
+        alone.assign(ME, &[ME]);
+        assert_eq!(
+            high_watermark(&alone, 20, 2, secs(131)),
+            Some(20),
+            "min.insync.replicas above the replicas"
+        );
+    }
+
+    #[test]
+    fn who_is_outside_the_isr_but_caught_up_and_eligible_is_waited_for() {
+        let mut l = leadership(&[ME, B]);
+        fetched(&mut l, B, 20, 20, 10, secs(101));
+        fetched(&mut l, C, 15, 15, 10, secs(101));
+        assert_eq!(high_watermark(&l, 20, 1, secs(131)), Some(15));
+        assert_eq!(high_watermark(&l, 20, 1, secs(132)), Some(20), "no longer caught up");
+        fetched(&mut l, C, 15, 15, 9, secs(140));
+        assert_eq!(high_watermark(&l, 20, 1, secs(140)), Some(20), "of an earlier life");
+    }
+
+    #[test]
+    fn a_follower_is_caught_up_as_of_the_last_time_it_asked_for_the_end() {
+        let mut r = RemoteReplica::new(B);
+        assert!(!r.is_caught_up(Offset(10), secs(0), MAX_LAG), "even at the start of time");
+        r.fetched(Offset(5), Offset(0), Offset(10), 10, secs(1));
+        assert!(!r.is_caught_up(Offset(10), secs(1), MAX_LAG));
+        // It asks for what was the end one second before: it was caught up then, not now.
+        r.fetched(Offset(10), Offset(0), Offset(20), 10, secs(2));
+        assert!(r.is_caught_up(Offset(20), secs(31), MAX_LAG));
+        assert!(!r.is_caught_up(Offset(20), secs(32), MAX_LAG));
+        r.fetched(Offset(20), Offset(0), Offset(20), 10, secs(3));
+        assert!(r.is_caught_up(Offset(21), secs(33), MAX_LAG));
+        assert!(!r.is_caught_up(Offset(21), secs(34), MAX_LAG));
+        assert!(r.is_caught_up(Offset(20), secs(1_000), MAX_LAG), "who has everything is");
+    }
+
+    #[test]
+    fn a_follower_that_idled_at_the_end_was_caught_up_until_its_sessions_last_fetch() {
+        let mut r = RemoteReplica::new(B);
+        r.fetched(Offset(10), Offset(0), Offset(10), 10, secs(1));
+        r.leader_moves_on(Offset(10), Some(secs(500)));
+        assert!(r.is_caught_up(Offset(11), secs(530), MAX_LAG));
+        assert!(!r.is_caught_up(Offset(11), secs(531), MAX_LAG));
+        // Once the leader has moved on, the session's fetches say nothing of this partition.
+        r.leader_moves_on(Offset(11), Some(secs(600)));
+        assert!(!r.is_caught_up(Offset(12), secs(601), MAX_LAG));
+    }
+
+    #[test]
+    fn only_who_has_everything_committed_and_the_epochs_start_may_join() {
+        let mut l = leadership(&[ME, B]);
+        fetched(&mut l, C, 9, 20, 10, secs(101));
+        let expand = |l: &mut Leadership, hw: i64, brokers: &Brokers| {
+            l.maybe_expand(C, Offset(hw), LeaderEpoch(3), 7, brokers)
+        };
+        assert_eq!(expand(&mut l, 5, &brokers()), None, "below the epoch's start");
+        fetched(&mut l, C, 12, 20, 10, secs(101));
+        assert_eq!(expand(&mut l, 13, &brokers()), None, "below the high watermark");
+        assert_eq!(expand(&mut l, 12, &Brokers(Endpoint::new("", 0), C, NodeId::NONE)), None, "fenced");
+        assert_eq!(expand(&mut l, 12, &Brokers(Endpoint::new("", 0), NodeId::NONE, C)), None, "leaving");
+        let isr = vec![(ME, -1), (B, -1), (C, 10)];
+        let proposal = Proposal { leader_epoch: LeaderEpoch(3), partition_epoch: 7, isr };
+        assert_eq!(expand(&mut l, 12, &brokers()), Some(proposal.clone()));
+        assert!(l.isr.is_pending(&proposal));
+        assert_eq!((l.isr.committed.len(), l.isr.maximal_len()), (2, 3));
+        assert!(l.isr.is_maximal_member(C));
+        assert_eq!(expand(&mut l, 12, &brokers()), None, "one at a time");
+        l.isr.withdraw();
+        assert!(!l.isr.is_maximal_member(C));
+    }
+
+    #[test]
+    fn who_is_behind_for_too_long_is_proposed_to_leave_and_counts_until_confirmed() {
+        let mut l = leadership(&[ME, B, C]);
+        fetched(&mut l, B, 20, 20, 10, secs(110));
+        let shrink = |l: &mut Leadership, at| l.maybe_shrink(ME, Offset(20), LeaderEpoch(3), 7, at, MAX_LAG);
+        assert_eq!(shrink(&mut l, secs(130)), None, "C was in sync when the epoch began");
+        let proposal = shrink(&mut l, secs(131)).unwrap();
+        assert_eq!(proposal.isr, [(ME, -1), (B, 10)]);
+        assert_eq!(high_watermark(&l, 20, 1, secs(131)), Some(-1));
+        assert_eq!(l.isr.commit(&[ME, B]), Some(IsrChange::Shrunk));
+        assert_eq!(high_watermark(&l, 20, 1, secs(131)), Some(20));
+        assert_eq!(l.isr.commit(&[B, ME]), None);
+        assert_eq!(l.isr.commit(&[ME, B, C]), Some(IsrChange::Expanded));
+    }
+
+    #[test]
+    fn a_new_epoch_of_the_same_leader_keeps_the_followers_positions() {
+        let mut l = leadership(&[ME, B, C]);
+        fetched(&mut l, B, 15, 20, 10, secs(101));
+        l.begin_epoch(Offset(20), &[ME, B], false, secs(200));
+        assert_eq!(l.remote(B).unwrap().log_end_offset, Offset(15));
+        assert!(l.remote(B).unwrap().is_caught_up(Offset(20), secs(230), MAX_LAG));
+        assert!(!l.remote(C).unwrap().is_caught_up(Offset(20), secs(200), MAX_LAG));
+        l.begin_epoch(Offset(20), &[ME, B], true, secs(300));
+        assert_eq!(l.remote(B).unwrap().log_end_offset, Offset::UNKNOWN);
+        assert_eq!(l.remote(B).unwrap().broker_epoch, None);
+    }
+}

@@ -24,7 +24,7 @@ pub mod metadata;
 mod partition;
 mod produce;
 mod producer_ids;
-pub mod purgatory;
+mod purgatory;
 #[cfg(test)]
 mod tests;
 mod timers;
