@@ -18,3 +18,6 @@ pub use workload::{
     AssignedPartition, ClientConfig, ClientNode, ClientView, ConsumeWorkload, ConsumerView, Corpus, Keys,
     ProduceWorkload, ProducerView, Rate, SetupWorkload, Share, WorkloadConfig,
 };
+
+#[cfg(test)]
+mod testing;

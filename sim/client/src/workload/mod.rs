@@ -13,3 +13,6 @@ pub use config::{
 };
 pub use node::ClientNode;
 pub use view::{AssignedPartition, ClientView, ConsumerView, ProducerView};
+
+#[cfg(test)]
+mod tests;
