@@ -196,10 +196,8 @@ impl QuorumController {
             MetadataRecord::RegisterBroker(registration) => self.sessions.start(registration.broker_id, now),
             MetadataRecord::UnregisterBroker { broker_id, .. } => self.sessions.remove(*broker_id),
             MetadataRecord::BrokerRegistrationChange(change) => {
-                let session = self.sessions.get_mut(change.broker_id);
-                session.last_contact = now;
                 if change.fenced == Some(true) {
-                    session.controlled_shutdown_offset = None;
+                    self.sessions.get_mut(change.broker_id).controlled_shutdown_offset = None;
                 }
             }
             _ => return false,

@@ -85,8 +85,10 @@ struct Racks {
     racks: Vec<Rack>,
     unfenced: usize,
     total: usize,
-    /// Counts the partitions since the last shuffle.
+    /// Counts the partitions.
     epoch: usize,
+    /// Counts the partitions since the last shuffle.
+    stripes: usize,
     /// The rack that the next partition starts at.
     start: usize,
 }
@@ -108,19 +110,19 @@ impl Racks {
             rack.unfenced.randomize_start(rng);
         }
         let start = if racks.is_empty() { 0 } else { draw_index(rng, racks.len()) };
-        Racks { racks, unfenced, total, epoch: 0, start }
+        Racks { racks, unfenced, total, epoch: 0, stripes: 0, start }
     }
 
     fn place(&mut self, replication_factor: usize, rng: &mut Rng) -> Vec<NodeId> {
         // As many partitions as there are brokers use up the distinct stripes: go on with others. A single broker has but
         // one stripe.
-        if self.epoch == self.unfenced && self.unfenced > 1 {
+        if self.stripes == self.unfenced && self.unfenced > 1 {
             shuffle(&mut self.racks, rng);
             for rack in &mut self.racks {
                 shuffle(&mut rack.fenced.brokers, rng);
                 shuffle(&mut rack.unfenced.brokers, rng);
             }
-            self.epoch = 0;
+            self.stripes = 0;
         }
         let epoch = self.epoch;
         let count = self.racks.len();
@@ -148,6 +150,7 @@ impl Racks {
             rack = (rack + 1) % count;
         }
         self.epoch += 1;
+        self.stripes += 1;
         self.start = (start + 1) % count;
         replicas
     }
@@ -229,6 +232,25 @@ mod tests {
             let all = place(brokers.iter(), 4, 3, rng).unwrap();
             assert_eq!(count(&all, 0), (0, 4));
             assert!(all.iter().all(|replicas| replicas[2] == NodeId(0)));
+        }
+    }
+
+    #[test]
+    fn any_cluster_gets_distinct_replicas_and_live_leaders() {
+        for seed in 0..2_000 {
+            let rng = &mut Rng::named(seed, "placement");
+            let racks = [None, Some("a"), Some("b"), Some("c")];
+            let mut brokers = vec![broker(0, None, false)];
+            brokers.extend((1..1 + rng.below(6) as i32).map(|id| {
+                let rack = racks[draw_index(rng, racks.len())];
+                broker(id, rack, rng.chance(1, 3))
+            }));
+            let replication_factor = 1 + draw_index(rng, brokers.len());
+            for replicas in place(brokers.iter(), 20, replication_factor, rng).unwrap() {
+                let distinct: std::collections::BTreeSet<_> = replicas.iter().collect();
+                assert_eq!((replicas.len(), distinct.len()), (replication_factor, replication_factor));
+                assert!(!brokers[replicas[0].0 as usize].fenced);
+            }
         }
     }
 
