@@ -96,7 +96,6 @@ impl<L: ReplicatedLog> Raft<L> {
         &mut self,
         env: &mut Env<'_>,
         from: NodeId,
-        asked_pre_vote: bool,
         response: &VoteResponse,
     ) -> Result<Handled, RaftError> {
         let Some((status, granted)) = messages::vote_result(response).filter(|_| response.error_code == 0)
@@ -106,10 +105,9 @@ impl<L: ReplicatedLog> Raft<L> {
         if let Some(handled) = self.heed(env, status)? {
             return Ok(handled);
         }
-        match &mut self.role {
-            Role::Prospective(election) if asked_pre_vote => election.record(from, granted),
-            Role::Candidate(election) if !asked_pre_vote => election.record(from, granted),
-            _ => {}
+        // A change of role forgets what was asked in the one before, so this answer is to this count's question.
+        if let Role::Prospective(election) | Role::Candidate(election) = &mut self.role {
+            election.record(from, granted);
         }
         Ok(Handled::Well)
     }

@@ -181,19 +181,18 @@ impl<L: ReplicatedLog> Raft<L> {
         else {
             return Ok(Handled::Badly);
         };
-        let gone = matches!(
-            status.error,
-            Some(ErrorCode::SnapshotNotFound | ErrorCode::PositionOutOfRange | ErrorCode::InvalidRequest)
-        );
-        let heeded = self.heed(env, status)?;
-        let Role::Follower(follower) = &mut self.role else {
-            return Ok(Handled::Badly);
-        };
-        if gone && let Some(partial) = follower.snapshot.take() {
-            // The leader has a newer one by now; the next fetch will say which.
-            self.snapshots.abandon(env.disk, partial)?;
-        }
-        if let Some(handled) = heeded {
+        let gone = matches!(status.error, Some(ErrorCode::SnapshotNotFound | ErrorCode::PositionOutOfRange));
+        let epoch = self.election.epoch;
+        if let Some(handled) = self.heed(env, status)? {
+            if gone
+                && status.epoch == epoch
+                && let Role::Follower(follower) = &mut self.role
+                && let Some(partial) = follower.snapshot.take()
+            {
+                // The leader has a newer one by now; the next fetch will say which.
+                self.snapshots.abandon(env.disk, partial)?;
+                return Ok(Handled::Well);
+            }
             return Ok(handled);
         }
         let Role::Follower(Follower { snapshot: Some(partial), .. }) = &mut self.role else {

@@ -8,7 +8,7 @@ use crate::output::RequestId;
 /// What a request asks, for its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
-    Vote { pre_vote: bool },
+    Vote,
     BeginQuorumEpoch,
     EndQuorumEpoch,
     Fetch,

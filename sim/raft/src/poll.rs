@@ -120,7 +120,7 @@ impl<L: ReplicatedLog> Raft<L> {
         let end = self.log_end();
         for to in to {
             let body = messages::vote_request(&self.config, to, self.election.epoch, end, pre_vote);
-            self.send(env, to, Ask::Vote { pre_vote }, ApiKey::Vote, body.into());
+            self.send(env, to, Ask::Vote, ApiKey::Vote, body.into());
         }
     }
 

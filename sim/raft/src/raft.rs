@@ -201,9 +201,7 @@ impl<L: ReplicatedLog> Raft<L> {
             return Ok(());
         };
         let handled = match (ask, body) {
-            (Ask::Vote { pre_vote }, ResponseKind::Vote(response)) => {
-                self.handle_vote_response(env, from, pre_vote, &response)?
-            }
+            (Ask::Vote, ResponseKind::Vote(response)) => self.handle_vote_response(env, from, &response)?,
             (Ask::BeginQuorumEpoch, ResponseKind::BeginQuorumEpoch(response)) => {
                 self.handle_begin_response(env, from, &response)?
             }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use trial_node::{LeaderEpoch, NodeId, Now, Offset, Rng, Span, Time};
 use trial_raft::{
-    Committed, Env, OffsetAndEpoch, Output, Raft, ReplicatedLog, RequestFailure, RequestId, RequestToken,
+    AppendError, Committed, Env, OffsetAndEpoch, Output, Raft, RaftError, ReplicatedLog, RequestFailure,
+    RequestId, RequestToken,
 };
 use trial_wire::{Batches, RequestKind, ResponseKind};
 
@@ -235,18 +236,18 @@ impl Cluster {
                 node.last_token += 1;
                 let token = RequestToken(node.last_token);
                 node.tokens.insert(token, (from, life, id));
-                self.step(to, |raft, env| raft.handle_request(env, token, version, &body).unwrap());
+                self.step(to, |raft, env| raft.handle_request(env, token, version, &body));
             }
             Event::Response { to, life, id, body } if self.is_alive(to, life) => {
-                self.step(to, |raft, env| raft.handle_response(env, id, body).unwrap());
+                self.step(to, |raft, env| raft.handle_response(env, id, body));
             }
             Event::Failure { to, life, id } if self.is_alive(to, life) => {
                 let why = RequestFailure::Disconnected;
-                self.step(to, |raft, env| raft.handle_failure(env, id, why).unwrap());
+                self.step(to, |raft, env| raft.handle_failure(env, id, why));
             }
             Event::Timeout { node, life } if self.is_alive(node, life) => {
                 self.nodes[node].timer = None;
-                self.step(node, |raft, env| raft.handle_timeout(env).unwrap());
+                self.step(node, |raft, env| raft.handle_timeout(env));
             }
             Event::Response { .. } | Event::Failure { .. } | Event::Timeout { .. } => {}
             Event::Restart { node } => {
@@ -329,7 +330,7 @@ impl Cluster {
                 if self.nodes[victim].raft.as_ref().is_some_and(Raft::is_leader) {
                     self.step(victim, |raft, env| {
                         let (_, epoch) = raft.leader_and_epoch();
-                        raft.resign(env, epoch).unwrap();
+                        raft.resign(env, epoch)
                     });
                 }
             }
@@ -380,7 +381,12 @@ impl Cluster {
             let mut appended = None;
             self.step(index, |raft, env| {
                 let (_, epoch) = raft.leader_and_epoch();
-                appended = raft.append(env, epoch, &values).ok().map(|offset| (epoch, offset));
+                match raft.append(env, epoch, &values) {
+                    Ok(offset) => appended = Some((epoch, offset)),
+                    Err(AppendError::Fatal(error)) => return Err(error),
+                    Err(error) => panic!("{error}"),
+                }
+                Ok(())
             });
             if let Some((epoch, offset)) = appended {
                 self.waiting.push(Waiting { node: index, life, epoch, offset });
@@ -410,17 +416,27 @@ impl Cluster {
         self.after_step(index);
     }
 
-    /// One step of a node and what comes of it. Rarely the node loses power before anything that the step wanted gets out.
-    fn step(&mut self, index: usize, what: impl FnOnce(&mut Raft<TestLog>, &mut Env<'_>)) {
+    /// One step of a node and what comes of it. Rarely the node loses power in its course, after any of the things that it
+    /// does to its disk, and nothing that it wanted sent gets out.
+    fn step(
+        &mut self,
+        index: usize,
+        what: impl FnOnce(&mut Raft<TestLog>, &mut Env<'_>) -> Result<(), RaftError>,
+    ) {
+        let dies = !self.quiet && self.rng.chance(1, 400);
+        let fuse = dies.then(|| self.rng.below(8));
         let node = &mut self.nodes[index];
         let Some(raft) = &mut node.raft else { return };
+        node.disk.fuse = fuse;
         let now = Now { mono: self.now, wall_ms: self.now.0 as i64 / 1_000_000 };
-        what(raft, &mut Env { now, disk: &mut node.disk, rng: &mut node.rng });
-        if !self.quiet && self.rng.chance(1, 3_000) {
+        let done = what(raft, &mut Env { now, disk: &mut node.disk, rng: &mut node.rng });
+        if node.disk.is_dead() {
             self.crash(index, true);
             let after = Span::from_millis(self.rng.between(1, 2_000));
             return self.at(after, Event::Restart { node: index });
         }
+        node.disk.fuse = None;
+        done.unwrap();
         self.after_step(index);
     }
 

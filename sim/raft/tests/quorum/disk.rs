@@ -19,6 +19,8 @@ pub struct TestDisk {
     open: Vec<usize>,
     /// Every operation that changes or syncs something, in order.
     pub operations: Vec<String>,
+    /// How many more of these go well before the power is gone.
+    pub fuse: Option<u64>,
 }
 
 impl TestDisk {
@@ -38,6 +40,13 @@ impl TestDisk {
         }
         self.durable_names = self.names.clone();
         self.open.clear();
+        self.fuse = None;
+        self.operations.clear();
+    }
+
+    /// Whether the power is gone.
+    pub fn is_dead(&self) -> bool {
+        self.fuse == Some(0)
     }
 
     /// Nothing that was not synced stays.
@@ -58,9 +67,18 @@ impl TestDisk {
         &mut self.inodes[self.open[file.0 as usize]]
     }
 
-    fn note(&mut self, operation: &str, file: FileId) {
-        let noted = format!("{operation} {}", self.name(file));
-        self.operations.push(noted);
+    fn note(&mut self, operation: &str, path: &str) -> Result<(), DiskError> {
+        if self.is_dead() {
+            return Err(DiskError::Failed { path: path.to_owned(), what: "no power".to_owned() });
+        }
+        self.fuse = self.fuse.map(|left| left - 1);
+        self.operations.push(format!("{operation} {path}"));
+        Ok(())
+    }
+
+    fn note_file(&mut self, operation: &str, file: FileId) -> Result<(), DiskError> {
+        let path = self.name(file).to_owned();
+        self.note(operation, &path)
     }
 }
 
@@ -86,7 +104,7 @@ impl Disk for TestDisk {
     }
 
     fn append(&mut self, file: FileId, chunks: &[Bytes]) -> Result<(), DiskError> {
-        self.note("append", file);
+        self.note_file("append", file)?;
         for chunk in chunks {
             self.inode(file).content.extend_from_slice(chunk);
         }
@@ -103,27 +121,27 @@ impl Disk for TestDisk {
     }
 
     fn truncate(&mut self, file: FileId, len: u64) -> Result<(), DiskError> {
-        self.note("truncate", file);
+        self.note_file("truncate", file)?;
         self.inode(file).content.truncate(len as usize);
         Ok(())
     }
 
     fn sync(&mut self, file: FileId) -> Result<(), DiskError> {
-        self.note("sync", file);
+        self.note_file("sync", file)?;
         let inode = self.inode(file);
         inode.durable = inode.content.clone();
         Ok(())
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
-        self.operations.push(format!("rename {from} {to}"));
+        self.note("rename", &format!("{from} {to}"))?;
         let inode = self.names.remove(from).ok_or_else(|| DiskError::NotFound { path: from.to_owned() })?;
         self.names.insert(to.to_owned(), inode);
         Ok(())
     }
 
     fn remove(&mut self, path: &str) -> Result<(), DiskError> {
-        self.operations.push(format!("remove {path}"));
+        self.note("remove", path)?;
         match self.names.remove(path) {
             Some(_) => Ok(()),
             None => Err(DiskError::NotFound { path: path.to_owned() }),
@@ -136,7 +154,7 @@ impl Disk for TestDisk {
     }
 
     fn sync_folder(&mut self, folder: &str) -> Result<(), DiskError> {
-        self.operations.push(format!("sync_folder {folder}"));
+        self.note("sync_folder", folder)?;
         let inside = |path: &String| path.starts_with(&format!("{folder}/"));
         self.durable_names.retain(|path, _| !inside(path));
         let now = self.names.iter().filter(|(path, _)| inside(path));

@@ -2,7 +2,9 @@
 
 mod cluster;
 mod disk;
+mod follower;
 mod leader;
 mod log;
 mod member;
+mod snapshot;
 mod vote;
