@@ -1,6 +1,8 @@
 //! One partition's log.
 
 mod append;
+#[cfg(test)]
+mod model_tests;
 mod read;
 mod recovery;
 #[cfg(test)]
@@ -172,7 +174,7 @@ pub struct UnifiedLog {
     truncations: u64,
     /// Whether files were created in the folder since it was last synced.
     names_dirty: bool,
-    /// Whether the folder itself is new and not yet durable.
+    /// Whether the folder itself may not be durable yet.
     folder_dirty: bool,
 }
 

@@ -112,7 +112,7 @@ impl UnifiedLog {
             tail: VecDeque::new(),
             truncations: lost.into(),
             names_dirty: true,
-            folder_dirty: names.is_empty(),
+            folder_dirty: names.is_empty() || !options.clean_shutdown,
         };
         log.recover_epochs(disk, &options, names.is_empty(), &mut report)?;
         log.recover_producers(disk, options.clean_shutdown, &mut report)?;
@@ -130,9 +130,9 @@ impl UnifiedLog {
     ) -> Result<(), OpenError> {
         let loaded = LeaderEpochCache::load(disk, &self.folder)?;
         let replay_from = match &loaded {
-            Ok(_) if options.clean_shutdown => self.log_end_offset,
+            Ok(_) if options.clean_shutdown => self.log_end_offset + 1,
             Ok(_) => self.segments[first_unflushed(&self.segments, options.recovery_point)].base_offset(),
-            Err(_) => self.log_start_offset,
+            Err(_) => Offset::ZERO,
         };
         let was = loaded.as_ref().ok().cloned();
         self.epochs = match loaded {
@@ -147,7 +147,7 @@ impl UnifiedLog {
         };
         self.epochs.truncate_from_end(replay_from);
         let mut epochs = std::mem::take(&mut self.epochs);
-        self.for_each_header(disk, replay_from.max(self.log_start_offset), |header, _| {
+        self.for_each_header(disk, replay_from, |header, _| {
             epochs.assign(LeaderEpoch(header.partition_leader_epoch), Offset(header.base_offset));
             Ok(())
         })
