@@ -220,3 +220,6 @@ impl DeliveryError {
         errors::name(self.error)
     }
 }
+
+#[cfg(test)]
+mod tests;

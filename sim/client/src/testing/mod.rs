@@ -11,7 +11,7 @@ use trial_node::{
     ClientEvent, CloseReason, ConnId, Disk, DiskError, Effect, FileId, HaltReason, Input, Io, Message,
     NodeId, Now, Request, Response, Rng, Span, Time, TraceEvent,
 };
-use trial_wire::{ResponseKind, StrBytes, TopicName};
+use trial_wire::{RequestKind, ResponseKind, StrBytes, TopicName};
 
 use crate::admin::Admin;
 use crate::consumer::Consumer;
@@ -100,6 +100,8 @@ pub struct World {
     pub sent: Vec<(Time, NodeId, Request)>,
     conns: BTreeMap<ConnId, NodeId>,
     waiting: VecDeque<Waiting>,
+    /// On each connection the requests that were not answered, with the answers that must wait for earlier ones.
+    order: BTreeMap<ConnId, VecDeque<(i32, Option<Response>)>>,
     inputs: VecDeque<Input>,
     delayed: BTreeMap<(Time, u64), (ConnId, Response)>,
     last_delayed: u64,
@@ -119,6 +121,7 @@ impl World {
             sent: Vec::new(),
             conns: BTreeMap::new(),
             waiting: VecDeque::new(),
+            order: BTreeMap::new(),
             inputs: VecDeque::new(),
             delayed: BTreeMap::new(),
             last_delayed: 0,
@@ -154,6 +157,10 @@ impl World {
             Effect::Send { conn, message: Message::Request(request) } => {
                 let node = *self.conns.get(&conn).expect("requests go to connections that stand");
                 self.sent.push((self.now.mono, node, request.clone()));
+                let answered = !matches!(&request.body, RequestKind::Produce(produce) if produce.acks == 0);
+                if answered {
+                    self.order.entry(conn).or_default().push_back((request.correlation_id, None));
+                }
                 match self.cluster.answer(node, &request) {
                     Answer::Now(body) => self.respond(&Waiting { node, conn, request }, body),
                     Answer::After(wait, body) => {
@@ -175,12 +182,24 @@ impl World {
 
     fn forget(&mut self, conn: ConnId) {
         self.conns.remove(&conn);
+        self.order.remove(&conn);
         self.waiting.retain(|waiting| waiting.conn != conn);
         self.delayed.retain(|_, (other, _)| *other != conn);
     }
 
     pub fn respond(&mut self, to: &Waiting, body: ResponseKind) {
-        self.inputs.push_back(Input::Response { conn: to.conn, response: response_to(&to.request, body) });
+        self.deliver(to.conn, response_to(&to.request, body));
+    }
+
+    /// A broker answers the requests of a connection in their order.
+    fn deliver(&mut self, conn: ConnId, response: Response) {
+        let Some(order) = self.order.get_mut(&conn) else { return };
+        let slot = order.iter_mut().find(|(id, _)| *id == response.correlation_id).expect("it was asked");
+        slot.1 = Some(response);
+        while let Some((_, Some(_))) = order.front() {
+            let (_, response) = order.pop_front().unwrap();
+            self.inputs.push_back(Input::Response { conn, response: response.unwrap() });
+        }
     }
 }
 
@@ -235,7 +254,7 @@ impl<M: Machine> Bench<M> {
             self.world.set_time(next.max(self.world.now.mono));
             if delayed.is_some_and(|at| at <= self.world.now.mono) {
                 let (_, (conn, response)) = self.world.delayed.pop_first().unwrap();
-                self.world.inputs.push_back(Input::Response { conn, response });
+                self.world.deliver(conn, response);
                 self.deliver();
             } else {
                 self.settle();
