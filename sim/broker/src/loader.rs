@@ -4,7 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use trial_metadata::{ConfigResource, MetadataDelta, MetadataImage, MetadataRecord};
 use trial_node::{Io, LeaderEpoch, Now, Offset, Time, TraceEvent};
-use trial_raft::{Committed, OffsetAndEpoch, RaftError};
+use trial_raft::{Committed, OffsetAndEpoch, RaftError, SnapshotError};
 use trial_wire::control::ControlRecord;
 use trial_wire::messages::{SnapshotFooterRecord, SnapshotHeaderRecord};
 use trial_wire::{Batch, BatchBuilder, Batches, Compression};
@@ -155,7 +155,10 @@ impl Broker {
         let content = snapshot(&records, id.epoch, last_timestamp);
         let raft = &mut self.quorum.raft;
         let done = match raft.create_snapshot(io.disk, id, content) {
-            Ok(()) => raft.clean_up_to_latest_snapshot(io.disk).map_err(Into::into),
+            // After a crash the log may go back to before the newest snapshot, and be no longer than that.
+            Ok(()) | Err(SnapshotError::Stale { .. }) => {
+                raft.clean_up_to_latest_snapshot(io.disk).map_err(SnapshotError::from)
+            }
             Err(error) => Err(error),
         };
         self.fail_on_error(done);

@@ -169,10 +169,12 @@ fn survive(seed: u64) {
     }
     let metadata: BTreeSet<u128> = cluster.up().map(|(_, broker)| broker.metadata().digest).collect();
     assert_eq!(metadata.len(), 1, "seed {seed}");
-    producer.drive(&mut cluster, topic_id);
-    cluster.run(Span::from_secs(3));
-    producer.drive(&mut cluster, topic_id);
-    assert!(producer.acknowledged.len() > 5, "seed {seed}: only {}", producer.acknowledged.len());
+    for _ in 0..3 {
+        producer.drive(&mut cluster, topic_id);
+        cluster.run(Span::from_secs(3));
+    }
+    let last = producer.acknowledged.last_key_value().map(|(_, value)| *value);
+    assert!(last.is_some_and(|value| value + 2 >= producer.next), "seed {seed}: the cluster takes records");
     let read = read_all(&mut cluster, topic_id);
     for (offset, value) in &producer.acknowledged {
         assert_eq!(read.get(offset), Some(value), "seed {seed}: acknowledged at offset {offset}");
@@ -186,5 +188,5 @@ fn survive(seed: u64) {
 
 #[test]
 fn a_cluster_survives() {
-    (0..300).for_each(survive);
+    (0..20).for_each(survive);
 }
