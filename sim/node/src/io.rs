@@ -231,11 +231,13 @@ impl Io<'_> {
     }
 
     /// Sends a request on a connection that this node opened.
+    #[inline]
     pub fn request(&mut self, conn: ConnId, request: Request) {
         self.effects.push(Effect::Send { conn, message: Message::Request(request) });
     }
 
     /// Sends a response on a connection that this node accepted.
+    #[inline]
     pub fn respond(&mut self, conn: ConnId, response: Response) {
         self.effects.push(Effect::Send { conn, message: Message::Response(response) });
     }
