@@ -14,6 +14,7 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
+    #[inline]
     pub(crate) fn insert(&mut self, value: T) -> u32 {
         match self.free.pop() {
             Some(place) => {
@@ -27,7 +28,12 @@ impl<T> Slab<T> {
         }
     }
 
+    pub(crate) fn get_mut(&mut self, place: u32) -> &mut T {
+        self.places[place as usize].as_mut().expect("a place that is named holds a value")
+    }
+
     /// Takes a value out. Its place must hold one.
+    #[inline]
     pub(crate) fn remove(&mut self, place: u32) -> T {
         self.free.push(place);
         self.places[place as usize].take().expect("a place is freed once")

@@ -40,67 +40,31 @@ impl<N: Node> World<N> {
                 }
                 self.arm_timer(host);
             }
-            match self.next_input(host) {
-                Some((input, summary, bytes)) => self.handle(host, input, summary, bytes, observer),
-                None => return,
-            }
-        }
-    }
-
-    /// Takes the first input of the inbox that still means something, and hashes it.
-    fn next_input(&mut self, host: u32) -> Option<(Input, StepInput, u32)> {
-        loop {
-            let pending = self.sim.machines[host as usize].inbox.pop_front()?;
-            let taken = match pending {
+            let Some(pending) = self.sim.machines[h].inbox.pop_front() else { return };
+            match pending {
                 Pending::Message { place, serial, bytes, pipe, epoch } => {
-                    let message = self.sim.net.messages.remove(place);
-                    self.take_message(host, message, serial, bytes, pipe, epoch)
+                    match self.sim.address(place, serial, bytes, pipe, epoch) {
+                        Some(summary) => {
+                            let input = self.sim.net.messages.remove(place);
+                            self.handle(host, input, summary, bytes, observer);
+                        }
+                        None => drop(self.sim.net.messages.remove(place)),
+                    }
                 }
-                other => self.take_notice(host, other),
-            };
-            if taken.is_some() {
-                return taken;
+                notice => {
+                    if let Some((input, summary)) = self.take_notice(host, notice) {
+                        self.handle(host, input, summary, 0, observer);
+                    }
+                }
             }
         }
     }
 
-    fn take_message(
-        &mut self,
-        host: u32,
-        message: Message,
-        serial: u64,
-        bytes: u32,
-        pipe: u32,
-        epoch: u32,
-    ) -> Option<(Input, StepInput, u32)> {
-        let sim = &mut self.sim;
-        let (conn, sender) = sim.net.pipe(pipe);
-        let end = conn.ends[1 - sender];
-        if conn.epoch != epoch || end.state != EndState::Open {
-            return None;
-        }
-        sim.consumed(pipe, bytes);
-        sim.counters.messages += 1;
-        let conn = end.id;
-        Some(match message {
-            Message::Request(request) => {
-                sim.trace.event(sim.now, host, Kind::Request, conn.0, serial);
-                let summary = StepInput::Request(conn, request_api(&request.body));
-                (Input::Request { conn, request }, summary, bytes)
-            }
-            Message::Response(response) => {
-                sim.counters.rpcs += 1;
-                sim.trace.event(sim.now, host, Kind::Response, conn.0, serial);
-                let summary = StepInput::Response(conn, response_api(&response.body));
-                (Input::Response { conn, response }, summary, bytes)
-            }
-        })
-    }
-
-    fn take_notice(&mut self, host: u32, pending: Pending) -> Option<(Input, StepInput, u32)> {
+    /// Takes what is not a message, if it still means something, and hashes it.
+    fn take_notice(&mut self, host: u32, pending: Pending) -> Option<(Input, StepInput)> {
         let sim = &mut self.sim;
         let (input, summary, kind, a, b) = match pending {
-            Pending::Message { .. } => unreachable!("messages are taken by take_message"),
+            Pending::Message { .. } => unreachable!("messages are not notices"),
             Pending::Connected { conn, epoch } => {
                 let conn = sim.net.conns.get(conn as usize).filter(|conn| conn.epoch == epoch)?;
                 let id = conn.ends[0].id;
@@ -130,7 +94,7 @@ impl<N: Node> World<N> {
             }
         };
         sim.trace.event(sim.now, host, kind, a, b);
-        Some((input, summary, 0))
+        Some((input, summary))
     }
 
     fn handle(
@@ -302,7 +266,13 @@ impl<N: Node> World<N> {
                         self.failed.get_or_insert(WorldError::WrongEnd { at, host, conn: conn.0, what });
                         continue;
                     }
-                    self.sim.send(pipe, message, *size);
+                    // Moved once: messages are large.
+                    let messages = &mut self.sim.net.messages;
+                    let place = match message {
+                        Message::Request(request) => messages.insert(Input::Request { conn, request }),
+                        Message::Response(response) => messages.insert(Input::Response { conn, response }),
+                    };
+                    self.sim.send(pipe, place, *size);
                 }
                 Effect::Connect { conn, to } => self.sim.connect(host, conn, &to),
                 Effect::Close { conn } => self.sim.close(host, conn),
@@ -339,6 +309,34 @@ impl<N: Node> World<N> {
 fn bad_message(at: Time, host: &str, error: MessageError) -> WorldError {
     let MessageError { api, version, what } = error;
     WorldError::BadMessage { at, host: host.to_owned(), api, version, what }
+}
+
+impl Sim {
+    /// Gives the message in `place` the receiver's name of its connection, and hashes its delivery; `None` if nobody wants
+    /// it any more.
+    fn address(&mut self, place: u32, serial: u64, bytes: u32, pipe: u32, epoch: u32) -> Option<StepInput> {
+        let (conn, sender) = self.net.pipe(pipe);
+        let end = conn.ends[1 - sender];
+        if conn.epoch != epoch || end.state != EndState::Open {
+            return None;
+        }
+        self.consumed(pipe, bytes);
+        self.counters.messages += 1;
+        let (kind, summary) = match self.net.messages.get_mut(place) {
+            Input::Request { conn, request } => {
+                *conn = end.id;
+                (Kind::Request, StepInput::Request(end.id, request_api(&request.body)))
+            }
+            Input::Response { conn, response } => {
+                *conn = end.id;
+                self.counters.rpcs += 1;
+                (Kind::Response, StepInput::Response(end.id, response_api(&response.body)))
+            }
+            other => unreachable!("{other:?} is not a message"),
+        };
+        self.trace.event(self.now, end.host, kind, end.id.0, serial);
+        Some(summary)
+    }
 }
 
 /// Hashes a message as its encoding; returns its size on the wire.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use trial_node::{CloseReason, ConnId, Message, Time};
+use trial_node::{CloseReason, ConnId, Input, Time};
 
 use super::Link;
 use crate::slab::Slab;
@@ -164,7 +164,8 @@ pub(crate) struct Network {
     epochs: u32,
     /// By sender, then by receiver.
     pub(crate) links: Vec<Vec<Link>>,
-    pub(crate) messages: Slab<Message>,
+    /// Messages under way, as inputs of their receivers; the connection's name in them is still the sender's.
+    pub(crate) messages: Slab<Input>,
 }
 
 impl Network {

@@ -1,6 +1,6 @@
 //! Carrying segments through a pipe: window, order, loss and retransmission, reset.
 
-use trial_node::{CloseReason, ConnId, Message, Span, Time};
+use trial_node::{CloseReason, ConnId, Span, Time};
 
 use super::conn::{End, EndState, Flow};
 use super::{Segment, SegmentKind};
@@ -25,9 +25,8 @@ impl Sim {
         self.net.links[from as usize][to as usize].latency(&mut self.machines[from as usize].net_rng)
     }
 
-    /// A node sends a message of `bytes` on the wire.
-    pub(crate) fn send(&mut self, pipe: u32, message: Message, bytes: u32) {
-        let place = self.net.messages.insert(message);
+    /// A node sends the message in `place`, of so many bytes on the wire.
+    pub(crate) fn send(&mut self, pipe: u32, place: u32, bytes: u32) {
         self.sent += 1;
         self.counters.bytes += u64::from(bytes);
         self.enqueue(pipe, Segment { kind: SegmentKind::Message { place, serial: self.sent }, bytes });
