@@ -149,11 +149,14 @@ impl Consumer {
             error if !error.is_retriable() => self.events.push(ConsumerEvent::Refused { index, error }),
             _ => {}
         }
-        if is_invalid_metadata(error) || error == ErrorCode::OffsetNotAvailable {
+        // Kafka's consumer asks the same broker again at once, until metadata comes; that only makes noise.
+        if is_invalid_metadata(error) {
+            self.partitions[index].awaits_metadata = true;
+            self.dirty.insert(index);
             self.network.metadata_mut().request_update();
+        } else {
+            self.back_off(now, index);
         }
-        // Kafka's consumer asks the same broker again at once until metadata comes; that only makes noise.
-        self.back_off(now, index);
     }
 
     /// KIP-951: the broker tells the leader that it knows beside its error. Returns whether that is news.

@@ -298,6 +298,9 @@ impl Consumer {
         }
         self.metadata_version = metadata.version();
         for (index, assigned) in self.partitions.iter_mut().enumerate() {
+            if std::mem::take(&mut assigned.awaits_metadata) {
+                self.dirty.insert(index);
+            }
             let Some((leader, epoch)) = metadata.leader(assigned.topic, assigned.partition) else { continue };
             let old = assigned.leader.map(|(node, _)| node);
             if !assigned.lead_by(leader, epoch) {
@@ -336,3 +339,6 @@ impl Consumer {
         self.events.push(ConsumerEvent::PositionReset { index, from, to: to.offset });
     }
 }
+
+#[cfg(test)]
+mod tests;

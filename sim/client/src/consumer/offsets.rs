@@ -11,6 +11,7 @@ use trial_wire::messages::{
 };
 use trial_wire::{ApiKey, ErrorCode, RequestKind, TopicName};
 
+use crate::errors::is_invalid_metadata;
 use crate::network::Outgoing;
 
 use super::config::ResetPolicy;
@@ -46,7 +47,7 @@ impl Consumer {
                 self.reset(index);
                 continue;
             }
-            if !assigned.must_ask() || assigned.retry_at > now.mono {
+            if !assigned.must_ask() || !assigned.may_try(now.mono) {
                 continue;
             }
             let asked =
@@ -212,6 +213,7 @@ impl Consumer {
         if !error.is_retriable() {
             self.events.push(ConsumerEvent::Refused { index: asked.index, error });
         }
+        self.partitions[asked.index].awaits_metadata = is_invalid_metadata(error);
         self.ask_again(now, vec![asked]);
     }
 

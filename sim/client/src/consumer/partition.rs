@@ -39,6 +39,8 @@ pub(super) struct Assigned {
     pub paused: bool,
     /// Neither fetched nor asked about before this instant.
     pub retry_at: Time,
+    /// The leader that we know says that it is not: nothing happens before there is other metadata.
+    pub awaits_metadata: bool,
     /// ListOffsets or OffsetForLeaderEpoch is in flight.
     pub asking: bool,
     /// High watermark, or last stable offset under `read_committed`.
@@ -55,6 +57,7 @@ impl Assigned {
             leader: None,
             paused: false,
             retry_at: Time::ZERO,
+            awaits_metadata: false,
             asking: false,
             end_offset: None,
         }
@@ -62,11 +65,16 @@ impl Assigned {
 
     /// Where to fetch from, and from whom; `None` if the partition cannot be fetched now.
     pub fn fetchable(&self, now: Time) -> Option<(NodeId, LeaderEpoch, Position)> {
-        if self.state != FetchState::Fetching || self.paused || self.retry_at > now {
+        if self.state != FetchState::Fetching || self.paused || !self.may_try(now) {
             return None;
         }
         let (leader, epoch) = self.leader?;
         Some((leader, epoch, self.position?))
+    }
+
+    /// Whether there is nothing to wait for before the leader is asked for anything.
+    pub fn may_try(&self, now: Time) -> bool {
+        self.retry_at <= now && !self.awaits_metadata
     }
 
     /// Whether something must be asked before the partition can be fetched.
