@@ -112,6 +112,6 @@ pub trait ReplicatedLog: Clone {
     /// [`RaftError`].
     fn raise_start_offset(&mut self, disk: &mut dyn Disk, offset: Offset) -> Result<(), RaftError>;
 
-    /// Tells that everything below `offset` is committed. Never falls, except to the log's end of a fully truncated log.
+    /// Tells that everything below `offset` is committed. Never falls.
     fn update_high_watermark(&mut self, offset: Offset);
 }

@@ -123,20 +123,20 @@ impl<L: ReplicatedLog> Raft<L> {
         self.poll(env)
     }
 
-    /// Makes the log begin at a snapshot or at 0, and not before the end of the newest snapshot, as after a crash between
-    /// the steps in which a snapshot replaces the log.
+    /// Makes the log begin where the newest snapshot ends, or at 0. That finishes what a crash may have interrupted: the
+    /// replacement of the log by a snapshot, or the removal of what is before one. Neither the log's start nor what it knows
+    /// of the epochs before a snapshot need have survived.
     fn join_log_and_snapshots(&mut self, disk: &mut dyn Disk) -> Result<(), RaftError> {
         self.truncate_to_latest_snapshot(disk)?;
+        if let Some(latest) = self.snapshots.latest().filter(|id| id.offset <= self.log.end_offset()) {
+            self.log.update_high_watermark(latest.offset);
+            self.clean_up_to_latest_snapshot(disk)?;
+        }
         let start = self.log.start_offset();
         if start == Offset::ZERO || self.snapshots.at(start).is_some() {
             return Ok(());
         }
-        match self.snapshots.latest() {
-            Some(latest) if latest.offset > start => self.log.raise_start_offset(disk, latest.offset),
-            _ => Err(RaftError::Log {
-                what: format!("the log begins at offset {start} but no snapshot ends there"),
-            }),
-        }
+        Err(RaftError::Log { what: format!("the log begins at offset {start} but no snapshot ends there") })
     }
 
     /// Takes a request of the quorum's APIs: Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch, FetchSnapshot,

@@ -1,6 +1,6 @@
 //! A whole quorum on a hostile network and on disks that lose power, against KRaft's invariants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use trial_node::{LeaderEpoch, NodeId, Now, Offset, Rng, Span, Time};
@@ -96,6 +96,7 @@ pub struct Cluster {
     linger: Span,
     quiet: bool,
     leaders: BTreeMap<LeaderEpoch, usize>,
+    elected: BTreeSet<LeaderEpoch>,
     committed: BTreeMap<i64, CommittedBatch>,
     waiting: Vec<Waiting>,
     acknowledged: Vec<(Offset, LeaderEpoch)>,
@@ -144,6 +145,7 @@ impl Cluster {
             linger,
             quiet: false,
             leaders: BTreeMap::new(),
+            elected: BTreeSet::new(),
             committed: BTreeMap::new(),
             waiting: Vec::new(),
             acknowledged: Vec::new(),
@@ -525,9 +527,10 @@ impl Cluster {
         });
     }
 
-    /// A new leader has everything that anyone ever called committed.
+    /// A new leader has everything that anyone ever called committed, and leads an epoch that nobody ever led.
     fn check_new_leader(&mut self, index: usize, epoch: LeaderEpoch) {
         let seed = self.plan.seed;
+        assert!(self.elected.insert(epoch), "{seed}: epoch {epoch} has a leader, node {index}, again");
         let node = &mut self.nodes[index];
         let log = node.raft.as_ref().unwrap().log().clone();
         let held: BTreeMap<i64, (i64, LeaderEpoch)> = log
@@ -593,6 +596,7 @@ impl Cluster {
 struct Witness(Plan);
 
 impl Drop for Witness {
+    #[allow(clippy::print_stderr, reason = "a failure names its seed")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("failed: {:?}", self.0);
@@ -624,24 +628,24 @@ fn campaign(voters: i32, observers: i32, seeds: std::ops::Range<u64>) {
         sum.snapshots_loaded += summary.snapshots_loaded;
         sum.truncations += summary.truncations;
     }
-    // The faults did happen.
-    println!("{sum:?}");
-    assert!(sum.acknowledged > 0 && sum.elections > 0 && sum.snapshots_loaded > 0 && sum.truncations > 0);
+    let happened =
+        sum.acknowledged > 0 && sum.elections > 0 && sum.snapshots_loaded > 0 && sum.truncations > 0;
+    assert!(happened, "the faults had no effect: {sum:?}");
 }
 
 #[test]
 fn three_voters_hold_under_faults() {
-    campaign(3, 0, 0..40);
+    campaign(3, 0, 0..30);
 }
 
 #[test]
 fn five_voters_hold_under_faults() {
-    campaign(5, 0, 100..130);
+    campaign(5, 0, 100..120);
 }
 
 #[test]
 fn observers_follow_under_faults() {
-    campaign(3, 2, 200..215);
+    campaign(3, 2, 200..210);
 }
 
 #[test]

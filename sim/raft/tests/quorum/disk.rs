@@ -8,7 +8,17 @@ use trial_node::{Disk, DiskError, FileId, Rng};
 #[derive(Clone, Debug, Default)]
 struct Inode {
     content: Vec<u8>,
-    durable: Vec<u8>,
+    /// How much of the content is synced.
+    synced: usize,
+    /// What a sync last saved, if some of that was cut off since.
+    cut: Option<Vec<u8>>,
+}
+
+impl Inode {
+    fn sync(&mut self) {
+        self.synced = self.content.len();
+        self.cut = None;
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -30,13 +40,14 @@ impl TestDisk {
             self.names = self.durable_names.clone();
         }
         for inode in &mut self.inodes {
-            if inode.content.starts_with(&inode.durable) {
-                let lost = rng.between(0, (inode.content.len() - inode.durable.len()) as u64);
-                inode.content.truncate(inode.content.len() - lost as usize);
-            } else if rng.chance(1, 2) {
-                inode.content = inode.durable.clone();
+            match inode.cut.take() {
+                Some(durable) if rng.chance(1, 2) => inode.content = durable,
+                _ => {
+                    let kept = rng.between(inode.synced as u64, inode.content.len() as u64);
+                    inode.content.truncate(kept as usize);
+                }
             }
-            inode.durable = inode.content.clone();
+            inode.sync();
         }
         self.durable_names = self.names.clone();
         self.open.clear();
@@ -53,7 +64,11 @@ impl TestDisk {
     pub fn lose_everything_unsynced(&mut self) {
         self.names = self.durable_names.clone();
         for inode in &mut self.inodes {
-            inode.content = inode.durable.clone();
+            match inode.cut.take() {
+                Some(durable) => inode.content = durable,
+                None => inode.content.truncate(inode.synced),
+            }
+            inode.sync();
         }
         self.open.clear();
     }
@@ -122,14 +137,20 @@ impl Disk for TestDisk {
 
     fn truncate(&mut self, file: FileId, len: u64) -> Result<(), DiskError> {
         self.note_file("truncate", file)?;
-        self.inode(file).content.truncate(len as usize);
+        let inode = self.inode(file);
+        if (len as usize) < inode.synced {
+            if inode.cut.is_none() {
+                inode.cut = Some(inode.content[..inode.synced].to_vec());
+            }
+            inode.synced = len as usize;
+        }
+        inode.content.truncate(len as usize);
         Ok(())
     }
 
     fn sync(&mut self, file: FileId) -> Result<(), DiskError> {
         self.note_file("sync", file)?;
-        let inode = self.inode(file);
-        inode.durable = inode.content.clone();
+        self.inode(file).sync();
         Ok(())
     }
 

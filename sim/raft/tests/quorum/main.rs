@@ -7,4 +7,5 @@ mod leader;
 mod log;
 mod member;
 mod snapshot;
+mod state;
 mod vote;

@@ -70,6 +70,16 @@ fn a_snapshot_is_durable_and_lets_the_log_before_it_go() {
 }
 
 #[test]
+fn a_log_that_forgot_its_start_begins_at_the_snapshot() {
+    let mut member = committed();
+    create(&mut member, id(3, 2)).unwrap();
+    create(&mut member, id(5, 2)).unwrap();
+    member.restart();
+    assert_eq!(member.raft.quorum_view().log_start_offset, Offset(5));
+    assert!(member.raft.read_snapshot(&mut member.disk, id(3, 2)).is_err());
+}
+
+#[test]
 fn a_listener_reads_what_is_committed() {
     let mut member = committed();
     assert_eq!(read(&mut member, 0), [0, 2, 3, 5]);
