@@ -202,7 +202,8 @@ impl<L: ReplicatedLog> Raft<L> {
             Offset(partition.snapshot_id.end_offset),
             LeaderEpoch(partition.snapshot_id.epoch),
         );
-        if id != partial.id || partition.position != partial.position(env.disk) {
+        let fits = id == partial.id && partition.position == partial.position(env.disk);
+        if !fits || partition.unaligned_records.is_empty() {
             return Ok(Handled::Badly);
         }
         partial.append(env.disk, partition.unaligned_records.clone())?;

@@ -364,6 +364,7 @@ impl<L: ReplicatedLog> Raft<L> {
     }
 
     /// Stores the listener's snapshot of everything below `id.offset`, durably. `id.epoch` is that of the last batch in it.
+    /// `content` must not be empty; Kafka's begins and ends with a control batch (KIP-630).
     ///
     /// # Errors
     /// [`SnapshotError`].
@@ -373,6 +374,7 @@ impl<L: ReplicatedLog> Raft<L> {
         id: OffsetAndEpoch,
         content: Bytes,
     ) -> Result<(), SnapshotError> {
+        assert!(!content.is_empty(), "a snapshot has at least its header");
         let latest = self.snapshots.latest().unwrap_or_default();
         if id <= latest || id.offset < self.log.start_offset() {
             return Err(SnapshotError::Stale { id, latest });
