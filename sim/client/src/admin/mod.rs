@@ -227,3 +227,6 @@ impl Admin {
         self.answers.push((id, answer));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -353,6 +353,9 @@ impl<C> NetworkClient<C> {
         if self.metadata_in_flight || self.metadata.next_update() > now.mono {
             return;
         }
+        if self.metadata.attempt_is_desperate(now.mono, self.config.rebootstrap_trigger) {
+            self.metadata.rebootstrap();
+        }
         let mut node = self.least_loaded(now, io);
         if node.is_none() && !self.any_ready() {
             self.metadata.rebootstrap();

@@ -19,6 +19,9 @@ pub struct NetworkConfig {
     pub retry: ExponentialBackoff,
     /// `metadata.max.age.ms`: metadata is asked for again when it is this old.
     pub metadata_max_age: Span,
+    /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102): after so long without metadata the client goes back to its
+    /// bootstrap list.
+    pub rebootstrap_trigger: Span,
     /// `connections.max.idle.ms`: a connection that has carried nothing for this long is closed.
     pub connections_max_idle: Span,
     /// `max.in.flight.requests.per.connection`; 1 and up. Only producers can set it.
@@ -37,6 +40,7 @@ impl Default for NetworkConfig {
             reconnect: backoff(50, 1_000),
             retry: backoff(100, 1_000),
             metadata_max_age: Span::from_secs(300),
+            rebootstrap_trigger: Span::from_secs(300),
             connections_max_idle: Span::from_secs(540),
             max_in_flight: 100,
         }
@@ -58,6 +62,8 @@ impl NetworkConfig {
         properties.millis("retry.backoff.ms", &mut config.retry.initial)?;
         properties.millis("retry.backoff.max.ms", &mut config.retry.max)?;
         properties.millis("metadata.max.age.ms", &mut config.metadata_max_age)?;
+        let trigger = "metadata.recovery.rebootstrap.trigger.ms";
+        properties.millis(trigger, &mut config.rebootstrap_trigger)?;
         properties.millis("connections.max.idle.ms", &mut config.connections_max_idle)?;
         Ok(config)
     }

@@ -80,6 +80,8 @@ struct Refresh {
     /// No attempt before this instant.
     allowed_at: Time,
     last_success: Option<Time>,
+    /// When the first attempt was made of those that have not succeeded.
+    trying_since: Option<Time>,
     failures: u32,
     /// Responses in a row that brought nothing new.
     equivalent: u32,
@@ -102,6 +104,7 @@ impl Metadata {
                 topics_added: false,
                 allowed_at: Time::ZERO,
                 last_success: None,
+                trying_since: None,
                 failures: 0,
                 equivalent: 0,
             },
@@ -206,6 +209,13 @@ impl Metadata {
         wanted.max(self.refresh.allowed_at)
     }
 
+    /// Notes an attempt to bring everything up to date. Returns whether attempts have been in vain for so long that only the
+    /// bootstrap list can help (KIP-1102).
+    pub fn attempt_is_desperate(&mut self, now: Time, trigger: Span) -> bool {
+        let since = *self.refresh.trying_since.get_or_insert(now);
+        now > since + trigger
+    }
+
     /// The request that brings everything up to date. Topics are never created by asking for them: workloads create
     /// theirs first.
     pub fn request(&mut self) -> MetadataRequest {
@@ -227,6 +237,7 @@ impl Metadata {
         let endpoints = self.bootstrap.iter().enumerate();
         self.nodes = endpoints.map(|(i, endpoint)| (NodeId(-2 - i as i32), endpoint.clone())).collect();
         self.controller = NodeId::NONE;
+        self.refresh.trying_since = None;
         for topic in &mut self.topics {
             topic.known = false;
         }
@@ -244,6 +255,7 @@ impl Metadata {
         self.version += 1;
         self.refresh.failures = 0;
         self.refresh.requested = self.refresh.topics_added;
+        self.refresh.trying_since = None;
         self.refresh.last_success = Some(now);
         self.controller = NodeId(response.controller_id.0);
         self.nodes.clear();

@@ -11,3 +11,6 @@ pub use backoff::ExponentialBackoff;
 pub use client::{Completion, Failure, NetworkClient, Outgoing};
 pub use config::NetworkConfig;
 pub use metadata::{LeaderHint, Metadata, Partition, Topic, TopicSlot};
+
+#[cfg(test)]
+mod tests;
