@@ -13,6 +13,14 @@ pub(crate) struct Segment {
     pub(crate) kind: SegmentKind,
     /// Its size on the wire.
     pub(crate) bytes: u32,
+    /// How long its last byte is behind its first, in nanoseconds, when it travels.
+    pub(crate) spread_ns: u32,
+}
+
+impl Segment {
+    pub(crate) fn new(kind: SegmentKind, bytes: u32) -> Segment {
+        Segment { kind, bytes, spread_ns: 0 }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

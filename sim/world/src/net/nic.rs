@@ -40,13 +40,12 @@ impl Nic {
         std::mem::take(&mut self.round).into()
     }
 
-    /// When a message of so many bytes, whose last byte arrives now, has been taken in.
-    pub(crate) fn take_in(&mut self, now: Time, bytes: u32) -> Time {
-        if self.in_bytes_per_s > 0 {
-            let next = self.in_free_at + transfer_time(u64::from(bytes), self.in_bytes_per_s);
-            self.in_free_at = now.max(next);
-        }
-        self.in_free_at.max(now)
+    /// When a message whose last byte arrives now has been taken in: at once, if the card keeps up with how it comes.
+    pub(crate) fn take_in(&mut self, now: Time, segment: &Segment) -> Time {
+        let first = Time(now.0.saturating_sub(u64::from(segment.spread_ns)));
+        let begin = self.in_free_at.max(first);
+        self.in_free_at = now.max(begin + transfer_time(u64::from(segment.bytes), self.in_bytes_per_s));
+        self.in_free_at
     }
 }
 

@@ -116,7 +116,7 @@ impl Sim {
         let pending = Pending::Connected { conn: slot, epoch };
         self.machines[from as usize].inbox.push_back(pending);
         // The other end accepts when this end's acknowledgement comes, ahead of all that this end sends.
-        let accept = Segment { kind: SegmentKind::Accept, bytes: 0 };
+        let accept = Segment::new(SegmentKind::Accept, 0);
         self.net.pipe_mut(slot << 1).waiting.push_front(accept);
         self.flush(slot << 1);
         Some(from)

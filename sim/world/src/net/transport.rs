@@ -29,7 +29,7 @@ impl Sim {
     pub(crate) fn send(&mut self, pipe: u32, place: u32, bytes: u32) {
         self.sent += 1;
         self.counters.bytes += u64::from(bytes);
-        self.enqueue(pipe, Segment { kind: SegmentKind::Message { place, serial: self.sent }, bytes });
+        self.enqueue(pipe, Segment::new(SegmentKind::Message { place, serial: self.sent }, bytes));
     }
 
     /// A node closes its end.
@@ -51,7 +51,7 @@ impl Sim {
         }
         self.net.forget_if_over(slot);
         if self.net.conns[slot as usize].epoch != 0 {
-            self.enqueue(pipe, Segment { kind: SegmentKind::Close(reason), bytes: 0 });
+            self.enqueue(pipe, Segment::new(SegmentKind::Close(reason), 0));
         }
     }
 
@@ -119,12 +119,13 @@ impl Sim {
     }
 
     /// A segment goes onto the wire; its first byte did at `first`.
-    pub(crate) fn depart(&mut self, pipe: u32, segment: Segment, first: Time) {
+    pub(crate) fn depart(&mut self, pipe: u32, mut segment: Segment, first: Time) {
         let (from, to) = self.net.hosts(pipe);
         let left = match from == to {
             true => self.now,
             false => self.net.links[from as usize][to as usize].carry(first, self.now, segment.bytes),
         };
+        segment.spread_ns = u32::try_from(left.since(first).0).unwrap_or(u32::MAX);
         let at = left + self.latency(from, to);
         let p = self.net.pipe_mut(pipe);
         let at = at.max(p.last_arrival);
@@ -147,7 +148,7 @@ impl Sim {
             return None;
         }
         if from != to && self.machines[to as usize].nic.in_bytes_per_s > 0 {
-            let received = self.machines[to as usize].nic.take_in(self.now, segment.bytes);
+            let received = self.machines[to as usize].nic.take_in(self.now, &segment);
             let conn_epoch = self.net.pipe(pipe).0.epoch;
             let p = self.net.pipe_mut(pipe);
             if received > self.now || !p.incoming.is_empty() {
