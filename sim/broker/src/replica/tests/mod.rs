@@ -1,5 +1,6 @@
 //! Replica managers that talk to each other, with a disk each and a controller that is one struct.
 
+mod chaos;
 mod fetching;
 mod producing;
 mod replicating;

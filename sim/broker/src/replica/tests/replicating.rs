@@ -178,6 +178,30 @@ fn a_divergent_tail_is_cut_off_after_a_leader_change() {
     assert_eq!(cluster.nodes[&A].replicas.replica(P0).unwrap().truncations, 1);
 }
 
+#[test]
+fn a_divergent_tail_that_is_shorter_than_the_leaders_log_is_cut_off_too() {
+    let mut cluster = Cluster::new(&[]);
+    cluster.produce(A, ALL, &[(P0, batch("committed", 2))]);
+    cluster.cut.insert(A);
+    cluster.advance(Span::from_secs(1));
+    for text in ["lost 1", "lost 2"] {
+        cluster.produce(A, 1, &[(P0, batch(text, 1))]);
+    }
+    cluster.elect(P0, B, &[B, C]);
+    cluster.publish_to(B);
+    cluster.publish_to(C);
+    for text in ["new 1", "new 2", "new 3"] {
+        cluster.produce(B, ALL, &[(P0, batch(text, 1))]);
+    }
+    cluster.traced();
+    cluster.cut.clear();
+    cluster.publish();
+    cluster.advance(Span::from_secs(2));
+    assert_eq!(cluster.log(A, P0), cluster.log(B, P0));
+    let traced = cluster.traced();
+    assert!(traced.contains(&"0: log-truncated orders-0 from=4 to=2".to_owned()), "{traced:?}");
+}
+
 /// KAFKA-6361 (KIP-279): two fast leader changes leave a follower with an epoch that the last leader never had.
 #[test]
 fn a_tail_of_an_epoch_that_the_leader_never_had_is_cut_off_step_by_step() {
