@@ -108,6 +108,40 @@ pub enum FaultKind {
     TransferLeadership,
 }
 
+impl FaultKind {
+    /// Every kind there is.
+    pub const ALL: [FaultKind; 11] = [
+        FaultKind::Kill,
+        FaultKind::PowerOff,
+        FaultKind::Restart,
+        FaultKind::Pause,
+        FaultKind::Partition,
+        FaultKind::LinkDelay,
+        FaultKind::LinkBandwidth,
+        FaultKind::SlowDisk,
+        FaultKind::FsyncStall,
+        FaultKind::ClockSkew,
+        FaultKind::TransferLeadership,
+    ];
+
+    /// Its name in TOML.
+    pub fn name(self) -> &'static str {
+        match self {
+            FaultKind::Kill => "kill",
+            FaultKind::PowerOff => "power_off",
+            FaultKind::Restart => "restart",
+            FaultKind::Pause => "pause",
+            FaultKind::Partition => "partition",
+            FaultKind::LinkDelay => "link_delay",
+            FaultKind::LinkBandwidth => "link_bandwidth",
+            FaultKind::SlowDisk => "slow_disk",
+            FaultKind::FsyncStall => "fsync_stall",
+            FaultKind::ClockSkew => "clock_skew",
+            FaultKind::TransferLeadership => "transfer_leadership",
+        }
+    }
+}
+
 impl<T> Links<T> {
     fn map<U, E>(&self, f: &mut impl FnMut(&T) -> Result<U, E>) -> Result<Links<U>, E> {
         Ok(match self {

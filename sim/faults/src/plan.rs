@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use trial_node::{Span, Time};
 
-use crate::fault::{Fault, Leadership, LeadershipForm, Links};
+use crate::fault::{Fault, FaultKind, Leadership, LeadershipForm, Links};
 use crate::quantity;
 use crate::target::{Hosts, Target};
 
@@ -76,7 +76,7 @@ pub enum What {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// It names no fault.
-    #[error("no fault: one of {}", FAULT_KEYS.join(", "))]
+    #[error("no fault: one of {}", FaultKind::ALL.map(FaultKind::name).join(", "))]
     NoFault,
     /// It names several.
     #[error("{first} and {second} in one fault: give each its own [[fault]] table")]
@@ -149,6 +149,22 @@ impl<T> FaultPlan<T> {
     }
 }
 
+impl<T: Clone + Serialize> FaultPlan<T> {
+    /// The plan as people write it: each fault in one line of its `[[fault]]` table.
+    pub fn to_toml(&self) -> String {
+        let mut text = String::new();
+        for entry in &self.entries {
+            let table = toml::Table::try_from(entry).expect("a fault is made of tables, text and numbers");
+            let kind = entry.fault.kind().name();
+            let lines = ["at", kind, "for", "every", "times"].into_iter();
+            let lines = lines.filter_map(|key| Some(format!("{key} = {}\n", table.get(key)?)));
+            let blank = if text.is_empty() { "" } else { "\n" };
+            text.push_str(&format!("{blank}[[fault]]\n{}", lines.collect::<String>()));
+        }
+        text
+    }
+}
+
 impl From<FaultPlan<Hosts>> for FaultPlan<Target> {
     fn from(plan: FaultPlan<Hosts>) -> Self {
         let target = |hosts: &Hosts| -> Result<Target, std::convert::Infallible> {
@@ -162,20 +178,6 @@ impl From<FaultPlan<Hosts>> for FaultPlan<Target> {
         FaultPlan { entries: entries.collect() }
     }
 }
-
-const FAULT_KEYS: [&str; 11] = [
-    "kill",
-    "power_off",
-    "restart",
-    "pause",
-    "partition",
-    "link_delay",
-    "link_bandwidth",
-    "slow_disk",
-    "fsync_stall",
-    "clock_skew",
-    "transfer_leadership",
-];
 
 /// The table as it is written: the fault's kind is a key beside its times.
 #[derive(Clone, Serialize, Deserialize)]
@@ -305,44 +307,43 @@ impl<T> TryFrom<EntryForm<T>> for FaultEntry<T> {
     type Error = PlanError;
 
     fn try_from(form: EntryForm<T>) -> Result<Self, PlanError> {
-        let mut found: Option<(&'static str, Fault<T>)> = None;
-        let mut take = |key: &'static str, fault: Option<Fault<T>>| match (&found, fault) {
-            (_, None) => Ok(()),
-            (Some((first, _)), Some(_)) => Err(PlanError::TwoFaults { first, second: key }),
-            (None, Some(fault)) => {
-                found = Some((key, fault));
-                Ok(())
-            }
-        };
-        take("kill", form.kill.map(Fault::Kill))?;
-        take("power_off", form.power_off.map(Fault::PowerOff))?;
-        take("restart", form.restart.map(Fault::Restart))?;
-        take("pause", form.pause.map(Fault::Pause))?;
-        let partition = form.partition.map(|on| checked_links("partition", on)).transpose()?;
-        take("partition", partition.map(Fault::Partition))?;
         let delay = form.link_delay.map(|d| -> Result<_, PlanError> {
             Ok(Fault::LinkDelay { on: checked_links("link_delay", d.on)?, add: d.add, jitter: d.jitter })
         });
-        take("link_delay", delay.transpose()?)?;
         let bandwidth = form.link_bandwidth.map(|b| -> Result<_, PlanError> {
             Ok(Fault::LinkBandwidth { on: checked_links("link_bandwidth", b.on)?, limit: b.limit })
         });
-        take("link_bandwidth", bandwidth.transpose()?)?;
         let slow = form.slow_disk.map(|s| match s.factor {
             0 => Err(value("slow_disk", "factor must be at least 1")),
             factor => Ok(Fault::SlowDisk { on: s.on, factor }),
         });
-        take("slow_disk", slow.transpose()?)?;
-        take("fsync_stall", form.fsync_stall.map(Fault::FsyncStall))?;
         let skew = form.clock_skew.map(|c| match (c.offset, c.ppm) {
             (0, 0) => Err(value("clock_skew", "give offset, ppm or both, as in offset = \"-5s\"")),
             (offset, ppm) if ppm > -1_000_000 => Ok(Fault::ClockSkew { on: c.on, offset, ppm }),
             _ => Err(value("clock_skew", "ppm must be above -1000000: clocks do not run backwards")),
         });
-        take("clock_skew", skew.transpose()?)?;
         let transfer = form.transfer_leadership.map(Leadership::try_from).transpose();
         let transfer = transfer.map_err(|what| value("transfer_leadership", what))?;
-        take("transfer_leadership", transfer.map(Fault::TransferLeadership))?;
+        let partition = form.partition.map(|on| checked_links("partition", on)).transpose()?;
+        let mut faults = [
+            form.kill.map(Fault::Kill),
+            form.power_off.map(Fault::PowerOff),
+            form.restart.map(Fault::Restart),
+            form.pause.map(Fault::Pause),
+            partition.map(Fault::Partition),
+            delay.transpose()?,
+            bandwidth.transpose()?,
+            slow.transpose()?,
+            form.fsync_stall.map(Fault::FsyncStall),
+            skew.transpose()?,
+            transfer.map(Fault::TransferLeadership),
+        ]
+        .into_iter()
+        .flatten();
+        let fault = faults.next().ok_or(PlanError::NoFault)?;
+        if let Some(other) = faults.next() {
+            return Err(PlanError::TwoFaults { first: fault.kind().name(), second: other.kind().name() });
+        }
 
         let repeats = match (form.every, form.times) {
             (None, None) => None,
@@ -357,7 +358,6 @@ impl<T> TryFrom<EntryForm<T>> for FaultEntry<T> {
                 return Err(value("every", "must not be shorter than for"));
             }
         }
-        let (_, fault) = found.ok_or(PlanError::NoFault)?;
         if fault.is_instant() && form.lasts.is_some() {
             return Err(value("for", "this fault is over at once: leave it out"));
         }
