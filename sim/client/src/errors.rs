@@ -103,7 +103,5 @@ pub fn is_rejection_before_append(error: ErrorCode) -> bool {
             | ErrorCode::OutOfOrderSequenceNumber
             | ErrorCode::UnknownProducerId
             | ErrorCode::InvalidProducerEpoch
-            | ErrorCode::UnknownTopicId
-            | ErrorCode::FencedLeaderEpoch
     )
 }

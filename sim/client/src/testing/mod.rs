@@ -11,7 +11,7 @@ use trial_node::{
     ClientEvent, CloseReason, ConnId, Disk, DiskError, Effect, FileId, HaltReason, Input, Io, Message,
     NodeId, Now, Request, Response, Rng, Span, Time, TraceEvent,
 };
-use trial_wire::{RequestKind, ResponseKind, StrBytes, TopicName};
+use trial_wire::{RequestKind, ResponseKind, StrBytes, TopicName, message};
 
 use crate::admin::Admin;
 use crate::consumer::Consumer;
@@ -156,6 +156,7 @@ impl World {
             },
             Effect::Send { conn, message: Message::Request(request) } => {
                 let node = *self.conns.get(&conn).expect("requests go to connections that stand");
+                assert_survives_the_wire(&request);
                 self.sent.push((self.now.mono, node, request.clone()));
                 let answered = !matches!(&request.body, RequestKind::Produce(produce) if produce.acks == 0);
                 if answered {
@@ -201,6 +202,15 @@ impl World {
             self.inputs.push_back(Input::Response { conn, response: response.unwrap() });
         }
     }
+}
+
+/// What is sent must be expressible in the version that was negotiated.
+fn assert_survives_the_wire(request: &Request) {
+    let api = message::request_api(&request.body);
+    let mut bytes = bytes::BytesMut::new();
+    message::encode_request(&request.body, request.api_version, &mut bytes).unwrap();
+    let decoded = message::decode_request(api, request.api_version, bytes.freeze()).unwrap();
+    assert_eq!(decoded, request.body);
 }
 
 fn response_to(request: &Request, body: ResponseKind) -> Response {
