@@ -116,7 +116,7 @@ impl ReplicaManager {
         if change.new_epoch {
             self.stop_fetching(old_leader, tp);
             if state.leader != NodeId::NONE {
-                self.start_fetching(ctx, state.leader, tp);
+                self.start_fetching(state.leader, tp);
             }
         }
     }

@@ -231,8 +231,6 @@ impl ReplicaManager {
                     read.again = true;
                 }
                 Ok(update) => {
-                    // Who is not in sync must be looked at by each fetch, for it may become eligible.
-                    read.again |= !update.in_isr;
                     if let Some(proposal) = update.proposal {
                         self.alter_partition.submit(read.tp, proposal, partition);
                     }

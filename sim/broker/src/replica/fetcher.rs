@@ -197,14 +197,8 @@ impl Fetcher {
 impl ReplicaManager {
     /// Begins to follow `leader` from the local log's end on. Where the log has diverged from the leader's, the leader tells
     /// by its answer to the first fetch (KIP-595).
-    pub(super) fn start_fetching(&mut self, ctx: &mut Context<'_>, leader: NodeId, tp: TopicIdPartition) {
-        let Some(partition) = self.partitions.get_mut(&tp) else { return };
-        if partition.log.latest_epoch().is_none() {
-            // Without epochs nothing can be compared: only what is committed is certain.
-            let high_watermark = partition.log.high_watermark();
-            self.truncate(ctx, tp, high_watermark);
-        }
-        let Some(partition) = self.partitions.get_mut(&tp) else { return };
+    pub(super) fn start_fetching(&mut self, leader: NodeId, tp: TopicIdPartition) {
+        let Some(partition) = self.partitions.get(&tp) else { return };
         let fetching = Fetching {
             leader_epoch: partition.leader_epoch,
             offset: partition.log.log_end_offset(),
@@ -413,8 +407,7 @@ impl ReplicaManager {
     ) {
         let Some(partition) = self.partitions.get(&tp) else { return };
         let to = match partition.log.end_offset_for_epoch(epoch) {
-            // We do not know that epoch: what we have of the next older one is compared by the next fetch.
-            Some((ours, our_end)) if ours != epoch => our_end,
+            // Ours may be of an older epoch: then the next fetch compares what is left.
             Some((_, our_end)) => our_end.min(end_offset),
             None => end_offset,
         };

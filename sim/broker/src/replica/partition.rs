@@ -328,9 +328,8 @@ impl Partition {
             self.partition_epoch,
             around.metadata,
         );
-        let in_isr = leadership.isr.committed.contains(&fetch.replica);
         let high_watermark_moved = moved && self.maybe_increment_high_watermark(around);
-        Ok(FollowerUpdate { proposal, high_watermark_moved, in_isr })
+        Ok(FollowerUpdate { proposal, high_watermark_moved })
     }
 
     /// Proposes a smaller ISR if some member has been behind for too long.
@@ -412,7 +411,6 @@ pub(super) struct FollowerFetch {
 pub(super) struct FollowerUpdate {
     pub proposal: Option<Proposal>,
     pub high_watermark_moved: bool,
-    pub in_isr: bool,
 }
 
 /// A partition as the controller's answer to an AlterPartition request has it.

@@ -137,6 +137,23 @@ fn a_session_tells_only_what_changed() {
 }
 
 #[test]
+fn a_high_watermark_that_moved_is_told_even_without_records() {
+    let mut cluster = Cluster::new(&[]);
+    cluster.cut.extend([B, C]);
+    cluster.advance(Span::from_secs(1));
+    cluster.produce(A, 1, &[(P0, batch("a", 2))]);
+    let token = cluster.fetch(A, fetch_request((0, 0), 0, &[wanted(0, 2)]));
+    let response = cluster.fetched(token).unwrap();
+    assert_eq!(told(&response), [(0, 0, 0, vec![])]);
+    cluster.cut.clear();
+    cluster.advance(Span::from_secs(2));
+    let token = cluster.fetch(A, fetch_request((response.session_id, 1), 500, &[]));
+    assert_eq!(cluster.fetched(token), None, "it is no reason to answer at once");
+    cluster.advance(Span::from_millis(500));
+    assert_eq!(told(&cluster.fetched(token).unwrap()), [(0, 0, 2, vec![])]);
+}
+
+#[test]
 fn a_session_must_be_known_and_in_step() {
     let mut cluster = Cluster::new(&[]);
     let token = cluster.fetch(A, fetch_request((0, 0), 0, &[wanted(0, 0)]));

@@ -154,6 +154,57 @@ fn an_earlier_life_of_a_broker_does_not_count() {
 }
 
 #[test]
+fn a_fetch_of_an_earlier_life_of_a_broker_is_refused() {
+    use trial_wire::messages::fetch_request::ReplicaState;
+    let mut cluster = Cluster::new(&[]);
+    cluster.cut.extend([B, C]);
+    cluster.advance(Span::from_secs(1));
+    cluster.produce(A, 1, &[(P0, batch("a", 1))]);
+    for (epoch, expected) in [(101, ErrorCode::NotLeaderOrFollower.code()), (500, 0)] {
+        cluster.metadata.brokers.get_mut(&B).unwrap().epoch = 500;
+        cluster.publish_to(A);
+        let replica = ReplicaState::default().with_replica_id(BrokerId(1)).with_replica_epoch(epoch);
+        let request = fetch_request((0, -1), 0, &[wanted(0, 1)]).with_replica_state(replica);
+        let token = cluster.fetch(A, request);
+        assert_eq!(told(&cluster.fetched(token).unwrap())[0].1, expected);
+        let end = cluster.nodes.get_mut(&A).unwrap().replicas.partitions.get_mut(&P0).unwrap();
+        let end = end.leadership().unwrap().remote(B).unwrap().log_end_offset;
+        assert_eq!(end, Offset(if expected == 0 { 1 } else { 0 }));
+    }
+}
+
+#[test]
+fn a_follower_that_falls_silent_after_a_long_rest_has_its_full_time() {
+    let mut cluster = Cluster::new(&[]);
+    cluster.advance(Span::from_secs(600));
+    cluster.cut.insert(C);
+    cluster.produce(A, 1, &[(P0, batch("a", 1))]);
+    cluster.advance(Span::from_secs(29));
+    assert_eq!(cluster.isr(A, P0), [A, B, C]);
+    cluster.advance(Span::from_secs(17));
+    assert_eq!(cluster.isr(A, P0), [A, B]);
+}
+
+#[test]
+fn an_answer_from_before_a_leader_change_is_ignored() {
+    use trial_wire::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, PartitionData};
+    let mut cluster = Cluster::new(&[]);
+    cluster.produce(A, ALL, &[(P0, batch("a", 3))]);
+    let (_, id, _) = *cluster.in_flight.iter().find(|(from, ..)| *from == B).unwrap();
+    cluster.metadata.partitions.get_mut(&P0).unwrap().leader_epoch += 1;
+    cluster.elect(P0, A, &[A, B, C]);
+    cluster.publish_to(B);
+    let answer = |diverging: EpochEndOffset| {
+        let data = PartitionData::default().with_diverging_epoch(diverging);
+        let topic = FetchableTopicResponse::default().with_topic_id(TOPIC).with_partitions(vec![data]);
+        ResponseKind::Fetch(FetchResponse::default().with_responses(vec![topic]))
+    };
+    let diverging = EpochEndOffset::default().with_epoch(0).with_end_offset(1);
+    cluster.with(B, |replicas, ctx| replicas.handle_response(ctx, id, Ok(answer(diverging))));
+    assert_eq!(cluster.log_end_offset(B, P0), 3, "the leader of epoch 0 has nothing to say in epoch 1");
+}
+
+#[test]
 fn a_divergent_tail_is_cut_off_after_a_leader_change() {
     let mut cluster = Cluster::new(&[]);
     let token = cluster.produce(A, ALL, &[(P0, batch("committed", 2))]);

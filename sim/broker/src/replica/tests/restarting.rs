@@ -49,6 +49,8 @@ fn a_leader_that_was_restarted_in_order_goes_on_where_it_was() {
     cluster.start(A, disk);
     cluster.elect(P0, A, &[A, B, C]);
     cluster.metadata.partitions.get_mut(&P0).unwrap().leader_epoch += 1;
+    cluster.publish_to(A);
+    assert_eq!(cluster.high_watermark(A, P0), 3, "from the checkpoint");
     cluster.publish();
     cluster.advance(Span::from_secs(2));
     let traced = cluster.traced();
