@@ -93,6 +93,8 @@ pub struct Cluster {
     nodes: Vec<Node>,
     cut: Vec<Vec<bool>>,
     loss_percent: u64,
+    /// How rarely the next step is a node's last.
+    dies_one_in: u64,
     linger: Span,
     quiet: bool,
     leaders: BTreeMap<LeaderEpoch, usize>,
@@ -142,6 +144,7 @@ impl Cluster {
             nodes,
             cut: vec![vec![false; count]; count],
             loss_percent: 0,
+            dies_one_in: 400,
             linger,
             quiet: false,
             leaders: BTreeMap::new(),
@@ -241,6 +244,10 @@ impl Cluster {
                 self.step(to, |raft, env| raft.handle_request(env, token, version, &body));
             }
             Event::Response { to, life, id, body } if self.is_alive(to, life) => {
+                // The one step that does much to the disk is tried harder.
+                if matches!(body, ResponseKind::FetchSnapshot(_)) {
+                    self.dies_one_in = 20;
+                }
                 self.step(to, |raft, env| raft.handle_response(env, id, body));
             }
             Event::Failure { to, life, id } if self.is_alive(to, life) => {
@@ -425,7 +432,8 @@ impl Cluster {
         index: usize,
         what: impl FnOnce(&mut Raft<TestLog>, &mut Env<'_>) -> Result<(), RaftError>,
     ) {
-        let dies = !self.quiet && self.rng.chance(1, 400);
+        let dies = !self.quiet && self.rng.chance(1, self.dies_one_in);
+        self.dies_one_in = 400;
         let fuse = dies.then(|| self.rng.below(8));
         let node = &mut self.nodes[index];
         let Some(raft) = &mut node.raft else { return };
