@@ -15,7 +15,7 @@ use trial_wire::{ErrorCode, RequestKind, ResponseKind, api};
 
 use super::list_offsets::{EARLIEST, LATEST};
 use super::timers::Timer;
-use super::{Context, Happened, Output, ReplicaManager, RequestFailure, Sent};
+use super::{Context, Happened, Output, ReplicaManager, RequestFailure, RequestId, Sent};
 
 /// Where a partition is in its fetcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(super) struct Fetcher {
     session_id: i32,
     /// The epoch of the next request; 0 makes a new session.
     session_epoch: i32,
-    in_flight: Option<InFlight>,
+    in_flight: Option<(RequestId, InFlight)>,
     /// Until when the leader is left alone because it could not be reached.
     backing_off: Option<Time>,
 }
@@ -221,18 +221,27 @@ impl ReplicaManager {
     pub(super) fn stop_fetching(&mut self, leader: NodeId, tp: TopicIdPartition) {
         if let Some(fetcher) = self.fetchers.get_mut(&leader) {
             fetcher.remove(tp);
+            self.after.fetchers.push(leader);
         }
     }
 
     /// Sends a fetcher's next request, if it has one and none is under way.
     pub(super) fn drive_fetcher(&mut self, ctx: &mut Context<'_>, leader: NodeId) {
         let Some(fetcher) = self.fetchers.get_mut(&leader) else { return };
+        if fetcher.partitions.is_empty() {
+            // Whatever is under way is not waited for: a leader that has died may leave it unanswered for long, and it may
+            // be back before that.
+            if let Some((id, _)) = fetcher.in_flight {
+                self.requests.remove(&id);
+            }
+            self.fetchers.remove(&leader);
+            return;
+        }
         if fetcher.in_flight.is_some() || fetcher.backing_off.is_some() {
             return;
         }
-        let (version, body) = if let Some((tp, epoch, timestamp)) = fetcher.next_lookup() {
+        let (in_flight, version, body) = if let Some((tp, epoch, timestamp)) = fetcher.next_lookup() {
             let Some(name) = ctx.metadata.topic_name(tp.topic_id) else { return };
-            fetcher.in_flight = Some(InFlight::Lookup(tp, epoch, timestamp));
             let wanted = ListOffsetsPartition::default()
                 .with_partition_index(tp.partition)
                 .with_current_leader_epoch(epoch.0)
@@ -241,9 +250,9 @@ impl ReplicaManager {
             let request = ListOffsetsRequest::default()
                 .with_replica_id(BrokerId(self.config.node_id.0))
                 .with_topics(vec![topic]);
-            (api::latest(ApiKey::ListOffsets), RequestKind::ListOffsets(request))
+            let in_flight = InFlight::Lookup(tp, epoch, timestamp);
+            (in_flight, api::latest(ApiKey::ListOffsets), RequestKind::ListOffsets(request))
         } else if fetcher.active > 0 {
-            fetcher.in_flight = Some(InFlight::Fetch);
             let (topics, forgotten) = fetcher.next_request(self.config.replica_fetch_max_bytes);
             let replica = ReplicaState::default()
                 .with_replica_id(BrokerId(self.config.node_id.0))
@@ -258,11 +267,14 @@ impl ReplicaManager {
                 .with_session_epoch(fetcher.session_epoch)
                 .with_topics(topics)
                 .with_forgotten_topics_data(forgotten);
-            (api::latest(ApiKey::Fetch), RequestKind::Fetch(request))
+            (InFlight::Fetch, api::latest(ApiKey::Fetch), RequestKind::Fetch(request))
         } else {
             return;
         };
         let id = self.send(Sent::Fetcher(leader));
+        if let Some(fetcher) = self.fetchers.get_mut(&leader) {
+            fetcher.in_flight = Some((id, in_flight));
+        }
         self.after.outputs.push_back(Output::ToBroker { node: leader, id, version, body });
     }
 
@@ -273,7 +285,7 @@ impl ReplicaManager {
         result: Result<ResponseKind, RequestFailure>,
     ) {
         let Some(fetcher) = self.fetchers.get_mut(&leader) else { return };
-        let in_flight = fetcher.in_flight.take();
+        let in_flight = fetcher.in_flight.take().map(|(_, in_flight)| in_flight);
         match (result, in_flight) {
             (Ok(ResponseKind::Fetch(response)), Some(InFlight::Fetch)) => {
                 self.handle_fetch_response(ctx, leader, response);

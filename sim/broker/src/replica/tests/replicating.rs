@@ -321,6 +321,28 @@ fn a_new_leader_commits_nothing_of_a_follower_that_has_not_fetched_in_its_epoch(
 }
 
 #[test]
+fn a_leader_that_died_in_silence_is_followed_at_once_when_it_is_back() {
+    let mut cluster = Cluster::new(&[]);
+    cluster.produce(A, ALL, &[(P0, batch("a", 1))]);
+    // The machine is gone: the fetches that wait there are never answered.
+    let disk = cluster.nodes.remove(&A).unwrap().disk;
+    for tp in [P0, P1] {
+        cluster.elect(tp, B, &[B, C]);
+    }
+    cluster.publish();
+    cluster.advance(Span::from_secs(1));
+    cluster.start(A, disk);
+    cluster.publish();
+    cluster.advance(Span::from_secs(2));
+    assert_eq!(cluster.isr(B, P0), [B, C, A]);
+    cluster.elect(P0, A, &[B, C, A]);
+    cluster.publish();
+    let token = cluster.produce(A, ALL, &[(P0, batch("b", 1))]);
+    cluster.advance(Span::from_secs(1));
+    assert_eq!(cluster.produced_one(token), Some((0, 1)));
+}
+
+#[test]
 fn replicas_say_that_they_changed_once_per_step() {
     let mut cluster = Cluster::new(&[]);
     let replicas = &mut cluster.nodes.get_mut(&A).unwrap().replicas;
