@@ -233,3 +233,124 @@ pub(crate) fn write_partition_metadata(
 fn corrupt(path: &str, what: impl Into<String>) -> OpenError {
     OpenError::Corrupt { path: path.to_owned(), what: what.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use trial_node::Rng;
+
+    use super::*;
+    use crate::{LogConfig, LogOpen, SimDisk, UnifiedLog};
+
+    fn text(disk: &mut SimDisk, path: &str) -> String {
+        String::from_utf8(whole_file::read(disk, path).unwrap().unwrap().to_vec()).unwrap()
+    }
+
+    fn overwrite(disk: &mut SimDisk, path: &str, content: &'static str) {
+        whole_file::write(disk, path, Bytes::from_static(content.as_bytes())).unwrap();
+    }
+
+    #[test]
+    fn meta_properties_are_kafkas() {
+        let mut disk = SimDisk::new();
+        assert_eq!(read_meta_properties(&mut disk), Ok(None));
+        let meta = MetaProperties {
+            cluster_id: "4L6g3nShT-eMCtK--X86sw".to_owned(),
+            node_id: NodeId(7),
+            directory_id: Uuid::from_u128(1),
+        };
+        write_meta_properties(&mut disk, &meta).unwrap();
+        assert_eq!(
+            text(&mut disk, "meta.properties"),
+            "#\ncluster.id=4L6g3nShT-eMCtK--X86sw\ndirectory.id=AAAAAAAAAAAAAAAAAAAAAQ\nnode.id=7\nversion=1\n"
+        );
+        assert_eq!(read_meta_properties(&mut disk), Ok(Some(meta)));
+        for (content, what) in [
+            ("cluster.id=x\nnode.id=1\n", "version is missing"),
+            ("version=0\nbroker.id=1\n", "version 0, expected 1"),
+            ("version=1\ncluster.id=x\nnode.id=one\n", "node.id is invalid"),
+        ] {
+            overwrite(&mut disk, "meta.properties", content);
+            let path = "meta.properties".to_owned();
+            assert_eq!(
+                read_meta_properties(&mut disk),
+                Err(OpenError::Corrupt { path, what: what.to_owned() })
+            );
+        }
+    }
+
+    #[test]
+    fn checkpoints_are_kafkas_and_survive_a_power_loss() {
+        let mut disk = SimDisk::new();
+        let file = CheckpointFile::HighWatermark;
+        assert_eq!(read_checkpoint(&mut disk, file), Ok(OffsetCheckpoint::new()));
+        let entries = [("orders", 0, Offset(5)), ("orders", 1, Offset(1 << 40))];
+        write_checkpoint(&mut disk, file, entries.into_iter()).unwrap();
+        assert_eq!(
+            text(&mut disk, "replication-offset-checkpoint"),
+            "0\n2\norders 0 5\norders 1 1099511627776\n"
+        );
+        for seed in 0..50 {
+            let mut disk = disk.clone();
+            disk.lose_power(&mut Rng::named(seed, "power"));
+            let read = read_checkpoint(&mut disk, file).unwrap();
+            assert_eq!(read[&("orders".to_owned(), 1)], Offset(1 << 40));
+        }
+        overwrite(&mut disk, "replication-offset-checkpoint", "0\n1\norders 0\n");
+        assert_eq!(read_checkpoint(&mut disk, file), Ok(OffsetCheckpoint::new()));
+    }
+
+    #[test]
+    fn the_clean_shutdown_marker_is_taken_once() {
+        let mut disk = SimDisk::new();
+        assert_eq!(take_clean_shutdown(&mut disk), Ok(None));
+        write_clean_shutdown(&mut disk, 42).unwrap();
+        assert_eq!(text(&mut disk, ".kafka_cleanshutdown"), r#"{"version":0,"brokerEpoch":42}"#);
+        assert_eq!(take_clean_shutdown(&mut disk), Ok(Some(42)));
+        disk.lose_power(&mut Rng::named(1, "power"));
+        assert_eq!(take_clean_shutdown(&mut disk), Ok(None));
+        overwrite(&mut disk, ".kafka_cleanshutdown", "");
+        assert_eq!(take_clean_shutdown(&mut disk), Ok(Some(-1)));
+    }
+
+    #[test]
+    fn partitions_are_listed_and_deleted() {
+        let mut disk = SimDisk::new();
+        for (folder, id) in [("a-b-0", Some(7)), ("a-b-11", None), ("__cluster_metadata-0", None)] {
+            let options = LogOpen::new(LogConfig::default());
+            let (mut log, _) = UnifiedLog::open(&mut disk, folder, options, 0).unwrap();
+            if let Some(id) = id {
+                log.assign_topic_id(&mut disk, Uuid::from_u128(id)).unwrap();
+            }
+        }
+        write_clean_shutdown(&mut disk, 1).unwrap();
+        let found = |disk: &mut SimDisk| -> Vec<(String, i32, Option<u128>)> {
+            let partitions = list_partitions(disk).unwrap();
+            partitions
+                .into_iter()
+                .map(|p| (p.topic, p.partition, p.topic_id.map(|id| id.as_u128())))
+                .collect()
+        };
+        let (metadata, eleven) = (("__cluster_metadata".to_owned(), 0, None), ("a-b".to_owned(), 11, None));
+        assert_eq!(found(&mut disk), [metadata.clone(), ("a-b".to_owned(), 0, Some(7)), eleven.clone()]);
+        delete_partition(&mut disk, "a-b-0").unwrap();
+        assert_eq!(found(&mut disk), [metadata, eleven]);
+        assert_eq!(disk.list("").unwrap(), [".kafka_cleanshutdown", "__cluster_metadata-0", "a-b-11"]);
+    }
+
+    #[test]
+    fn an_interrupted_deletion_is_finished_by_the_next_start() {
+        let mut disk = SimDisk::new();
+        let topic = "t".repeat(249);
+        let folder = partition_folder(&topic, 0);
+        UnifiedLog::open(&mut disk, &folder, LogOpen::new(LogConfig::default()), 0).unwrap();
+        disk.sync_folder(&folder).unwrap();
+        delete_partition(&mut disk, &folder).unwrap();
+        for seed in 0..20 {
+            let mut disk = disk.clone();
+            disk.lose_power(&mut Rng::named(seed, "power"));
+            assert!(disk.list("").unwrap().iter().all(|name| name.ends_with("-delete") && name.len() <= 255));
+            assert_eq!(list_partitions(&mut disk), Ok(vec![]));
+            assert_eq!(disk.list("").unwrap(), [""; 0]);
+        }
+    }
+}

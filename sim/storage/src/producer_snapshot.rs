@@ -43,7 +43,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<(ProducerId, ProducerStateEntry
         return Err(format!("version {version}, expected {VERSION}"));
     }
     let stored = reader.u32().map_err(describe)?;
-    let computed = crc32c::crc32c(&bytes[COVERED_FROM..]);
+    let computed = crc32c::crc32c(bytes.get(COVERED_FROM..).unwrap_or_default());
     if stored != computed {
         return Err(format!("CRC-32C {stored:#010x}, its content has {computed:#010x}"));
     }
@@ -74,4 +74,61 @@ fn read_entry(reader: &mut Reader<'_>) -> Result<(ProducerId, ProducerStateEntry
         entry.add_batch(BatchMetadata { last_sequence, last_offset, offset_delta, timestamp });
     }
     Ok((producer_id, entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn producers() -> Vec<(ProducerId, ProducerStateEntry)> {
+        let mut wrote = ProducerStateEntry::new(ProducerEpoch(3));
+        wrote.add_batch(BatchMetadata {
+            last_sequence: 9,
+            last_offset: Offset(70),
+            offset_delta: 4,
+            timestamp: 1000,
+        });
+        wrote.last_timestamp = 1000;
+        wrote.coordinator_epoch = 2;
+        wrote.current_txn_first_offset = Some(Offset(66));
+        vec![(ProducerId(5), wrote), (ProducerId(6), ProducerStateEntry::new(ProducerEpoch(0)))]
+    }
+
+    fn encoded() -> Bytes {
+        let producers = producers();
+        encode(producers.iter().map(|(id, entry)| (id, entry)))
+    }
+
+    #[test]
+    fn the_file_has_kafkas_format() {
+        let bytes = encoded();
+        assert_eq!(bytes.len(), 2 + 4 + 4 + 2 * ENTRY_LEN);
+        assert_eq!(bytes[..2], [0, 1]);
+        assert_eq!(bytes[6..10], [0, 0, 0, 2]);
+        let first = [
+            &5i64.to_be_bytes()[..],
+            &3i16.to_be_bytes(),
+            &9i32.to_be_bytes(),
+            &70i64.to_be_bytes(),
+            &4i32.to_be_bytes(),
+            &1000i64.to_be_bytes(),
+            &2i32.to_be_bytes(),
+            &66i64.to_be_bytes(),
+        ];
+        assert_eq!(bytes[10..10 + ENTRY_LEN], first.concat());
+        assert_eq!(decode(&bytes), Ok(producers()));
+    }
+
+    #[test]
+    fn damage_is_noticed() {
+        let good = encoded();
+        for len in 0..good.len() {
+            assert!(decode(&good[..len]).is_err(), "cut to {len} bytes");
+        }
+        for at in 0..good.len() {
+            let mut bad = good.to_vec();
+            bad[at] ^= 1;
+            assert!(decode(&bad).is_err(), "byte {at} changed");
+        }
+    }
 }

@@ -266,6 +266,12 @@ impl LogSegment {
             Err(what) => return Ok(Err(BadIndex { path: time_path, what })),
         };
         let entries = self.offset_index.entries().len();
+        if entries > 0 && self.time_index.last().is_none() {
+            return Ok(Err(BadIndex {
+                path: time_path,
+                what: "it is empty, but the offset index is not".to_owned(),
+            }));
+        }
         if let Some(what) = self.index_mismatch(disk)? {
             return Ok(Err(BadIndex { path: offset_path, what }));
         }
