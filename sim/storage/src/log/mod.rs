@@ -272,7 +272,7 @@ impl UnifiedLog {
         })
     }
 
-    /// Everything below is on the device.
+    /// Everything below is on the device. Goes back only in [`UnifiedLog::open`] and when the log is truncated.
     pub fn recovery_point(&self) -> Offset {
         self.recovery_point
     }

@@ -59,6 +59,10 @@ impl UnifiedLog {
     /// Opens the log in `folder`, creating it if there is none, and repairs what a crash has left. `now_ms` is the wall
     /// clock.
     ///
+    /// What was not closed in order is checked from the segment of the recovery point on: batches by their checksums, and
+    /// segments by the holes between them. The log is cut at the first bad byte, and what follows is deleted. Should the
+    /// recovery point have to go back for that, its checkpoint must be written before anything is appended.
+    ///
     /// # Errors
     /// What the disk says, and [`OpenError::Corrupt`] if `partition.metadata` cannot be read. Whatever else a file holds is
     /// repaired, and the report says how.

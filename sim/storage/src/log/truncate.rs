@@ -10,7 +10,8 @@ use crate::segment::LogSegment;
 
 impl UnifiedLog {
     /// Cuts the log so that it ends at `offset`, or before the batch that holds `offset`; durable when it returns. Returns
-    /// whether anything was cut. The high watermark is pulled back to the log's end if need be.
+    /// whether anything was cut. The high watermark is pulled back to the log's end if need be, and so is the recovery point:
+    /// its checkpoint must be written before anything is appended, or else recovery will trust what it should check.
     ///
     /// # Errors
     /// What the disk says.
@@ -59,7 +60,8 @@ impl UnifiedLog {
         Ok(())
     }
 
-    /// Drops everything; the log starts and ends at `offset`, and the high watermark is there.
+    /// Drops everything; the log starts and ends at `offset`, and the high watermark and the recovery point are there. For the
+    /// checkpoint of the latter the same holds as with [`UnifiedLog::truncate_to`].
     ///
     /// # Errors
     /// What the disk says.
