@@ -345,6 +345,11 @@ impl ReplicaManager {
                 let epoch = LeaderEpoch(data.diverging_epoch.epoch);
                 self.truncate_diverged(ctx, tp, epoch, Offset(data.diverging_epoch.end_offset));
                 self.reposition(leader, tp);
+                let fetching = self.fetchers.get(&leader).and_then(|fetcher| fetcher.partitions.get(&tp));
+                if fetching.is_some_and(|fetching| fetching.sent == Some(fetching.position())) {
+                    // The leader contradicts itself; asking the same again at once would only go round in circles.
+                    self.delay(ctx.now.mono, leader, tp);
+                }
             }
             None => {
                 if self.append_from_leader(ctx, tp, &data).is_ok() {

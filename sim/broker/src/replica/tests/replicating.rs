@@ -321,6 +321,24 @@ fn a_new_leader_commits_nothing_of_a_follower_that_has_not_fetched_in_its_epoch(
 }
 
 #[test]
+fn a_leader_that_appended_nothing_forgets_its_epoch_under_its_successor() {
+    let mut cluster = Cluster::new(&[]);
+    cluster.produce(A, ALL, &[(P0, batch("a", 1))]);
+    for leader in [B, C, A] {
+        cluster.elect(P0, leader, &[A, B, C]);
+        cluster.publish();
+    }
+    cluster.advance(Span::from_secs(3));
+    let fetches = cluster.fetches;
+    cluster.advance(Span::from_secs(10));
+    assert_eq!(cluster.fetches - fetches, 2 * 20, "nobody goes round in circles");
+    let token = cluster.produce(A, ALL, &[(P0, batch("b", 1))]);
+    assert_eq!(cluster.produced_one(token), Some((0, 1)));
+    assert_eq!(cluster.log(B, P0), cluster.log(A, P0));
+    assert_eq!(cluster.log(C, P0), cluster.log(A, P0));
+}
+
+#[test]
 fn a_leader_that_died_in_silence_is_followed_at_once_when_it_is_back() {
     let mut cluster = Cluster::new(&[]);
     cluster.produce(A, ALL, &[(P0, batch("a", 1))]);
