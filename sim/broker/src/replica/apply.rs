@@ -160,6 +160,7 @@ impl ReplicaManager {
         for repair in report.repairs {
             self.after.trace(TraceEvent::Recovered { path: repair.path, what: repair.what });
         }
+        self.recovery_point_moved(options.recovery_point, log.recovery_point());
         log.assign_topic_id(ctx.disk, tp.topic_id)?;
         log.update_high_watermark(checkpointed(&self.checkpoints.high_watermarks));
         let min_insync_replicas = min_insync_replicas(ctx.metadata, tp.topic_id);

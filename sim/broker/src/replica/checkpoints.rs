@@ -20,6 +20,7 @@ pub(super) struct Checkpoints {
     pub folders: BTreeMap<String, Option<Uuid>>,
     high_watermarks_due: bool,
     recovery_points_due: bool,
+    recovery_points_went_back: bool,
 }
 
 impl Checkpoints {
@@ -38,6 +39,7 @@ impl Checkpoints {
             folders,
             high_watermarks_due: false,
             recovery_points_due: false,
+            recovery_points_went_back: false,
         })
     }
 }
@@ -61,6 +63,20 @@ impl ReplicaManager {
             self.checkpoints.recovery_points_due = true;
             let at = self.next_tick(now, self.config.recovery_point_checkpoint_interval);
             self.timers.set(at, Timer::CheckpointRecoveryPoints);
+        }
+    }
+
+    /// A recovery point may have gone back from `before` to `now`: then its checkpoint is written at the end of this step, and
+    /// so before anything is appended to that log. Otherwise a crash could make recovery trust what nobody has flushed.
+    pub(super) fn recovery_point_moved(&mut self, before: Offset, now: Offset) {
+        self.checkpoints.recovery_points_went_back |= now < before;
+    }
+
+    pub(super) fn checkpoint_recovery_points_that_went_back(&mut self, ctx: &mut Context<'_>) {
+        if std::mem::take(&mut self.checkpoints.recovery_points_went_back)
+            && let Err(error) = self.write_recovery_points(ctx.disk)
+        {
+            self.after.fatal(error);
         }
     }
 

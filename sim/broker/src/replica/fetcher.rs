@@ -436,8 +436,13 @@ impl ReplicaManager {
         let from = partition.log.log_end_offset();
         let high_watermark = partition.log.high_watermark();
         // Even if no record goes, an epoch that this broker led without appending may have to.
+        let recovery_point = partition.log.recovery_point();
         match partition.log.truncate_to(ctx.disk, to) {
-            Ok(true) => self.truncated(ctx.now.mono, tp, from, high_watermark),
+            Ok(true) => {
+                let now = partition.log.recovery_point();
+                self.recovery_point_moved(recovery_point, now);
+                self.truncated(ctx.now.mono, tp, from, high_watermark);
+            }
             Ok(false) => {}
             Err(error) => self.after.fatal(error),
         }
@@ -495,9 +500,12 @@ impl ReplicaManager {
             self.truncate(ctx, tp, offset);
         } else if offset > end {
             let high_watermark = partition.log.high_watermark();
+            let recovery_point = partition.log.recovery_point();
             if let Err(error) = partition.log.truncate_fully_and_start_at(ctx.disk, offset) {
                 return self.after.fatal(error);
             }
+            let now = partition.log.recovery_point();
+            self.recovery_point_moved(recovery_point, now);
             self.truncated(ctx.now.mono, tp, end, high_watermark);
         }
         if let Some(fetcher) = self.fetchers.get_mut(&leader) {

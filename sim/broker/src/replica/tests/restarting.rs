@@ -82,3 +82,27 @@ fn a_folder_of_an_older_topic_of_the_same_name_is_not_taken_for_the_new_one() {
     let left: Vec<_> = left.into_iter().map(|f| (f.folder, f.topic_id)).collect();
     assert_eq!(left, [("orders-0".to_owned(), Some(new))]);
 }
+
+#[test]
+fn a_recovery_point_that_goes_back_is_checkpointed_at_once() {
+    let file = trial_storage::log_dir::CheckpointFile::RecoveryPoint;
+    let mut cluster = Cluster::new(&[("segment.bytes", "200")]);
+    cluster.produce(A, ALL, &[(P0, batch("committed", 2))]);
+    cluster.cut.insert(A);
+    cluster.advance(Span::from_secs(1));
+    for n in 0..10 {
+        cluster.produce(A, 1, &[(P0, batch(&format!("lost {n}"), 2))]);
+    }
+    cluster.advance(Span::from_secs(61));
+    let checkpoint = |cluster: &mut Cluster| {
+        let disk = &mut cluster.nodes.get_mut(&A).unwrap().disk;
+        trial_storage::log_dir::read_checkpoint(disk, file).unwrap()[&("orders".to_owned(), 0)]
+    };
+    assert!(checkpoint(&mut cluster) > Offset(2), "rolled segments are flushed once a minute");
+    cluster.elect(P0, B, &[B, C]);
+    cluster.publish();
+    cluster.cut.clear();
+    cluster.advance(Span::from_secs(2));
+    assert_eq!(cluster.log_end_offset(A, P0), 2);
+    assert!(checkpoint(&mut cluster) <= Offset(2));
+}
