@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use trial_checkers::PROPERTIES;
 use trial_client::{Rate, WorkloadConfig};
 use trial_faults::{FaultPlan, Target};
-use trial_metadata::{BROKER_CONFIGS, ConfigDef, TOPIC_CONFIGS};
+use trial_metadata::config::{BROKER_CONFIGS, ConfigDef, TOPIC_CONFIGS};
 use trial_node::{Span, TopicPartition, TraceEvent};
 
 use crate::model::{Scenario, Value, Which, Workload};
@@ -66,7 +66,11 @@ impl Scenario {
             return complain(0, "duration", what);
         }
         if !(1..=99).contains(&self.cluster.nodes) {
-            return complain(0, "nodes", format!("nodes = {}: a cluster has 1 to 99 nodes", self.cluster.nodes));
+            return complain(
+                0,
+                "nodes",
+                format!("nodes = {}: a cluster has 1 to 99 nodes", self.cluster.nodes),
+            );
         }
         for (key, value) in properties(&self.cluster.config) {
             let found = ConfigDef::find(BROKER_CONFIGS, &key).and_then(|def| def.validate(&value));
@@ -170,7 +174,10 @@ impl Scenario {
                     }
                     Target::Broker(broker) if *broker >= self.cluster.nodes => Some((
                         broker.to_string(),
-                        format!("there is no broker {broker}: the cluster has {}, counted from 0", self.cluster.nodes),
+                        format!(
+                            "there is no broker {broker}: the cluster has {}, counted from 0",
+                            self.cluster.nodes
+                        ),
                     )),
                     Target::LeaderOf(tp) | Target::FollowersOf(tp) => self.unknown_partition(tp),
                     _ => None,
@@ -180,7 +187,9 @@ impl Scenario {
                 }
             };
             entry.fault.for_each_target(&mut target);
-            if let trial_faults::Fault::TransferLeadership(trial_faults::Leadership::Partition(tp)) = &entry.fault {
+            if let trial_faults::Fault::TransferLeadership(trial_faults::Leadership::Partition(tp)) =
+                &entry.fault
+            {
                 wrong = wrong.or_else(|| self.unknown_partition(tp));
             }
             if let Some((needle, what)) = wrong {
@@ -192,7 +201,8 @@ impl Scenario {
 
     fn unknown_topic(&self, name: &str) -> Option<String> {
         let names = || self.topics.iter().map(|t| t.get_ref().name.as_str());
-        (!names().any(|n| n == name)).then(|| format!("there is no topic {name:?}{}", meant(nearest(name, names()))))
+        (!names().any(|n| n == name))
+            .then(|| format!("there is no topic {name:?}{}", meant(nearest(name, names()))))
     }
 
     fn unknown_partition(&self, tp: &TopicPartition) -> Option<(String, String)> {
@@ -202,8 +212,9 @@ impl Scenario {
         }
         let topic = self.topics.iter().map(|t| t.get_ref()).find(|t| t.name == tp.topic.as_str())?;
         let count = topic.partitions;
-        (tp.partition as u32 >= count)
-            .then(|| (needle, format!("there is no partition {tp}: {} has {count}, counted from 0", topic.name)))
+        (tp.partition as u32 >= count).then(|| {
+            (needle, format!("there is no partition {tp}: {} has {count}, counted from 0", topic.name))
+        })
     }
 
     fn check_expect(&self) -> Result<(), Complaint> {

@@ -52,7 +52,8 @@ struct Interval {
 }
 
 fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits are within HDR's range")
+    Histogram::new_with_max(3_600_000_000_000, 3)
+        .expect("an hour in ns and three digits are within HDR's range")
 }
 
 impl Metrics {

@@ -23,6 +23,8 @@ pub(crate) struct Watch {
     /// The names of all hosts, by host id.
     pub(crate) hosts: Vec<String>,
     pub(crate) brokers: u32,
+    /// How many hosts belong to the load; those after them (the audit) do not count in metrics.
+    loaded: u32,
     /// The kinds of trace event that happened since load began.
     pub(crate) reached: BTreeSet<&'static str>,
     pub(crate) load_begins: Time,
@@ -41,6 +43,7 @@ impl Watch {
             checkers,
             metrics: Metrics::new(),
             timeline: TimelineBuilder::new(&hosts, brokers as usize),
+            loaded: hosts.len() as u32,
             hosts,
             brokers,
             reached: BTreeSet::new(),
@@ -50,6 +53,11 @@ impl Watch {
             disk_error: None,
             recent: VecDeque::with_capacity(TRACE_LINES),
         }
+    }
+
+    /// A host that joins while the run goes on.
+    pub(crate) fn add_host(&mut self, name: String) {
+        self.hosts.push(name);
     }
 
     /// The last trace lines.
@@ -91,7 +99,9 @@ impl Observer<Member> for Watch {
             match effect {
                 Effect::History(event) => {
                     self.checkers.client_event(step.at, event);
-                    self.metrics.event(step.at, event);
+                    if step.host.0 < self.loaded {
+                        self.metrics.event(step.at, event);
+                    }
                 }
                 Effect::Trace(event) => {
                     roles_changed |= matches!(

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use trial_broker::BrokerConfig;
 use trial_client::{
-    ClientConfig, ConsumeWorkload, Corpus, Keys, NewTopic, ProduceWorkload, SetupWorkload, Share, WorkloadConfig,
+    ClientConfig, ConsumeWorkload, Corpus, Keys, NewTopic, ProduceWorkload, SetupWorkload, Share,
+    WorkloadConfig,
 };
 use trial_node::{Endpoint, NodeId, Time};
 use trial_wire::{StrBytes, TopicName};
@@ -98,7 +99,11 @@ pub(crate) fn brokers(scenario: &Scenario) -> Vec<HostPlan> {
         rack: None,
         properties: properties(&scenario.cluster.config),
     };
-    names.into_iter().zip(1..).map(|(name, id)| HostPlan { name, config: MemberConfig::Broker(config(id)) }).collect()
+    names
+        .into_iter()
+        .zip(1..)
+        .map(|(name, id)| HostPlan { name, config: MemberConfig::Broker(config(id)) })
+        .collect()
 }
 
 /// The clients: first the operator, who makes the topics and carries out what an admin client must ask for, then those
@@ -131,6 +136,28 @@ pub(crate) fn clients(scenario: &Scenario, corpus: &mut dyn FnMut(u32) -> Corpus
     hosts
 }
 
+/// The client that reads everything once more at the end, and the number of its first consumer.
+pub(crate) fn auditor(scenario: &Scenario) -> (HostPlan, u32) {
+    let consumers =
+        scenario.workloads.iter().map(|w| w.get_ref()).filter(|w| matches!(w, Workload::Consume { .. }));
+    let first: u32 = consumers.map(Workload::clients).sum();
+    let workloads = scenario.topics.iter().zip(first..).map(|(topic, number)| {
+        WorkloadConfig::Consume(ConsumeWorkload {
+            topic: topic_name(&topic.get_ref().name),
+            share: Share::whole(number, 1),
+            config: BTreeMap::from([("auto.offset.reset".to_owned(), "earliest".to_owned())]),
+        })
+    });
+    let name = "auditor".to_owned();
+    let config = ClientConfig {
+        client_id: StrBytes::from_static_str("auditor"),
+        bootstrap: bootstrap(scenario),
+        workloads: workloads.collect(),
+        stop_at: None,
+    };
+    (HostPlan { name, config: MemberConfig::Client(config) }, first)
+}
+
 fn setup(scenario: &Scenario) -> SetupWorkload {
     let topics = scenario.topics.iter().map(|t| t.get_ref()).map(|topic| NewTopic {
         name: topic_name(&topic.name),
@@ -138,9 +165,5 @@ fn setup(scenario: &Scenario) -> SetupWorkload {
         replication_factor: topic.replication_factor as i16,
         configs: properties(&topic.config),
     });
-    SetupWorkload {
-        brokers: scenario.cluster.nodes,
-        topics: topics.collect(),
-        config: BTreeMap::new(),
-    }
+    SetupWorkload { brokers: scenario.cluster.nodes, topics: topics.collect(), config: BTreeMap::new() }
 }

@@ -16,8 +16,7 @@ use crate::run::{Run, RunError};
 impl Run {
     pub(crate) fn record(mut self) -> Result<RunRecord, RunError> {
         let now = self.world.now();
-        let batch_bytes =
-            self.batch_bytes().map_err(|error| RunError::Disk { seed: self.seed, error })?;
+        let batch_bytes = self.batch_bytes().map_err(|error| RunError::Disk { seed: self.seed, error })?;
         let load_end = Time::ZERO + self.scenario.duration;
         let expected = &self.scenario.expect.violations;
         let violations: Vec<ViolationRecord> = self
@@ -80,7 +79,11 @@ impl Run {
         for property in &expect.violations {
             let count = self.watch.checkers.counts().get(property.as_str()).copied().unwrap_or(0);
             let met = violations.iter().any(|v| &v.property == property);
-            list.push(Expectation { what: format!("{property} is violated"), met, found: format!("{count} times") });
+            list.push(Expectation {
+                what: format!("{property} is violated"),
+                met,
+                found: format!("{count} times"),
+            });
         }
         for kind in &expect.reached {
             let met = self.watch.reached.contains(kind.as_str());
@@ -122,7 +125,9 @@ impl Run {
         let mut total = 0;
         for (tp, leader) in partitions {
             let Some(index) = u32::try_from(leader.0).ok().and_then(|id| id.checked_sub(1)) else { continue };
-            let (Some(Member::Broker(broker)), disk) = self.world.node_and_disk(HostId(index)) else { continue };
+            let (Some(Member::Broker(broker)), disk) = self.world.node_and_disk(HostId(index)) else {
+                continue;
+            };
             let Some(replica) = broker.replica(tp) else { continue };
             let end = replica.high_watermark;
             broker.batches(disk, tp, Offset::ZERO, &mut |batch| {
@@ -142,9 +147,8 @@ fn unavailability(metrics: &Metrics, faults: &[FaultSpan], load_end: Time) -> Ve
         for (tp, acks) in metrics.acks() {
             let open = acks.open_gap(load_end).map(|from| (from, None));
             let gaps = acks.gaps.iter().map(|(from, to)| (*from, Some(*to))).chain(open);
-            let around = gaps.filter(|(from, to)| {
-                from.0 <= fault.to_ns && to.is_none_or(|to| to.0 >= fault.from_ns)
-            });
+            let around =
+                gaps.filter(|(from, to)| from.0 <= fault.to_ns && to.is_none_or(|to| to.0 >= fault.from_ns));
             let longest = around.max_by_key(|(from, to)| to.unwrap_or(load_end).since(*from));
             if let Some((from, to)) = longest {
                 list.push(Unavailability {

@@ -50,7 +50,9 @@ impl Roles for Cast<'_> {
     }
 
     fn clients(&self) -> Vec<String> {
-        (self.brokers..self.world.host_count() as u32).map(|i| self.world.name(HostId(i)).to_owned()).collect()
+        (self.brokers..self.world.host_count() as u32)
+            .map(|i| self.world.name(HostId(i)).to_owned())
+            .collect()
     }
 
     fn controller(&self) -> Option<String> {

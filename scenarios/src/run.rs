@@ -3,12 +3,15 @@
 use bytes::Bytes;
 use trial_checkers::{Checkers, ClusterState, pending};
 use trial_client::Corpus;
-use trial_faults::{Fault, FaultEntry, FaultPlan, Hosts, Leadership, Moment, ResolveError, ResolvedFault, What};
+use trial_faults::{
+    Fault, FaultEntry, FaultPlan, Hosts, Leadership, Moment, ResolveError, ResolvedFault, What,
+};
 use trial_node::view::BrokerView;
 use trial_node::{NodeId, Span, Time};
 use trial_reports::{FaultSpan, RunRecord};
 use trial_world::{
-    FaultError, HostId, HostSpec, Latency, LinkProfile, MachineProfile, RunEnd, Wire, World, WorldConfig, WorldError,
+    FaultError, HostId, HostSpec, Latency, LinkProfile, MachineProfile, RunEnd, Wire, World, WorldConfig,
+    WorldError,
 };
 
 use crate::corpus::{self, CorpusError};
@@ -167,15 +170,47 @@ impl Run {
 
         let deadline = end + self.scenario.settle;
         let mut not_yet = self.pending();
-        while !(not_yet.is_empty() && self.watch.checkers.all_acked_are_read()) && self.world.now() < deadline {
+        while !(not_yet.is_empty() && self.watch.checkers.all_acked_are_read()) && self.world.now() < deadline
+        {
             self.advance((self.world.now() + DRAIN_STEP).min(deadline), progress)?;
             not_yet = self.pending();
         }
+        not_yet.extend(self.audit(progress)?);
         self.watch.checkers.finish(self.world.now(), &not_yet);
         self.watch.keep_traces();
         let recorded = self.world.recorded().iter();
-        let recorded = recorded.map(|e| format!("{} {} {} {:032x} {}", e.event, e.at, e.host, e.hash, e.what)).collect();
+        let recorded =
+            recorded.map(|e| format!("{} {} {} {:032x} {}", e.event, e.at, e.host, e.hash, e.what)).collect();
         Ok(Finished { record: self.record()?, recorded })
+    }
+
+    /// Reads every topic once more from its beginning, with a consumer of its own, so that what is lost is found even if it
+    /// was read before. Gives what could not be read.
+    fn audit(&mut self, progress: &mut dyn FnMut(Time)) -> Result<Vec<String>, RunError> {
+        let (HostPlan { name, config }, first) = plan::auditor(&self.scenario);
+        self.watch.checkers.audit(first);
+        self.watch.add_host(name.clone());
+        let host =
+            self.world.add_host(HostSpec { name, ports: vec![], profile: MachineProfile::default(), config });
+        self.world.start(host, &mut self.watch);
+        let deadline = self.world.now() + self.scenario.settle;
+        loop {
+            self.advance(self.world.now() + DRAIN_STEP, progress)?;
+            let Some(Member::Client(auditor)) = self.world.node(host) else { break };
+            let mut behind = Vec::new();
+            for consumer in auditor.view().consumers {
+                if consumer.partitions.is_empty() {
+                    behind.push("the audit knows no partition of a topic".to_owned());
+                }
+                let unread =
+                    consumer.partitions.iter().filter(|p| p.position.is_none() || p.position != p.end_offset);
+                behind.extend(unread.map(|p| format!("the audit cannot read {} to its end", p.tp)));
+            }
+            if behind.is_empty() || self.world.now() >= deadline {
+                return Ok(behind);
+            }
+        }
+        Ok(vec!["the audit's client does not run".to_owned()])
     }
 
     fn advance(&mut self, until: Time, progress: &mut dyn FnMut(Time)) -> Result<(), RunError> {
@@ -185,7 +220,8 @@ impl Run {
             match end.map_err(|error| RunError::World { seed: self.seed, error })? {
                 RunEnd::Reached => progress(next),
                 RunEnd::Stopped => {
-                    let error = self.watch.disk_error.take().expect("the watch only stops a run for a disk error");
+                    let error =
+                        self.watch.disk_error.take().expect("the watch only stops a run for a disk error");
                     return Err(RunError::Disk { seed: self.seed, error });
                 }
             }
@@ -213,9 +249,11 @@ impl Run {
         // A transfer of a partition's leadership is asked for by the operator's admin client, who has the plan.
         if !matches!(fault, Fault::TransferLeadership(Leadership::Partition(_))) {
             let applied = self.world.apply(&fault, &mut self.watch);
-            applied.map_err(|error: FaultError| RunError::Fault { at: moment.at, what: error.to_string() })?;
+            applied
+                .map_err(|error: FaultError| RunError::Fault { at: moment.at, what: error.to_string() })?;
         }
-        let to = if fault.is_instant() { moment.at } else { lasts.map_or(Time::MAX, |lasts| moment.at + lasts) };
+        let to =
+            if fault.is_instant() { moment.at } else { lasts.map_or(Time::MAX, |lasts| moment.at + lasts) };
         self.spans.push(FaultSpan {
             from_ns: moment.at.0,
             to_ns: to.0,
@@ -258,7 +296,11 @@ impl Run {
                                 let text = |o: Option<trial_node::Offset>| {
                                     o.map_or("nothing".to_owned(), |o| o.to_string())
                                 };
-                                let what = format!("read up to {}, the end is {}", text(p.position), text(p.end_offset));
+                                let what = format!(
+                                    "read up to {}, the end is {}",
+                                    text(p.position),
+                                    text(p.end_offset)
+                                );
                                 state.behind.push((consumer.number, p.tp.clone(), what));
                             }
                         }
@@ -266,7 +308,8 @@ impl Run {
                 }
                 None if host.0 < brokers && !self.is_struck(host) => {
                     let halted = self.watch.halted.iter().rev().find(|(_, h, _)| *h == host);
-                    let why = halted.map_or("it is down".to_owned(), |(at, _, why)| format!("{why} (at {at})"));
+                    let why =
+                        halted.map_or("it is down".to_owned(), |(at, _, why)| format!("{why} (at {at})"));
                     state.down.push((NodeId(host.0 as i32 + 1), why));
                 }
                 None => {}

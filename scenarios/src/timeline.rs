@@ -33,7 +33,11 @@ impl TimelineBuilder {
             controller_since: None,
             led: 0,
         };
-        TimelineBuilder { lanes: hosts.iter().enumerate().map(lane).collect(), events: Vec::new(), dropped: 0 }
+        TimelineBuilder {
+            lanes: hosts.iter().enumerate().map(lane).collect(),
+            events: Vec::new(),
+            dropped: 0,
+        }
     }
 
     pub(crate) fn lifecycle(&mut self, at: Time, host: HostId, event: &Lifecycle) {

@@ -6,7 +6,8 @@ fn main() {
     // `logs/HEAD` changes with every commit and checkout; a source archive has neither it nor git.
     println!("cargo:rerun-if-changed=../../.git/logs/HEAD");
     println!("cargo:rerun-if-changed=../../.git/HEAD");
-    let described = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]).output();
+    let described =
+        Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]).output();
     let commit = described
         .ok()
         .filter(|output| output.status.success())

@@ -210,6 +210,12 @@ impl Checkers {
         self.last_heal = Some(at);
     }
 
+    /// Announces the audit: from here on, consumers with the number `first` or a higher one read every topic from its beginning,
+    /// after everything else is over. What they do not find is lost.
+    pub fn audit(&mut self, first: u32) {
+        self.history.audited_by(first);
+    }
+
     /// Judges what can only be judged at the end. `state` is what is still not as it should be, from [`pending`].
     pub fn finish(&mut self, at: Time, state: &[String]) {
         for (name, property) in &mut self.client {

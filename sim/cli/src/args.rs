@@ -115,7 +115,8 @@ pub struct Seeds {
 fn seeds(text: &str) -> Result<Seeds, String> {
     let wrong = || format!("{text:?}: write the first and the last, as in 1-50");
     let (first, last) = text.split_once('-').ok_or_else(wrong)?;
-    let range = Seeds { first: first.parse().map_err(|_| wrong())?, last: last.parse().map_err(|_| wrong())? };
+    let range =
+        Seeds { first: first.parse().map_err(|_| wrong())?, last: last.parse().map_err(|_| wrong())? };
     if range.first > range.last { Err(wrong()) } else { Ok(range) }
 }
 

@@ -15,7 +15,9 @@ pub fn scenario(named: &str) -> Result<Scenario> {
     match catalog::load(named) {
         Some(scenario) => Ok(scenario?),
         None => match catalog::nearest(named) {
-            Some(near) => bail!("there is no scenario {named:?}; did you mean {near:?}? `trial list` shows all of them"),
+            Some(near) => {
+                bail!("there is no scenario {named:?}; did you mean {near:?}? `trial list` shows all of them")
+            }
             None => bail!(
                 "there is no scenario {named:?}; `trial list` shows the built-in ones, and a file's name ends in .toml"
             ),

@@ -131,7 +131,9 @@ fn print_summary(run: &Run, record: &RunRecord, html: Option<PathBuf>) {
     println!("  produce       {}", latency(&record.latency_ns.produce));
     println!("  end to end    {}", latency(&record.latency_ns.end_to_end));
     println!("  compression   {:.2} bytes of records per byte of batches", record.compression.ratio());
-    if let Some(worst) = record.unavailability.iter().filter_map(|u| Some((u.to_ns? - u.from_ns, u))).max_by_key(|w| w.0) {
+    if let Some(worst) =
+        record.unavailability.iter().filter_map(|u| Some((u.to_ns? - u.from_ns, u))).max_by_key(|w| w.0)
+    {
         println!("  unavailable   {} at most ({})", seconds(worst.0), worst.1.partition);
     }
     println!(

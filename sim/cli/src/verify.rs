@@ -37,17 +37,29 @@ fn compare(scenario: &str, seed: u64) -> Result<bool> {
         if other.trace_hash == first.trace_hash {
             continue;
         }
-        println!("{scenario:<20} seed {seed} DIFFERS: {} in the first process, {} with {way}", first.trace_hash, other.trace_hash);
+        println!(
+            "{scenario:<20} seed {seed} DIFFERS: {} in the first process, {} with {way}",
+            first.trace_hash, other.trace_hash
+        );
         print_difference(scenario, seed, wire, &first, &other)?;
         return Ok(false);
     }
-    println!("{scenario:<20} seed {seed:<6} {} equal in two processes and with messages as bytes", first.trace_hash);
+    println!(
+        "{scenario:<20} seed {seed:<6} {} equal in two processes and with messages as bytes",
+        first.trace_hash
+    );
     Ok(true)
 }
 
 /// Finds the stretch between two checkpoints in which the runs part, runs both again for its events, and names the first
 /// that differs.
-fn print_difference(scenario: &str, seed: u64, wire: &[&str], first: &RunRecord, other: &RunRecord) -> Result<()> {
+fn print_difference(
+    scenario: &str,
+    seed: u64,
+    wire: &[&str],
+    first: &RunRecord,
+    other: &RunRecord,
+) -> Result<()> {
     let equal = first.checkpoints.iter().zip(&other.checkpoints).take_while(|(a, b)| a == b).count();
     let from = equal.checked_sub(1).map_or(0, |i| first.checkpoints[i].0) + 1;
     let to = first.checkpoints.get(equal).map_or(first.events.max(other.events), |c| c.0);

@@ -20,6 +20,8 @@ pub(crate) struct Sent {
     pub(crate) refused: bool,
     /// Where it was first read: the partition's slot and the offset.
     pub(crate) read: Option<(u32, Offset)>,
+    /// The audit found it in the log.
+    pub(crate) audited: bool,
     invoked: bool,
 }
 
@@ -44,6 +46,7 @@ pub(crate) struct History {
     partitions: Vec<Known>,
     consumed: BTreeSet<TopicName>,
     acked_unread: u64,
+    auditors: Option<u32>,
 }
 
 impl History {
@@ -85,6 +88,16 @@ impl History {
         unread.filter(|(_, s)| self.is_consumed(&self.topics[s.topic as usize])).count() as u64
     }
 
+    /// Consumers with this number or a higher one read what is left at the end.
+    pub(crate) fn audited_by(&mut self, first: u32) {
+        self.auditors = Some(first);
+    }
+
+    /// Whether the logs were read from end to end once more after the run.
+    pub(crate) fn is_audited(&self) -> bool {
+        self.auditors.is_some()
+    }
+
     pub(crate) fn apply(&mut self, event: &ClientEvent) {
         match event {
             ClientEvent::SendInvoked { id, topic, idempotent, acks, .. } => {
@@ -108,6 +121,13 @@ impl History {
                 }
             }
             ClientEvent::SendFailed { id, ambiguous, .. } => self.sent_mut(*id).refused = !ambiguous,
+            ClientEvent::Polled { consumer, id, .. }
+                if self.auditors.is_some_and(|first| *consumer >= first) =>
+            {
+                if let Some(id) = id {
+                    self.sent_mut(*id).audited = true;
+                }
+            }
             ClientEvent::Polled { tp, offset, id, .. } => {
                 let slot = self.slot_or_new(tp);
                 let partition = &mut self.partitions[slot as usize];
@@ -132,6 +152,8 @@ impl History {
                     }
                 }
             }
+            ClientEvent::PositionReset { consumer, .. }
+                if self.auditors.is_some_and(|first| *consumer >= first) => {}
             ClientEvent::PositionReset { tp, .. } => {
                 self.slot_or_new(tp);
                 if !self.consumed.contains(&tp.topic) {

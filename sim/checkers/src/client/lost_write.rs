@@ -8,7 +8,7 @@ use crate::{ClientProperty, PropertyInfo};
 
 pub(crate) const INFO: PropertyInfo = PropertyInfo {
     name: "lost-write",
-    about: "A record acknowledged with acks=all is read; consumers never pass its offset without it.",
+    about: "A record acknowledged with acks=all is still in the log when everything is over.",
     source: "Kafka documentation, Replication; Jepsen, Redpanda 21.10.1",
 };
 
@@ -19,27 +19,31 @@ impl ClientProperty for LostWrite {
     fn event(&mut self, _: Time, _: &ClientEvent, _: &History, _: &mut Findings) {}
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
-        for (id, sent) in history.all_sent().filter(|(_, s)| s.promised && s.read.is_none()) {
+        for (id, sent) in history.all_sent().filter(|(_, s)| s.promised && !s.audited) {
             let Some((slot, offset)) = sent.acked else { continue };
             let (name, partition) = history.partition(slot);
-            if partition.read_to <= offset {
+            // Without an audit, only what consumers have passed by is known to be lost.
+            if !history.is_audited() && (sent.read.is_some() || partition.read_to <= offset) {
                 continue;
             }
-            let found = partition.values.get(offset.0 as usize).copied().flatten();
+            let seen = match (sent.read, partition.values.get(offset.0 as usize).copied().flatten()) {
+                (Some(_), _) => "it was read before it was lost".to_owned(),
+                (None, Some(other)) => {
+                    format!(
+                        "what was read at that offset is record {} of producer {}",
+                        other.sequence, other.producer
+                    )
+                }
+                (None, None) => format!("consumers read up to offset {}", partition.read_to),
+            };
             out.report(
                 at,
                 vec![
                     format!(
-                        "record {} of producer {} was acknowledged at {name} offset {offset}, and never read",
+                        "record {} of producer {} was acknowledged at {name} offset {offset}, and is not in the log",
                         id.sequence, id.producer
                     ),
-                    match found {
-                        Some(other) => format!(
-                            "what was read at that offset is record {} of producer {}",
-                            other.sequence, other.producer
-                        ),
-                        None => format!("consumers read on to offset {}", partition.read_to),
-                    },
+                    seen,
                 ],
             );
         }

@@ -68,7 +68,27 @@ fn a_lost_write_is_found() {
     fires(
         "lost-write",
         &[invoked(0), invoked(1), acked(0, 0), acked(1, 0), polled(0, 1)],
-        "record 0 of producer 0 was acknowledged at orders-0 offset 0, and never read",
+        "record 0 of producer 0 was acknowledged at orders-0 offset 0, and is not in the log",
+    );
+}
+
+#[test]
+fn the_audit_finds_what_was_read_and_then_lost() {
+    let run = |audited: &[ClientEvent]| {
+        let mut checkers = only("lost-write");
+        for event in [reset(-1, 0), invoked(0), acked(0, 0), polled(0, 0)] {
+            checkers.client_event(Time(0), &event);
+        }
+        checkers.audit(9);
+        audited.iter().for_each(|event| checkers.client_event(Time(1), event));
+        checkers.finish(Time(2), &[]);
+        checkers
+    };
+    let by_auditor = ClientEvent::Polled { consumer: 9, tp: tp(), offset: Offset(0), id: Some(id(0)) };
+    assert_eq!(evidence(&run(&[by_auditor])), Vec::<&str>::new());
+    assert_eq!(
+        evidence(&run(&[])),
+        ["record 0 of producer 0 was acknowledged at orders-0 offset 0, and is not in the log"]
     );
 }
 
