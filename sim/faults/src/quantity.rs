@@ -54,7 +54,7 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = whole.parse::<u64>().ok()?;
     let fraction = if fraction.is_empty() { 0 } else { fraction.parse::<u64>().ok()? };
     let value = (u128::from(digits) * scale + u128::from(fraction)) * u128::from(*factor);
-    if value % scale != 0 {
+    if !value.is_multiple_of(scale) {
         return None;
     }
     u64::try_from(value / scale).ok()

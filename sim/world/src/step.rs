@@ -254,11 +254,11 @@ impl<N: Node> World<N> {
     fn carry_out(&mut self, host: u32, observer: &mut impl Observer<N>) {
         let mut effects = std::mem::take(&mut self.effects);
         let mut halted = None;
-        for (effect, size) in effects.drain(..).zip(&self.sizes) {
+        for (effect, size) in effects.iter_mut().zip(&self.sizes) {
             match effect {
                 Effect::Send { conn, message } => {
                     // A node may not know yet that a connection is gone.
-                    let Some(pipe) = self.sim.machines[host as usize].conns.get(conn) else { continue };
+                    let Some(pipe) = self.sim.machines[host as usize].conns.get(*conn) else { continue };
                     let opened = pipe & 1 == 0;
                     if matches!(message, Message::Request(_)) != opened {
                         let what = if opened { "response" } else { "request" };
@@ -266,23 +266,19 @@ impl<N: Node> World<N> {
                         self.failed.get_or_insert(WorldError::WrongEnd { at, host, conn: conn.0, what });
                         continue;
                     }
-                    // Moved once: messages are large.
-                    let messages = &mut self.sim.net.messages;
-                    let place = match message {
-                        Message::Request(request) => messages.insert(Input::Request { conn, request }),
-                        Message::Response(response) => messages.insert(Input::Response { conn, response }),
-                    };
+                    let place = self.sim.net.messages.insert(effect);
                     self.sim.send(pipe, place, *size);
                 }
-                Effect::Connect { conn, to } => self.sim.connect(host, conn, &to),
-                Effect::Close { conn } => self.sim.close(host, conn),
+                Effect::Connect { conn, to } => self.sim.connect(host, *conn, to),
+                Effect::Close { conn } => self.sim.close(host, *conn),
                 Effect::Trace(_) | Effect::History(_) => {}
                 Effect::Halt(reason) => {
-                    halted = Some(reason);
+                    halted = Some(reason.clone());
                     break;
                 }
             }
         }
+        effects.clear();
         self.effects = effects;
         match halted {
             Some(reason) => self.halted(host, reason, observer),

@@ -99,7 +99,7 @@ pub(crate) struct TraceHash {
     events: u64,
     checkpoint_every: u64,
     checkpoints: Vec<Checkpoint>,
-    record: std::ops::RangeInclusive<u64>,
+    record: Option<(u64, u64)>,
     recorded: Vec<EventRecord>,
     /// Holds one event's bytes while it is hashed.
     scratch: BytesMut,
@@ -112,7 +112,7 @@ impl TraceHash {
             events: 0,
             checkpoint_every,
             checkpoints: Vec::new(),
-            record: 1..=0,
+            record: None,
             recorded: Vec::new(),
             scratch: BytesMut::new(),
         }
@@ -170,7 +170,7 @@ impl TraceHash {
     }
 
     pub(crate) fn record_events(&mut self, first: u64, last: u64) {
-        self.record = first..=last;
+        self.record = Some((first, last));
         self.recorded.clear();
     }
 
@@ -180,7 +180,7 @@ impl TraceHash {
 
     /// Whether the event that was hashed last is to be recorded.
     pub(crate) fn records(&self) -> bool {
-        self.record.contains(&self.events)
+        self.record.is_some_and(|(first, last)| (first..=last).contains(&self.events))
     }
 
     #[cold]

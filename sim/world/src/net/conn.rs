@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use trial_node::{CloseReason, ConnId, Input, Time};
+use trial_node::{CloseReason, ConnId, Time};
 
 use super::Link;
-use crate::slab::Slab;
+use crate::messages::Messages;
 
 /// One thing that travels through a pipe, in order with the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,12 +168,11 @@ impl ConnTable {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Network {
     pub(crate) conns: Vec<Conn>,
-    free: Vec<u32>,
+    pub(crate) free: Vec<u32>,
     epochs: u32,
     /// By sender, then by receiver.
     pub(crate) links: Vec<Vec<Link>>,
-    /// Messages under way, as inputs of their receivers; the connection's name in them is still the sender's.
-    pub(crate) messages: Slab<Input>,
+    pub(crate) messages: Messages,
 }
 
 impl Network {

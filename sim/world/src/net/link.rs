@@ -105,7 +105,7 @@ mod tests {
     fn narrowest_limit_holds_until_it_is_removed() {
         let latency = Latency::Constant(Span::ZERO);
         let mut link = Link::new(LinkProfile { latency, bytes_per_s: 1_000 });
-        let mut took = |link: &mut Link| {
+        let took = |link: &mut Link| {
             link.free_at = Time::ZERO;
             link.carry(Time::ZERO, Time::ZERO, 1_000).0 / 1_000_000
         };

@@ -5,6 +5,8 @@ mod latency;
 mod link;
 mod nic;
 mod setup;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub(crate) use conn::{ConnTable, EndState, Network, Segment, SegmentKind};

@@ -203,7 +203,11 @@ impl Sim {
                 self.send_reset(slot, sender);
                 wake = None;
             }
-            (SegmentKind::Close(_), _) => wake = None,
+            (SegmentKind::Close(_), _) => {
+                // Of a connection whose acceptance died with the process that asked for it, nobody ever hears.
+                self.net.conns[slot as usize].ends[receiver].state = EndState::Closed;
+                wake = None;
+            }
         }
         self.net.forget_if_over(slot);
         // The data came, but its acknowledgement is lost.

@@ -118,6 +118,17 @@ fn orderly_stop_closes_connections_and_stops_listening() {
 }
 
 #[test]
+fn node_that_halts_by_itself_is_down_and_its_peers_are_told() {
+    let script = [(0, Do::Connect("server")), (1_000, Do::Send(1)), (1_000, Do::Halt), (1_000, Do::Send(1))];
+    let (mut world, client, server) = pair(WorldConfig::new(1), &script);
+    run(&mut world, SEC);
+    assert_eq!(world.state(client), HostState::Down);
+    assert!(world.node(client).is_none());
+    let expected = ["300 accepted 9092", "1100 request 1", "1100 closed PeerClosed"];
+    assert_eq!(log(&world, server), expected, "what it wanted after it halted does not happen");
+}
+
+#[test]
 fn bandwidth_of_a_link_adds_the_time_for_the_bytes() {
     let link = LinkProfile { latency: Latency::Constant(Span::from_micros(100)), bytes_per_s: 1_000_000 };
     let config = WorldConfig { link, ..WorldConfig::new(1) };

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use trial_node::{
-    ConnId, Disk as _, Endpoint, HaltReason, Input, Io, Node, Now, OpenError, Request, Response, Signal,
-    Span, Time,
+    ConnId, Endpoint, HaltReason, Input, Io, Node, Now, OpenError, Request, Response, Signal, Span, Time,
 };
 use trial_wire::messages::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use trial_wire::{RequestKind, ResponseKind, StrBytes};
