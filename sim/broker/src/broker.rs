@@ -24,16 +24,12 @@ use crate::loader::SnapshotDue;
 use crate::published::Published;
 use crate::quorum::{Quorum, env};
 use crate::replica::{self, Context, ReplicaConfig, ReplicaManager, RequestFailure};
+use crate::shutdown::Phase;
 use crate::to_controller::{Answer, ToController};
 use crate::{BrokerConfig, Token, apis};
 
 /// How long a forwarded request may wait for an active controller (60 s in Kafka, not configurable there).
 const FORWARDING_TIMEOUT: Span = Span::from_secs(60);
-/// How long a controlled shutdown may take (5 min in Kafka, not configurable there).
-const CONTROLLED_SHUTDOWN_TIMEOUT: Span = Span::from_secs(300);
-/// How long a stopping quorum leader waits for a successor (5 s in Kafka, not configurable there).
-const RESIGNATION_TIMEOUT: Span = Span::from_secs(5);
-
 /// Whose request was forwarded.
 #[derive(Clone, Debug)]
 enum Forwarded {
@@ -41,21 +37,6 @@ enum Forwarded {
     Client { token: Token, timed_out: Box<ResponseKind> },
     /// Our own, to create a topic that a client asked about.
     AutoCreation { topic: TopicName },
-}
-
-/// How far the process is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Running,
-    /// SIGTERM came; the controlled shutdown must be over by then.
-    ShuttingDown {
-        deadline: Time,
-    },
-    /// The broker has stopped; the quorum's leadership must have moved by then.
-    Resigning {
-        deadline: Time,
-    },
-    Halted,
 }
 
 /// A combined node, broker and controller in one process.
@@ -82,7 +63,7 @@ pub struct Broker {
     replication_requests: ToController<replica::RequestId>,
     forwarding: ToController<Forwarded>,
     auto_creating: BTreeSet<TopicName>,
-    phase: Phase,
+    pub(crate) phase: Phase,
     /// What the node must not go on after.
     fatal: Option<String>,
 }
@@ -93,7 +74,7 @@ impl Node for Broker {
     fn open(config: BrokerConfig, io: &mut Io<'_>, now: Now) -> Result<Broker, OpenError> {
         let endpoint = config.broker_endpoint()?;
         let static_config = Arc::new(config.static_config()?);
-        let published = Published::new(config.node_id, config.properties.clone());
+        let published = Published::new(config.node_id, static_config.clone());
         let effective =
             trial_metadata::BrokerConfig::resolve(&static_config, &published.image, config.node_id);
         let directory_id = format_or_check(&config, io)?;
@@ -194,15 +175,6 @@ impl Node for Broker {
     }
 }
 
-impl Phase {
-    fn deadline(self) -> Time {
-        match self {
-            Phase::ShuttingDown { deadline } | Phase::Resigning { deadline } => deadline,
-            Phase::Running | Phase::Halted => Time::MAX,
-        }
-    }
-}
-
 impl Broker {
     /// Notes that the node cannot go on; it halts at the end of the step.
     pub(crate) fn fail(&mut self, why: &dyn Display) {
@@ -278,12 +250,7 @@ impl Broker {
         if self.lifecycle.registration_timed_out(now) {
             self.fail(&"the broker could not register with the controller in time");
         }
-        if self.phase.deadline() <= now.mono {
-            match self.phase {
-                Phase::ShuttingDown { .. } => self.stop(now, io),
-                _ => self.halt(io, HaltReason::Shutdown),
-            }
-        }
+        self.phase_timeout(now, io);
     }
 
     /// Goes round the parts until none has anything more to do.
@@ -323,11 +290,7 @@ impl Broker {
         self.lifecycle_requests.drive(now, io, &mut self.channels, leader);
         self.replication_requests.drive(now, io, &mut self.channels, leader);
         self.forwarding.drive(now, io, &mut self.channels, leader);
-        if let Phase::Resigning { .. } = self.phase
-            && self.quorum.leader().is_some_and(|leader| leader != self.config.node_id)
-        {
-            self.halt(io, HaltReason::Shutdown);
-        }
+        self.maybe_finish_resigning(io);
         busy
     }
 
@@ -427,47 +390,6 @@ impl Broker {
             Forwarded::AutoCreation { topic } => {
                 self.auto_creating.remove(&topic);
             }
-        }
-    }
-
-    fn terminate(&mut self, now: Now, io: &mut Io<'_>) {
-        if self.phase != Phase::Running {
-            return;
-        }
-        io.trace(TraceEvent::ShutdownStarted);
-        self.phase = Phase::ShuttingDown { deadline: now.mono + CONTROLLED_SHUTDOWN_TIMEOUT };
-        let controlled = self.effective.controlled_shutdown_enable;
-        if !controlled || self.lifecycle.begin_controlled_shutdown(now) == Some(LifecycleEvent::ShutDown) {
-            self.stop(now, io);
-        }
-    }
-
-    /// Stops the broker, and then gives up the quorum's leadership if this node has it.
-    fn stop(&mut self, now: Now, io: &mut Io<'_>) {
-        self.connections.close_port(io, BROKER_PORT);
-        self.lifecycle.stop();
-        let done = self.replicate(now, io, |replicas, ctx| replicas.shutdown(ctx));
-        self.fail_on_error(done);
-        if self.quorum.raft.is_leader() && self.config.voters.len() > 1 {
-            self.phase = Phase::Resigning { deadline: now.mono + RESIGNATION_TIMEOUT };
-            self.resign(now, io);
-        } else {
-            self.halt(io, HaltReason::Shutdown);
-        }
-    }
-
-    fn resign(&mut self, now: Now, io: &mut Io<'_>) {
-        let (leader, epoch) = self.quorum.raft.leader_and_epoch();
-        if leader == Some(self.config.node_id) {
-            let done = self.quorum.raft.resign(&mut env(now, io), epoch);
-            self.fail_on_error(done);
-        }
-    }
-
-    fn halt(&mut self, io: &mut Io<'_>, reason: HaltReason) {
-        if self.phase != Phase::Halted {
-            self.phase = Phase::Halted;
-            io.halt(reason);
         }
     }
 }

@@ -17,6 +17,7 @@ mod metadata_log;
 mod published;
 mod quorum;
 pub mod replica;
+mod shutdown;
 #[cfg(test)]
 mod testing;
 mod to_controller;

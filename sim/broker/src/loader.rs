@@ -57,7 +57,7 @@ impl Broker {
         let mut delta = MetadataDelta::default();
         let loaded = self.load(now, io, &mut delta);
         self.fail_on_error(loaded);
-        if delta != MetadataDelta::default() {
+        if !delta.is_empty() {
             self.publish_delta(now, io, &delta);
         }
         self.maybe_snapshot(now, io);

@@ -1,9 +1,12 @@
 //! The cluster's metadata as this broker has applied it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use trial_metadata::config::{ConfigLink, TOPIC_CONFIGS};
-use trial_metadata::{BrokerRegistration, ConfigResource, LeaderRecoveryState, MetadataDelta, MetadataImage};
+use trial_metadata::{
+    BrokerRegistration, ConfigResource, LeaderRecoveryState, MetadataDelta, MetadataImage, StaticConfig,
+    TopicConfig,
+};
 use trial_node::{Endpoint, LeaderEpoch, NodeId, Offset, TopicIdPartition};
 use trial_wire::{StrBytes, TopicName, Uuid};
 
@@ -16,7 +19,7 @@ pub(crate) const LISTENER: &str = "PLAINTEXT";
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
     node_id: NodeId,
-    properties: BTreeMap<String, String>,
+    static_config: Arc<StaticConfig>,
     /// What the prefix amounts to.
     pub image: MetadataImage,
     /// The offset after the prefix's last record.
@@ -28,10 +31,10 @@ pub(crate) struct Published {
 
 impl Published {
     /// Nothing is applied yet.
-    pub fn new(node_id: NodeId, properties: BTreeMap<String, String>) -> Published {
+    pub fn new(node_id: NodeId, static_config: Arc<StaticConfig>) -> Published {
         Published {
             node_id,
-            properties,
+            static_config,
             image: MetadataImage::default(),
             next_offset: Offset::ZERO,
             last_epoch: LeaderEpoch(0),
@@ -76,10 +79,6 @@ impl Published {
         let alive = self.image.brokers().values().filter(|broker| !broker.fenced);
         alive.filter_map(|broker| Some((broker, self.endpoints.get(&broker.broker_id)?)))
     }
-
-    fn broker_override(&self, resource: &ConfigResource, name: &str) -> Option<&str> {
-        Some(self.image.config(resource)?.get(name.as_bytes())?.as_str())
-    }
 }
 
 impl ClusterMetadata for Published {
@@ -114,16 +113,8 @@ impl ClusterMetadata for Published {
     }
 
     fn topic_config(&self, id: Uuid, key: &str) -> Option<&str> {
-        let def = TOPIC_CONFIGS.iter().find(|def| def.name == key)?;
         let name = &self.image.topic(id)?.name;
-        let of_topic = self.broker_override(&ConfigResource::Topic(name.clone()), key);
-        let of_broker = || {
-            let ConfigLink::Broker(name) = def.link else { return None };
-            self.broker_override(&ConfigResource::Broker(self.node_id), name)
-                .or_else(|| self.broker_override(&ConfigResource::BrokerDefault, name))
-                .or_else(|| self.properties.get(name).map(String::as_str))
-        };
-        Some(of_topic.or_else(of_broker).unwrap_or(def.default))
+        TopicConfig::value(&self.static_config, &self.image, self.node_id, name, key)
     }
 }
 
