@@ -75,8 +75,11 @@ impl Sim {
         machine.device_is_idle();
         machine.writes_back = false;
         machine.disk_epoch += 1;
-        for pipe in machine.nic.switch_off() {
-            self.net.pipe_mut(pipe).in_round = false;
+        for (pipe, epoch) in machine.nic.switch_off() {
+            if self.net.pipe(pipe).0.epoch == epoch {
+                self.net.pipe_mut(pipe).in_round = false;
+                self.silence_end(pipe);
+            }
         }
         for pipe in self.machines[host as usize].conns.drain() {
             self.silence_end(pipe);

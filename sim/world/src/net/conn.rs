@@ -79,7 +79,7 @@ pub(crate) struct Pipe {
     pub(crate) outgoing: VecDeque<Segment>,
     /// How much of the first of them is still to be sent.
     pub(crate) outgoing_left: u32,
-    /// Whether the network card has the pipe in its round. Outlives the connection.
+    /// Whether the network card has the pipe in its round.
     pub(crate) in_round: bool,
     /// On the wire.
     pub(crate) in_flight: VecDeque<Segment>,
@@ -225,6 +225,7 @@ impl Network {
         for (pipe, epoch) in conn.pipes.iter_mut().zip(&epochs[1..]) {
             pipe.epoch = *epoch;
             pipe.flow = Flow::Clear;
+            pipe.in_round = false;
             pipe.in_window = 0;
             pipe.window_opens = false;
             pipe.last_arrival = Time::ZERO;

@@ -13,15 +13,23 @@ use crate::sim::Sim;
 /// What one connection may send at a time, in bytes: what a kernel hands to a network card at once (TSO).
 const PIECE: u32 = 64 << 10;
 
+/// What a network card is sending.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    pipe: u32,
+    conn_epoch: u32,
+    pipe_epoch: u32,
+    bytes: u32,
+}
+
 /// A network card. Without limits it is never asked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Nic {
     pub(crate) out_bytes_per_s: u64,
     pub(crate) in_bytes_per_s: u64,
-    /// Pipes that have something to send; the first is next.
-    round: VecDeque<u32>,
-    /// What is being sent: pipe, its epoch, bytes.
-    sending: Option<(u32, u32, u32)>,
+    /// Pipes that have something to send, each with the epoch of its connection; the first is next.
+    round: VecDeque<(u32, u32)>,
+    sending: Option<Piece>,
     /// Which [`Event::NicDone`] is valid.
     epoch: u32,
     /// When it has taken in all that has arrived.
@@ -33,11 +41,12 @@ impl Nic {
         Nic { out_bytes_per_s, in_bytes_per_s, ..Nic::default() }
     }
 
-    /// Power is lost: what it was sending is gone.
-    pub(crate) fn switch_off(&mut self) -> Vec<u32> {
+    /// Power is lost: what it was sending is gone. Returns the pipes, with their connections' epochs, that still had
+    /// something to send.
+    pub(crate) fn switch_off(&mut self) -> VecDeque<(u32, u32)> {
         self.epoch += 1;
         self.sending = None;
-        std::mem::take(&mut self.round).into()
+        std::mem::take(&mut self.round)
     }
 
     /// When a message whose last byte arrives now has been taken in: at once, if the card keeps up with how it comes.
@@ -59,7 +68,8 @@ impl Sim {
         p.outgoing.push_back(segment);
         let enters = !std::mem::replace(&mut p.in_round, true);
         if enters {
-            self.machines[host as usize].nic.round.push_back(pipe);
+            let epoch = self.net.pipe(pipe).0.epoch;
+            self.machines[host as usize].nic.round.push_back((pipe, epoch));
         }
         if self.machines[host as usize].nic.sending.is_none() {
             self.nic_next(host);
@@ -68,17 +78,20 @@ impl Sim {
 
     /// Begins the next piece.
     fn nic_next(&mut self, host: u32) {
-        while let Some(pipe) = self.machines[host as usize].nic.round.pop_front() {
+        while let Some((pipe, conn_epoch)) = self.machines[host as usize].nic.round.pop_front() {
+            if self.net.pipe(pipe).0.epoch != conn_epoch {
+                continue;
+            }
             let p = self.net.pipe_mut(pipe);
             if p.outgoing.is_empty() {
                 p.in_round = false;
                 continue;
             }
-            let piece = p.outgoing_left.min(PIECE);
-            let pipe_epoch = p.epoch;
+            let bytes = p.outgoing_left.min(PIECE);
+            let piece = Piece { pipe, conn_epoch, pipe_epoch: p.epoch, bytes };
             let nic = &mut self.machines[host as usize].nic;
-            nic.sending = Some((pipe, pipe_epoch, piece));
-            let done = self.now + transfer_time(u64::from(piece), nic.out_bytes_per_s);
+            nic.sending = Some(piece);
+            let done = self.now + transfer_time(u64::from(bytes), nic.out_bytes_per_s);
             self.queue.schedule(done, Event::NicDone { host, epoch: nic.epoch });
             return;
         }
@@ -91,18 +104,22 @@ impl Sim {
             return;
         }
         let out_bytes_per_s = nic.out_bytes_per_s;
-        let (pipe, pipe_epoch, piece) = nic.sending.take().expect("a piece that is done was being sent");
-        let p = self.net.pipe_mut(pipe);
+        let piece = nic.sending.take().expect("a piece that is done was being sent");
+        let pipe = piece.pipe;
         let mut departed = None;
-        // Otherwise the pipe took back what it had given, or is another's by now.
-        if p.epoch == pipe_epoch && !p.outgoing.is_empty() {
-            p.outgoing_left -= piece.min(p.outgoing_left);
-            if p.outgoing_left == 0 {
-                departed = p.outgoing.pop_front();
-                p.outgoing_left = p.outgoing.front().map_or(0, |segment| segment.bytes);
+        // Otherwise it is another connection's by now.
+        if self.net.pipe(pipe).0.epoch == piece.conn_epoch {
+            let p = self.net.pipe_mut(pipe);
+            // Otherwise the pipe took back what it had given.
+            if p.epoch == piece.pipe_epoch && !p.outgoing.is_empty() {
+                p.outgoing_left -= piece.bytes.min(p.outgoing_left);
+                if p.outgoing_left == 0 {
+                    departed = p.outgoing.pop_front();
+                    p.outgoing_left = p.outgoing.front().map_or(0, |segment| segment.bytes);
+                }
             }
+            self.machines[host as usize].nic.round.push_back((pipe, piece.conn_epoch));
         }
-        self.machines[host as usize].nic.round.push_back(pipe);
         if let Some(segment) = departed {
             let first =
                 Time(self.now.0 - transfer_time(u64::from(segment.bytes), out_bytes_per_s).0.min(self.now.0));

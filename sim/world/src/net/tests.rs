@@ -116,7 +116,7 @@ proptest! {
             }
         }
         world.run_until(Time(10_000_000_000), &mut Ignore).unwrap();
-        prop_assert!(world.counters().messages > 100);
+        prop_assert!(world.counters().messages > 0);
         for host in 0..3 {
             world.kill(HostId(host), &mut Ignore);
         }
