@@ -200,6 +200,10 @@ mod tests {
         let request = session.request(true);
         assert_eq!((named(&request), forgotten(&request)), (vec![], vec![]));
         session.succeeded(5);
+        session.update(0, None);
+        session.update(0, wanted(0, 10));
+        assert_eq!(named(&session.request(true)), []);
+        session.succeeded(5);
         session.update(0, wanted(0, 11));
         session.update(0, None);
         let request = session.request(true);

@@ -352,7 +352,11 @@ fn seek_makes_the_answer_in_flight_worthless() {
     bench.settle();
     bench.tell_records(&request, 0, vec![data(batch(10, 3, 0))]);
     assert_eq!(bench.take(), []);
-    assert_eq!(named(&bench.request()), [(0, 30, 0)]);
+    let request = bench.request();
+    assert_eq!(named(&request), [(0, 30, 0)]);
+    bench.machine.seek(0, Offset(40));
+    bench.tell_records(&request, 0, vec![refused(ErrorCode::OffsetOutOfRange)]);
+    assert_eq!((bench.events(), bench.machine.position(0)), (vec![], Some(Offset(40))));
 }
 
 #[test]

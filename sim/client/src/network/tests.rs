@@ -221,6 +221,21 @@ fn missing_topic_asks_again_and_keeps_its_epochs() {
 }
 
 #[test]
+fn each_failed_attempt_waits_longer() {
+    let (_, mut metadata, _, mut rng) = metadata();
+    metadata.request_update();
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        let now = metadata.next_update();
+        metadata.update_failed(now, &mut rng);
+        waits.push(metadata.next_update().since(now).as_millis());
+    }
+    for (wait, expected) in waits.iter().zip([100, 200, 400, 800, 1_000, 1_000]) {
+        assert!(expected * 8 / 10 <= *wait && *wait <= (expected * 12 / 10).min(1_000), "{waits:?}");
+    }
+}
+
+#[test]
 fn broker_that_knows_no_brokers_is_not_believed() {
     let (_, mut metadata, slot, mut rng) = metadata();
     metadata.update(Time(1), MetadataResponse::default(), &mut rng);

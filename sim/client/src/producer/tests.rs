@@ -198,8 +198,13 @@ fn one_in_flight_keeps_order_without_idempotence() {
     bench.send(0, 1);
     bench.send(0, 2);
     let first = bench.request();
-    // The leader moves; the second batch must not overtake the first on the other connection.
+    // The leader moves, and the producer knows; the second batch must not overtake the first on the other connection.
     bench.world.cluster.elect(0, 1);
+    bench.machine.network.metadata_mut().request_update();
+    bench.settle();
+    bench.run_for(Span::from_millis(300));
+    assert_eq!(bench.machine.metadata().leader(TOPIC, 0).unwrap().0, NodeId(1));
+    assert_eq!(bench.waiting(), 0);
     bench.answer(&first, Err(ErrorCode::NotLeaderOrFollower));
     bench.run_for(Span::from_secs(2));
     let again = bench.request();
@@ -284,6 +289,40 @@ fn unknown_producer_id_is_retried_under_a_new_epoch() {
 }
 
 #[test]
+fn epoch_is_bumped_once_for_all_that_was_in_flight() {
+    let mut bench = bench(1, &[("linger.ms", "0"), ("batch.size", "0")]);
+    bench.send(0, 1);
+    bench.send(0, 2);
+    for request in [bench.request(), bench.request()] {
+        bench.answer_with(&request, |partition| {
+            partition.with_error_code(ErrorCode::UnknownProducerId.code()).with_log_start_offset(50)
+        });
+    }
+    bench.run_for(Span::from_millis(130));
+    let request = bench.request();
+    assert_eq!(batches(&request), [(0, 1, 0, 1)]);
+    bench.answer(&request, Ok(50));
+    assert_eq!(batches(&bench.request()), [(0, 1, 1, 1)]);
+}
+
+#[test]
+fn new_epoch_waits_for_what_is_in_flight_under_the_old_one() {
+    let mut bench = bench(2, &[("linger.ms", "0"), ("batch.size", "0")]);
+    bench.send(0, 1);
+    bench.send(1, 2);
+    let (other, failing) = (bench.request(), bench.request());
+    bench.answer(&failing, Err(ErrorCode::InvalidRecord));
+    // The epoch is bumped for partition 1. Were partition 0 to go on under it at once, its number 0 could be written
+    // before what is in flight.
+    bench.send(0, 3);
+    assert_eq!(bench.waiting(), 0);
+    bench.send(1, 4);
+    assert_eq!(batches(&bench.request()), [(1, 1, 0, 1)]);
+    bench.answer(&other, Ok(0));
+    assert_eq!(batches(&bench.request()), [(0, 1, 0, 1)]);
+}
+
+#[test]
 fn failure_leaves_a_gap_that_the_epoch_closes() {
     let mut bench = bench(1, &[("linger.ms", "0"), ("batch.size", "0")]);
     bench.send(0, 1);
@@ -351,6 +390,22 @@ fn delivery_timeout_in_flight_is_ambiguous_and_a_late_answer_goes_unheard() {
     bench.run_until(millis(2_000));
     assert_eq!(bench.deliveries(), [(0, vec![1], failed(ErrorCode::RequestTimedOut, true))]);
     assert!(bench.machine.is_idle());
+}
+
+#[test]
+fn delivery_timeout_during_a_second_attempt_is_ambiguous_though_the_first_was_refused() {
+    let config = [("delivery.timeout.ms", "1000"), ("request.timeout.ms", "1000"), ("linger.ms", "0")];
+    let mut bench = bench(1, &config);
+    bench.send(0, 1);
+    let request = bench.request();
+    bench.answer(&request, Err(ErrorCode::NotEnoughReplicas));
+    bench.run_until(millis(999));
+    let request = bench.request();
+    assert_eq!(bench.deliveries(), []);
+    bench.run_until(millis(1_000));
+    assert_eq!(bench.deliveries(), [(0, vec![1], failed(ErrorCode::RequestTimedOut, true))]);
+    bench.answer(&request, Ok(0));
+    assert_eq!(bench.deliveries(), []);
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn everything_sent_is_acknowledged_and_read_once() {
 
 #[test]
 fn restarted_process_goes_on_above_the_numbers_that_were_used() {
-    let workloads = vec![produce(Share { first_number: 10, index: 1, count: 1, of: 2 }, &[])];
+    let workloads = vec![produce(Share { first_number: 11, index: 0, count: 1, of: 2 }, &[])];
     let mut bench = bench(serving(), workloads.clone());
     bench.run_until(seconds(2));
     let sequences = |history: Vec<ClientEvent>| -> Vec<u64> {
@@ -113,8 +113,9 @@ fn restarted_process_goes_on_above_the_numbers_that_were_used() {
         };
         history.iter().filter_map(sequence).collect()
     };
+    // The last one was made at this very instant.
     let before = sequences(bench.history());
-    assert_eq!(before, (0..500).collect::<Vec<_>>());
+    assert_eq!(before, (0..=500).collect::<Vec<_>>());
 
     let config = process(&bench.world.cluster, workloads);
     let mut world = World::new(bench.world.cluster);
@@ -125,7 +126,7 @@ fn restarted_process_goes_on_above_the_numbers_that_were_used() {
     bench.run_until(seconds(4));
     let history = bench.history();
     assert_eq!(history[0], ClientEvent::ClientStarted { first: 11, count: 1 });
-    assert_eq!(sequences(history), (500..1_000).collect::<Vec<_>>());
+    assert_eq!(sequences(history), (501..1_000).collect::<Vec<_>>());
 }
 
 #[test]
