@@ -81,6 +81,9 @@ impl ReplicaManager {
     fn check_isr(&mut self, ctx: &mut Context<'_>) {
         let around = self.surroundings(ctx);
         let mut lagging = std::mem::take(&mut self.lagging);
+        // Who lost and regained a partition since the last check has listed it twice.
+        lagging.sort_unstable();
+        lagging.dedup();
         lagging.retain(|tp| {
             let Some(partition) = self.partitions.get_mut(tp) else { return false };
             if let Some(proposal) = partition.maybe_shrink_isr(around) {
