@@ -402,6 +402,10 @@ impl UnifiedLog {
             return Ok(());
         }
         active.seal(disk, folder)?;
+        if self.recovery_point == end {
+            // Below the recovery point indexes are trusted, and the next flush will not look at this segment.
+            active.sync_indexes(disk, folder)?;
+        }
         self.producers.take_snapshot(disk, folder)?;
         self.segments.push(LogSegment::create(disk, folder, end, now_ms)?);
         self.names_dirty = true;

@@ -326,6 +326,7 @@ impl Loader<'_> {
         }
         if sealed && bad.is_none() {
             segment.seal(self.disk, self.folder)?;
+            segment.sync_indexes(self.disk, self.folder)?;
         }
         Ok(bad.is_none())
     }
