@@ -32,8 +32,10 @@ impl<N: Node> World<N> {
                 self.nodes[h] = Some(node);
                 machine.state = HostState::Running;
                 self.settle(host.0, StepInput::Open, Span::ZERO, observer);
-                self.tell(host.0, Lifecycle::Started, observer);
-                self.wake(host.0, observer);
+                if self.sim.machines[h].has_process() {
+                    self.tell(host.0, Lifecycle::Started, observer);
+                    self.wake(host.0, observer);
+                }
             }
             Err(error) => {
                 self.effects.clear();

@@ -14,7 +14,8 @@ pub trait Observer<N: Node> {
     /// A node took an input. Breaking ends [`crate::World::run_until`] after this step.
     fn step(&mut self, step: Step<'_, N>) -> ControlFlow<()>;
 
-    /// Something happened to a host. A start that succeeded is also a step, with [`StepInput::Open`], just before.
+    /// Something happened to a host. A start that succeeded is also a step, with [`StepInput::Open`], just
+    /// before; a node that halts in that step is only said to have halted.
     fn lifecycle(&mut self, at: Time, host: HostId, event: &Lifecycle);
 }
 
