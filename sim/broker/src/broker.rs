@@ -59,6 +59,8 @@ pub struct Broker {
     /// Whether the metadata says that this very process may serve.
     pub(crate) unfenced: bool,
     pub(crate) replicas: ReplicaManager,
+    /// Whether the replicas follow the metadata; not before the broker has caught up with it.
+    pub(crate) caught_up: bool,
     lifecycle_requests: ToController<()>,
     replication_requests: ToController<replica::RequestId>,
     forwarding: ToController<Forwarded>,
@@ -114,6 +116,7 @@ impl Node for Broker {
             lifecycle,
             unfenced: false,
             replicas,
+            caught_up: false,
             lifecycle_requests: ToController::new(Purpose::Lifecycle, lifecycle_timeout),
             replication_requests: ToController::new(Purpose::Replication, Span(u64::MAX)),
             forwarding: ToController::new(Purpose::Forwarding, FORWARDING_TIMEOUT),
@@ -368,10 +371,7 @@ impl Broker {
     fn lifecycle_answer(&mut self, now: Now, io: &mut Io<'_>, answer: Answer<()>) {
         match self.lifecycle.handle_response(now, io, answer.response) {
             Some(LifecycleEvent::Registered { broker_epoch }) => self.replicas.set_broker_epoch(broker_epoch),
-            Some(LifecycleEvent::CaughtUp) => {
-                self.replicate(now, io, |replicas, ctx| replicas.remove_strays(ctx));
-                self.lifecycle.set_ready_to_unfence(now);
-            }
+            Some(LifecycleEvent::CaughtUp) => self.start_replicas(now, io),
             Some(LifecycleEvent::ShutDown) => self.stop(now, io),
             Some(LifecycleEvent::Unfenced) | None => {}
         }

@@ -127,7 +127,22 @@ impl Broker {
         if delta.brokers.contains(&self.config.node_id) {
             self.registration_changed(io);
         }
-        self.replicate(now, io, |replicas, ctx| replicas.apply(ctx, &changes));
+        if self.caught_up {
+            self.replicate(now, io, |replicas, ctx| replicas.apply(ctx, &changes));
+        }
+    }
+
+    /// The controller says that this process's own registration has been applied here, and so everything that was decided
+    /// while the broker was away. Only now are replicas loaded: by older metadata it might lead what it must not lead,
+    /// with a log that lost its end.
+    pub(crate) fn start_replicas(&mut self, now: Now, io: &mut Io<'_>) {
+        self.caught_up = true;
+        let everything = self.published.everything();
+        self.replicate(now, io, |replicas, ctx| {
+            replicas.apply(ctx, &everything);
+            replicas.remove_strays(ctx);
+        });
+        self.lifecycle.set_ready_to_unfence(now);
     }
 
     /// Traces whether the controller lets this very process serve.

@@ -69,6 +69,16 @@ impl Published {
         }
     }
 
+    /// Everything that there is, as if it had just come into being.
+    pub fn everything(&self) -> MetadataChanges {
+        let topics = self.image.topics().values();
+        let partitions = topics.flat_map(|topic| {
+            let of_topic = |partition: &i32| TopicIdPartition { topic_id: topic.id, partition: *partition };
+            topic.partitions.keys().map(of_topic)
+        });
+        MetadataChanges { partitions: partitions.collect(), ..MetadataChanges::default() }
+    }
+
     /// Where a registered broker listens.
     pub fn endpoint(&self, node: NodeId) -> Option<&Endpoint> {
         self.endpoints.get(&node)

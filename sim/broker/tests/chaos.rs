@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use harness::{Cluster, Received};
 use trial_broker::BROKER_PORT;
 use trial_node::view::BrokerView;
-use trial_node::{ConnId, NodeId, Rng, Span, TopicIdPartition};
+use trial_node::{ConnId, NodeId, Rng, Span, TopicIdPartition, TraceEvent};
 use trial_wire::api::latest;
 use trial_wire::messages::create_topics_request::CreatableTopic;
 use trial_wire::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -159,6 +159,14 @@ fn survive(seed: u64) {
         });
     }
     assert_eq!(cluster.unfenced(), BROKERS, "seed {seed}:\n{}", cluster.last_traces());
+    let led = cluster.traces.iter().filter_map(|(_, host, event)| match event {
+        TraceEvent::PartitionLeader { leader_epoch, .. } => Some((*host, *leader_epoch)),
+        _ => None,
+    });
+    let mut seen = BTreeSet::new();
+    for (host, epoch) in led {
+        assert!(seen.insert((host, epoch)), "seed {seed}: broker {host} leads in epoch {epoch} again");
+    }
     let isr = |cluster: &Cluster, i: usize| {
         let mut size = 0;
         cluster.broker(i).partitions(&mut |partition| size = partition.isr.len());

@@ -30,6 +30,7 @@ pub(super) fn serve(broker: &mut Broker, io: &mut Io<'_>, caller: Caller, reques
         });
         let leader = broker.quorum.leader().map_or(-1, |node| node.0);
         DescribeClusterResponse::default()
+            .with_endpoint_type(served)
             .with_brokers(controllers.collect())
             .with_controller_id(BrokerId(leader))
     } else {
@@ -50,6 +51,6 @@ pub(super) fn serve(broker: &mut Broker, io: &mut Io<'_>, caller: Caller, reques
             .with_brokers(shown)
             .with_controller_id(BrokerId(broker.some_live_broker(io).0))
     };
-    let response = response.with_cluster_id(broker.config.cluster_id.clone()).with_endpoint_type(served);
+    let response = response.with_cluster_id(broker.config.cluster_id.clone());
     broker.connections.respond(io, caller.token, ResponseKind::DescribeCluster(response));
 }
