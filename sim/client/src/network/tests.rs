@@ -100,6 +100,21 @@ fn client_that_has_lost_all_brokers_goes_back_to_the_bootstrap_list() {
 }
 
 #[test]
+fn client_does_not_wait_for_the_back_off_of_all_the_brokers_that_it_knows() {
+    let mut cluster = Cluster::new(3, "orders", 1);
+    cluster.down.extend([NodeId(1), NodeId(2)]);
+    let config = [("reconnect.backoff.ms", "20000"), ("reconnect.backoff.max.ms", "20000")];
+    let mut bench = bench(cluster, &config);
+    bench.run_until(millis(60_000));
+    bench.world.cluster.down.clear();
+    bench.world.cluster.down.insert(NodeId(0));
+    bench.reset(NodeId(0));
+    bench.run_for(Span::from_secs(1));
+    let nodes = bench.machine.metadata().nodes();
+    assert_eq!(nodes.keys().copied().collect::<Vec<_>>(), [NodeId(1), NodeId(2)]);
+}
+
+#[test]
 fn request_without_answer_costs_the_connection() {
     let mut bench = bench(Cluster::new(1, "orders", 1), &[("request.timeout.ms", "5000")]);
     let now = bench.world.now;
