@@ -15,7 +15,12 @@ fn busy_world(config: WorldConfig, extra_host: bool) -> World<Probe> {
     let latency = Latency::LongTail { median: Span::from_micros(300) };
     let link = LinkProfile { latency, bytes_per_s: 50_000_000 };
     let mut world = World::new(WorldConfig { link, checkpoint_every: 16, ..config });
-    let disk = DiskProfile { sync_latency: Span::from_micros(50), ..DiskProfile::default() };
+    let disk = DiskProfile {
+        operation: Span::from_micros(1),
+        read_bytes_per_s: 1_000_000_000,
+        sync_latency: Span::from_micros(50),
+        ..DiskProfile::default()
+    };
     let profile = MachineProfile { disk, nic_in_bytes_per_s: 100_000_000, ..MachineProfile::default() };
     let server = Config { sync_per_request: Some(10), ..Config::default() };
     let mut hosts = vec![world.add_host(spec("server", profile, server))];
