@@ -141,7 +141,8 @@ pub(crate) fn along_time(
         .collect();
     let x_label = |ns: &f64| time.label(*ns as u64);
     let mut svg = String::new();
-    draw(&mut svg, (HEIGHT, TOP), (&x, &x_label), (y, label), &bands, curves);
+    let frame = Frame { height: HEIGHT, top: TOP, right: RIGHT, shade: shade(faults) };
+    draw(&mut svg, frame, (&x, &x_label), (y, label), &bands, curves);
     framed(svg, HEIGHT, what, &band_labels(time, faults, f64::from(TOP) - 5.0))
 }
 
@@ -156,7 +157,9 @@ pub(crate) fn by_percentile(
 ) -> String {
     const HEIGHT: u32 = 300;
     let mut svg = String::new();
-    draw(&mut svg, (HEIGHT, 8), (x, x_label), (y, y_label), &[], curves);
+    // The last label, 99.999%, is wide.
+    let frame = Frame { height: HEIGHT, top: 8, right: 36, shade: 0.0 };
+    draw(&mut svg, frame, (x, x_label), (y, y_label), &[], curves);
     framed(svg, HEIGHT, what, "")
 }
 
@@ -170,38 +173,53 @@ fn band_labels(time: TimeAxis, faults: &[FaultSpan], y: f64) -> String {
             let what = esc(&fault.what);
             out +=
                 &format!(r#"<text class="fl" x="{x:.1}" y="{y:.1}">F{}<title>{what}</title></text>"#, i + 1);
-            free = x + 26.0;
+            free = x + 8.0 * (i + 1).to_string().len() as f64 + 18.0;
         }
     }
     out
 }
 
+/// How dark a fault's band is: lighter where many lie over each other, so that what they cover stays visible.
+pub(crate) fn shade(faults: &[FaultSpan]) -> f64 {
+    let starts = faults.iter().map(|f| (f.from_ns, 1));
+    let mut changes: Vec<(u64, i32)> = starts.chain(faults.iter().map(|f| (f.to_ns, -1))).collect();
+    changes.sort_unstable();
+    let (mut now, mut most) = (0, 0);
+    for (_, change) in changes {
+        now += change;
+        most = most.max(now);
+    }
+    (160.0 / f64::from((most - 1).max(1))).max(10.0).round() / 1_000.0
+}
+
 type Axis<'a> = (&'a ValueAxis, &'a dyn Fn(&f64) -> String);
 
-fn draw(
-    svg: &mut String,
-    (height, top): (u32, u32),
-    x: Axis<'_>,
-    y: Axis<'_>,
-    bands: &[(f64, f64)],
-    curves: &[Curve],
-) {
-    let area = SVGBackend::with_string(svg, (WIDTH, height)).into_drawing_area();
-    plot(&area, top, x, y, bands, curves).expect("a string takes every drawing");
+/// What surrounds a plot, and how dark its bands are.
+#[derive(Clone, Copy)]
+struct Frame {
+    height: u32,
+    top: u32,
+    right: u32,
+    shade: f64,
+}
+
+fn draw(svg: &mut String, frame: Frame, x: Axis<'_>, y: Axis<'_>, bands: &[(f64, f64)], curves: &[Curve]) {
+    let area = SVGBackend::with_string(svg, (WIDTH, frame.height)).into_drawing_area();
+    plot(&area, frame, x, y, bands, curves).expect("a string takes every drawing");
     area.present().expect("a string takes every drawing");
 }
 
 fn plot<'a>(
     area: &DrawingArea<SVGBackend<'a>, Shift>,
-    top: u32,
+    frame: Frame,
     (x, x_label): Axis<'_>,
     (y, y_label): Axis<'_>,
     bands: &[(f64, f64)],
     curves: &[Curve],
 ) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>> {
     let mut chart = ChartBuilder::on(area)
-        .margin_top(top)
-        .margin_right(RIGHT)
+        .margin_top(frame.top)
+        .margin_right(frame.right)
         .y_label_area_size(LEFT)
         .x_label_area_size(26)
         .build_cartesian_2d(Scale(x.clone()), Scale(y.clone()))?;
@@ -216,11 +234,11 @@ fn plot<'a>(
         .set_all_tick_mark_size(4)
         .draw()?;
     for (from, to) in bands {
-        let style = Ink::Fault.rgb().mix(0.16).filled();
+        let style = Ink::Fault.rgb().mix(frame.shade).filled();
         chart.draw_series([Rectangle::new([(*from, y.low), (*to, y.high)], style)])?;
         chart.draw_series([PathElement::new(
             vec![(*from, y.low), (*from, y.high)],
-            Ink::Fault.rgb().mix(0.7),
+            Ink::Fault.rgb().mix((4.0 * frame.shade).min(0.7)),
         )])?;
     }
     for curve in curves {
@@ -228,6 +246,7 @@ fn plot<'a>(
         for points in curve.stretches.iter().map(|s| s.iter().copied()) {
             match curve.look {
                 Look::Line(width) => {
+                    let color = if width > 2 { color.mix(0.5) } else { color.to_rgba() };
                     chart.draw_series(LineSeries::new(points, color.stroke_width(width)))?;
                 }
                 Look::Dashed => {
@@ -268,6 +287,15 @@ mod tests {
         let curve = Curve::steps(Ink::First, Look::Line(1), 10, 35, &values);
         let first = vec![(0.0, 1.0), (10.0, 1.0), (10.0, 2.0), (20.0, 2.0)];
         assert_eq!(curve.stretches, [first, vec![(30.0, 3.0), (35.0, 3.0)]]);
+    }
+
+    #[test]
+    fn bands_grow_lighter_where_they_pile_up() {
+        let fault = |from_ns, to_ns| FaultSpan { from_ns, to_ns, hosts: vec![], what: String::new() };
+        assert_eq!(shade(&[]), 0.16);
+        assert_eq!(shade(&[fault(0, 5), fault(5, 9), fault(7, 8)]), 0.16);
+        assert_eq!(shade(&vec![fault(0, 5); 5]), 0.04);
+        assert_eq!(shade(&vec![fault(0, 5); 500]), 0.01);
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn grouped(number: String) -> String {
     let whole = number.find('.').unwrap_or(number.len());
     let mut out = String::with_capacity(number.len() + whole / 3);
     for (i, digit) in number.chars().enumerate() {
-        if i > 0 && i < whole && (whole - i) % 3 == 0 {
+        if i > 0 && i < whole && (whole - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

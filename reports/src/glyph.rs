@@ -26,7 +26,8 @@ impl Mark {
         Mark::UncleanElection,
     ];
 
-    /// The mark of a kind of trace event, if it has one. Fencing shows on the controller's lane, where it was decided.
+    /// The mark of a kind of trace event, if it has one. Fencing shows on the lane of the controller, which decided it, and on
+    /// the broker's own, when it learned of it.
     pub(crate) fn of(kind: &str) -> Option<Mark> {
         Some(match kind {
             "leader-elected" => Mark::LeaderElected,

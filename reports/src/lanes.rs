@@ -6,9 +6,9 @@ use crate::markup::{esc, shortened};
 use crate::{HostState, Lane, StateSpan};
 
 /// A broker's lane with its rows.
-pub(crate) const BROKER_HEIGHT: f64 = 62.0;
+pub(crate) const BROKER_HEIGHT: f64 = 64.0;
 /// A lane with nothing but the state of the process.
-pub(crate) const PLAIN_HEIGHT: f64 = 14.0;
+pub(crate) const PLAIN_HEIGHT: f64 = 15.0;
 /// Where the row of marks is in a broker's lane.
 pub(crate) const MARKS_Y: f64 = 54.0;
 
@@ -21,19 +21,22 @@ pub(crate) struct Full {
 
 /// A broker with all that is known of it: active controller, state and partitions led, ISRs.
 pub(crate) fn broker(lane: &Lane, time: TimeAxis, y: f64, full: Full) -> String {
-    let mut out = host_name(&lane.host, y + 24.0, 11);
-    for (row, at) in [("controller", 6.0), ("leads", 22.5), ("in ISR", 41.0)] {
+    let mut out = host_name("host", &lane.host, y + 23.0, 11);
+    for (row, at) in [("controller", 6.5), ("leads", 22.5), ("in ISR", 40.5), ("events", 57.5)] {
         out += &format!(r#"<text class="row" x="{}" y="{:.1}">{row}</text>"#, LEFT - 8, y + at);
     }
     for (from, to) in &lane.controller {
         out += &rect("controller", time, (*from, *to), (y, 7.0), &title("active controller", *from, *to));
     }
     let top = y + 11.0;
-    for span in &lane.states {
+    let state = |span: &StateSpan| {
         let title = title(word(span.state), span.from_ns, span.to_ns);
-        out += &rect(word(span.state), time, (span.from_ns, span.to_ns), (top, 16.0), &title);
-    }
+        rect(word(span.state), time, (span.from_ns, span.to_ns), (top, 16.0), &title)
+    };
+    out.extend(lane.states.iter().filter(|s| s.state == HostState::Up).map(state));
     out += &steps(&lane.leads, "leads", "leads", time, &running(lane), (top, 16.0), full.leads);
+    // A paused process may lead on, as others see it: its hatch lies over the bar.
+    out.extend(lane.states.iter().filter(|s| s.state != HostState::Up).map(state));
     out += &state_words(lane, time, top + 11.5);
     let known = [StateSpan { from_ns: 0, to_ns: time.end_ns(), state: HostState::Up }];
     out += &steps(&lane.in_isr, "isr", "in the ISR of", time, &known, (y + 31.0, 12.0), full.in_isr);
@@ -42,7 +45,7 @@ pub(crate) fn broker(lane: &Lane, time: TimeAxis, y: f64, full: Full) -> String 
 
 /// A host of which only the state of the process is shown.
 pub(crate) fn plain(lane: &Lane, time: TimeAxis, y: f64) -> String {
-    let mut out = host_name(&lane.host, y + 8.0, 19);
+    let mut out = host_name("host plain", &lane.host, y + 8.5, 19);
     for (from, to) in &lane.controller {
         out +=
             &rect("controller", time, (*from, *to), (y - 2.0, 2.0), &title("active controller", *from, *to));
@@ -74,7 +77,7 @@ pub(crate) fn group(name: &str, lanes: &[&Lane], time: TimeAxis, y: f64) -> Stri
     counts.dedup_by_key(|(_, count)| *count);
     let all = u32::try_from(lanes.len()).unwrap_or(u32::MAX);
     let whole = [StateSpan { from_ns: 0, to_ns: time.end_ns(), state: HostState::Up }];
-    let mut out = host_name(name, y + 12.0, 19);
+    let mut out = host_name("host plain", name, y + 12.0, 19);
     out += &rect("up", time, (0, time.end_ns()), (y, 16.0), "");
     out += &steps(&counts, "clients", "up:", time, &whole, (y, 16.0), all);
     out
@@ -163,13 +166,14 @@ pub(crate) fn title(what: &str, from_ns: u64, to_ns: u64) -> String {
     }
 }
 
-fn host_name(name: &str, y: f64, max: usize) -> String {
+fn host_name(class: &str, name: &str, y: f64, max: usize) -> String {
     let short = shortened(name, max);
     let title = if short == name { String::new() } else { format!("<title>{}</title>", esc(name)) };
-    format!(r#"<text class="host" x="0" y="{y:.1}">{}{title}</text>"#, esc(&short))
+    format!(r#"<text class="{class}" x="0" y="{y:.1}">{}{title}</text>"#, esc(&short))
 }
 
-fn word(state: HostState) -> &'static str {
+/// A state's name, which is the class of its shapes too.
+pub(crate) fn word(state: HostState) -> &'static str {
     match state {
         HostState::Up => "up",
         HostState::Down => "down",

@@ -29,8 +29,9 @@ pub(crate) fn throughput(record: &RunRecord, time: TimeAxis) -> String {
     };
     let quantities = [
         (Ink::Base, Look::Area, &series.sent, "sent (handed to producers)"),
+        // The wide one below the narrow one: both show where they are equal, which is most of the time.
+        (Ink::Second, Look::Line(5), &series.read, "read by consumers"),
         (Ink::First, Look::Line(2), &series.acked, "acknowledged"),
-        (Ink::Second, Look::Line(2), &series.read, "read by consumers"),
     ];
     let mut most = 0.0;
     let mut curves = Vec::new();
@@ -128,7 +129,7 @@ pub(crate) fn distributions(record: &RunRecord) -> String {
         out += &by_percentile("Latency by percentile", &x, &x_label, &y, &log_label, &curves);
         out += "</div>\n";
     }
-    out += "<div class=\"scroll\">\n<table class=\"numbers\">\n<thead><tr><th>latency</th><th>min</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th><th>p99.99</th><th>max</th><th>records</th></tr></thead>\n<tbody>\n";
+    out += "<div class=\"scroll\">\n<table class=\"numbers\">\n<thead><tr><th class=\"text\">latency</th><th>min</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th><th>p99.99</th><th>max</th><th>records</th></tr></thead>\n<tbody>\n";
     for (name, what, d, _) in both {
         out += &format!("<tr><th>{name} <small>{what}</small></th>");
         for ns in [d.min, d.p50, d.p90, d.p99, d.p99_9, d.p99_99, d.max] {
@@ -207,7 +208,10 @@ fn legend(names: &[(Ink, Look, &str)]) -> String {
         let key = match look {
             Look::Area => format!(r#"<rect width="16" height="10" fill="var(--{ink})" opacity="0.3"/>"#),
             Look::Line(width) => {
-                format!(r#"<path d="M0,5h16" stroke="var(--{ink})" stroke-width="{width}"/>"#)
+                let opacity = if *width > 2 { "0.5" } else { "1" };
+                format!(
+                    r#"<path d="M0,5h16" stroke="var(--{ink})" stroke-width="{width}" opacity="{opacity}"/>"#
+                )
             }
             Look::Dashed => {
                 format!(

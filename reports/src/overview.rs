@@ -55,10 +55,13 @@ fn story(record: &RunRecord) -> String {
         count(record.acked_records),
         count(record.failed_records),
     );
-    let checkers = counted(record.checkers.len() as u64, "checker");
-    out += &match record.violations.len() as u64 {
-        0 => format!("None of the {checkers} found a violation."),
-        n => format!("The {checkers} found {}.", counted(n, "violation")),
+    let found = match record.violations.len() as u64 {
+        0 => "no violation".to_owned(),
+        n => counted(n, "violation"),
+    };
+    out += &match record.checkers.len() as u64 {
+        0 => "No checker was on.".to_owned(),
+        n => format!("The {} that watched the run found {found}.", counted(n, "checker")),
     };
     out
 }
@@ -83,10 +86,10 @@ fn tiles(record: &RunRecord) -> String {
     if let Some((length, gap)) =
         record.unavailability.iter().map(|u| (length(u, record), u)).max_by_key(|(l, _)| *l)
     {
-        let open = if gap.to_ns.is_none() { " or more" } else { "" };
+        let open = if gap.to_ns.is_none() { "≥ " } else { "" };
         tiles.push((
             "longest outage",
-            format!("{}{open}", span(length)),
+            format!("{open}{}", span(length)),
             format!("without writes, {}", gap.partition),
         ));
     }
@@ -163,15 +166,15 @@ pub(crate) fn expectations(record: &RunRecord) -> String {
     );
     let violated = record.violations.iter().filter(|v| !v.expected).count() as u64;
     let held = match violated {
-        0 => "none".to_owned(),
-        n => count(n),
+        0 => "none was found".to_owned(),
+        n => format!("{} found", count(n)),
     };
     let own = [("no violation that the scenario does not expect", violated == 0, held.as_str())];
     let listed = record.expectations.iter().map(|e| (e.what.as_str(), e.met, e.found.as_str()));
     for (what, met, found) in own.into_iter().chain(listed) {
-        let (class, mark, word) = if met { ("met", "✓", "met") } else { ("unmet", "✗", "not met") };
+        let (class, mark, word) = if met { ("met", "✓", "") } else { ("unmet", "✗", "not met: ") };
         out += &format!(
-            "<li class=\"{class}\"><span class=\"mark\">{mark}</span><span class=\"what\">{}</span><span class=\"found\">{word}: {}</span></li>\n",
+            "<li class=\"{class}\"><span class=\"mark\">{mark}</span><span class=\"what\">{}</span><span class=\"found\">{word}{}</span></li>\n",
             esc(what),
             esc(found)
         );

@@ -49,8 +49,8 @@ fn over_time(record: &RunRecord, time: TimeAxis) -> String {
     if record.timeline.lanes.is_empty() {
         out += "<p class=\"none\">No host was recorded.</p>\n";
     } else {
-        out += &timeline::legend(&record.timeline);
-        out += &timeline::draw(&record.timeline, time);
+        out += &timeline::legend(&record.timeline, &record.violations);
+        out += &timeline::draw(&record.timeline, &record.violations, time);
     }
     out += &latency::throughput(record, time);
     out += &latency::along(record, time);

@@ -3,26 +3,29 @@
 use std::collections::BTreeMap;
 
 use crate::axis::{LEFT, RIGHT, TimeAxis, WIDTH};
+use crate::chart::shade;
 use crate::format::{count, counted, seconds};
 use crate::glyph::Mark;
 use crate::lanes::{self, BROKER_HEIGHT, Full, MARKS_Y, PLAIN_HEIGHT};
 use crate::markup::{esc, shortened};
-use crate::{FaultSpan, Lane, Timeline, TimelineEvent};
+use crate::{FaultSpan, HostState, Lane, Timeline, TimelineEvent, ViolationRecord};
 
 /// Up to this many brokers get a lane with all rows; more get plain ones.
 const BROKERS_IN_FULL_MAX: usize = 16;
 /// Up to this many clients get a lane of their own.
 const CLIENTS_APART_MAX: usize = 12;
 /// Up to this many brokers get a lane at all; the others share one.
-const BROKERS_APART_MAX: usize = 120;
+const BROKERS_APART_MAX: usize = 48;
 /// Rows for the faults' words; a fault that finds no room has its number in the tables only.
 const FAULT_ROWS_MAX: usize = 4;
+/// How many violations are marked; what came first matters most.
+const VIOLATIONS_MAX: usize = 100;
 const FAULT_ROW: f64 = 15.0;
 /// How many events a mark's title lists.
 const TITLE_EVENTS_MAX: usize = 6;
 
 /// Draws the timeline.
-pub(crate) fn draw(timeline: &Timeline, time: TimeAxis) -> String {
+pub(crate) fn draw(timeline: &Timeline, violations: &[ViolationRecord], time: TimeAxis) -> String {
     let (labels, rows) = fault_labels(&timeline.faults, time);
     let top = 4.0 + FAULT_ROW * rows as f64;
     let mut y = top + 6.0;
@@ -41,7 +44,7 @@ pub(crate) fn draw(timeline: &Timeline, time: TimeAxis) -> String {
             body += &lanes::broker(lane, time, y, full);
             places.insert(&lane.host, (y - 3.0, BROKER_HEIGHT));
             marks_y.insert(&lane.host, y + MARKS_Y);
-            y += BROKER_HEIGHT + 8.0;
+            y += BROKER_HEIGHT + 12.0;
         }
     } else {
         y = plain_lanes(&mut body, &mut places, &brokers, BROKERS_APART_MAX, "broker", time, y);
@@ -64,6 +67,12 @@ pub(crate) fn draw(timeline: &Timeline, time: TimeAxis) -> String {
     out += &body;
     out += &marks(&timeline.events, time, &marks_y);
     out += &labels;
+    for violation in violations.iter().take(VIOLATIONS_MAX) {
+        let x = time.x(violation.at_ns);
+        let what = esc(&violation.property);
+        let title = format!("<title>{what} found violated at {} s</title>", seconds(violation.at_ns));
+        out += &format!(r#"<path class="violated" d="M{x:.1},{top:.1} V{bottom:.1}">{title}</path>"#);
+    }
     out += &format!(
         r#"<line class="axis" x1="{LEFT}" y1="{bottom:.1}" x2="{}" y2="{bottom:.1}"/>"#,
         WIDTH - RIGHT
@@ -114,7 +123,8 @@ fn bands(
     (top, bottom): (f64, f64),
     places: &BTreeMap<&str, (f64, f64)>,
 ) -> String {
-    let mut out = String::new();
+    let shade = shade(faults);
+    let mut out = format!(r#"<g style="--shade:{shade}">"#);
     for (i, fault) in faults.iter().enumerate() {
         let span = (fault.from_ns, fault.to_ns.clamp(fault.from_ns, time.end_ns().max(fault.from_ns)));
         let title = lanes::title(&format!("F{} {}", i + 1, fault.what), span.0, span.1);
@@ -125,7 +135,7 @@ fn bands(
             out += &lanes::rect("struck", time, span, (*y, *height), &title);
         }
     }
-    out
+    out + "</g>"
 }
 
 /// The faults' words above their bands, in as few rows as they need; how many rows.
@@ -134,7 +144,7 @@ fn fault_labels(faults: &[FaultSpan], time: TimeAxis) -> (String, usize) {
     let mut free = Vec::new();
     for (i, fault) in faults.iter().enumerate() {
         let words = shortened(&format!("F{} {}", i + 1, fault.what), 64);
-        let width = 6.3 * words.chars().count() as f64 + 8.0;
+        let width = 7.4 * words.chars().count() as f64 + 8.0;
         let right = f64::from(WIDTH - RIGHT);
         let from = time.x(fault.from_ns);
         // A label near the right edge ends at its band's beginning instead.
@@ -198,39 +208,32 @@ fn cluster_title(mark: Mark, events: &[&TimelineEvent]) -> String {
     format!("<title>{}</title>", lines.join("\n"))
 }
 
-/// What the shapes mean.
-pub(crate) fn legend(timeline: &Timeline) -> String {
+/// What the shapes mean, of those that there are.
+pub(crate) fn legend(timeline: &Timeline, violations: &[ViolationRecord]) -> String {
+    let in_state = |state| timeline.lanes.iter().flat_map(|l| &l.states).any(|s| s.state == state);
+    let swatches = [
+        ("controller", "active controller", true),
+        ("leads", "partitions led", true),
+        ("isr", "ISRs it is in", true),
+        (lanes::word(HostState::Down), "down", in_state(HostState::Down)),
+        (lanes::word(HostState::Paused), "paused", in_state(HostState::Paused)),
+        ("fault", "fault", !timeline.faults.is_empty()),
+    ];
     let mut out = String::from("<p class=\"legend\">");
-    let swatches =
-        [("controller", "active controller"), ("leads", "partitions led"), ("isr", "ISRs it is in")];
-    for (class, name) in swatches {
-        out += &format!(
-            r#"<span><svg class="timeline key" viewBox="0 0 14 10"><rect class="{class}" width="14" height="10"/></svg>{name}</span>"#
-        );
-    }
-    for (class, name) in [("down", "down"), ("paused", "paused"), ("fault", "fault")] {
-        let shown = match class {
-            "fault" => !timeline.faults.is_empty(),
-            _ => timeline
-                .lanes
-                .iter()
-                .flat_map(|l| &l.states)
-                .any(|s| format!("{:?}", s.state).to_lowercase() == class),
-        };
-        if shown {
-            out += &format!(
-                r#"<span><svg class="timeline key" viewBox="0 0 14 10"><rect class="{class}" width="14" height="10"/></svg>{name}</span>"#
-            );
-        }
+    for (class, name, _) in swatches.iter().filter(|(_, _, present)| *present) {
+        out += &key(&format!(r#"<rect class="{class}" width="14" height="10"/>"#), name);
     }
     for mark in Mark::ALL {
         if timeline.events.iter().any(|e| Mark::of(&e.kind) == Some(mark)) {
-            let glyph = mark.draw(6.0, 6.0, "");
-            out += &format!(
-                r#"<span><svg class="timeline key" viewBox="0 0 12 12">{glyph}</svg>{}</span>"#,
-                mark.name()
-            );
+            out += &key(&mark.draw(7.0, 5.0, ""), mark.name());
         }
     }
+    if !violations.is_empty() {
+        out += &key(r#"<path class="violated" d="M7,-1 V11"/>"#, "violation found");
+    }
     out + "</p>\n"
+}
+
+fn key(shape: &str, name: &str) -> String {
+    format!(r#"<span><svg class="timeline key" viewBox="0 0 14 10">{shape}</svg>{name}</span>"#)
 }
