@@ -57,7 +57,7 @@ impl Consumer {
             let Some((leader, _)) = assigned.leader else { continue };
             let topic = self.network.metadata().topic(assigned.topic);
             let wanted = assigned.fetchable(now.mono).map(|(_, leader_epoch, position)| Wanted {
-                tp: TopicIdPartition { topic_id: topic.id, partition: assigned.partition },
+                tp: TopicIdPartition { topic_id: assigned.topic_id, partition: assigned.partition },
                 topic: topic.name.clone(),
                 fetch_offset: position.offset,
                 leader_epoch,

@@ -140,7 +140,9 @@ impl Consumer {
         let index = *self.indexes.entry((topic, partition)).or_insert(next);
         if index == next {
             let mut assigned = Assigned::new(topic, partition, self.config.reset_policy);
-            assigned.leader = self.network.metadata().leader(topic, partition);
+            let metadata = self.network.metadata();
+            assigned.topic_id = metadata.topic(topic).id;
+            assigned.leader = metadata.leader(topic, partition);
             self.partitions.push(assigned);
             self.to_ask.insert(index);
         }
@@ -298,7 +300,10 @@ impl Consumer {
         }
         self.metadata_version = metadata.version();
         for (index, assigned) in self.partitions.iter_mut().enumerate() {
-            if std::mem::take(&mut assigned.awaits_metadata) {
+            // A topic that was deleted and created again has another id, perhaps with the same leader and epoch.
+            let topic_id = metadata.topic(assigned.topic).id;
+            if std::mem::take(&mut assigned.awaits_metadata) || assigned.topic_id != topic_id {
+                assigned.topic_id = topic_id;
                 self.dirty.insert(index);
             }
             let Some((leader, epoch)) = metadata.leader(assigned.topic, assigned.partition) else { continue };

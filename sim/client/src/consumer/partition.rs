@@ -1,6 +1,7 @@
 //! One assigned partition: where the consumer reads next, and what it must find out first.
 
 use trial_node::{LeaderEpoch, NodeId, Offset, Time};
+use trial_wire::Uuid;
 
 use crate::network::TopicSlot;
 
@@ -31,6 +32,8 @@ pub(super) enum FetchState {
 #[derive(Clone, Debug)]
 pub(super) struct Assigned {
     pub topic: TopicSlot,
+    /// The topic's id as the partition's session knows it.
+    pub topic_id: Uuid,
     pub partition: i32,
     pub state: FetchState,
     pub position: Option<Position>,
@@ -51,6 +54,7 @@ impl Assigned {
     pub fn new(topic: TopicSlot, partition: i32, policy: ResetPolicy) -> Assigned {
         Assigned {
             topic,
+            topic_id: Uuid::nil(),
             partition,
             state: FetchState::AwaitReset(policy),
             position: None,

@@ -360,6 +360,50 @@ fn seek_makes_the_answer_in_flight_worthless() {
 }
 
 #[test]
+fn topic_that_was_created_again_is_fetched_by_its_new_id() {
+    let (mut bench, request) = reading(&[]);
+    bench.tell_records(&request, 7, vec![]);
+    let request = bench.request();
+    let old = bench.world.cluster.topic_id();
+    let new = trial_wire::Uuid::from_u128(999);
+    bench.world.cluster.topics.values_mut().next().unwrap().0 = new;
+    // Metadata is behind the long poll on its connection.
+    bench.machine.network.metadata_mut().request_update();
+    bench.settle();
+    bench.run_for(Span::from_millis(200));
+    bench.tell_session_error(&request, ErrorCode::FetchSessionTopicIdError);
+    let named_old = bench.request();
+    assert_eq!(fetch(&named_old).topics[0].topic_id, old);
+    let told = FetchableTopicResponse::default()
+        .with_topic_id(old)
+        .with_partitions(vec![refused(ErrorCode::UnknownTopicId)]);
+    let body = FetchResponse::default().with_session_id(8).with_responses(vec![told]);
+    bench.respond(&named_old, ResponseKind::Fetch(body));
+    let request = bench.request();
+    assert_eq!((session(&request), fetch(&request).topics[0].topic_id), ((8, 1), new));
+    assert_eq!(fetch(&request).forgotten_topics_data[0].topic_id, old);
+}
+
+#[test]
+fn partition_that_is_assigned_later_is_read_too() {
+    let mut bench = bench(1, &[("auto.offset.reset", "earliest")]);
+    bench.world.cluster.serve = true;
+    let request = bench.request();
+    bench.tell_offset(&request, 0);
+    let (_, partitions) = bench.world.cluster.topics.values_mut().next().unwrap();
+    partitions.push(crate::testing::Partition::default());
+    bench.machine.network.metadata_mut().request_update();
+    bench.settle();
+    bench.run_for(Span::from_secs(1));
+    let index = bench.machine.assign(TopicSlot(0), 1);
+    assert_eq!((index, bench.machine.assign(TopicSlot(0), 1)), (1, 1));
+    bench.settle();
+    bench.run_for(Span::from_secs(3));
+    assert_eq!(bench.machine.position(1), Some(Offset(0)));
+    assert_eq!(bench.machine.end_offset(1), Some(Offset(0)));
+}
+
+#[test]
 fn paused_partition_is_left_out_of_the_session() {
     let mut bench = bench(4, &[]);
     for _ in 0..2 {

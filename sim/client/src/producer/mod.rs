@@ -81,7 +81,7 @@ impl Producer {
     /// A producer without connections.
     ///
     /// # Errors
-    /// None today; [`OpenError::Config`] is reserved for an empty bootstrap list.
+    /// [`OpenError::Config`] for an empty bootstrap list.
     pub fn new(
         config: ProducerConfig,
         client_id: StrBytes,

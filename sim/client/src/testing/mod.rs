@@ -18,7 +18,7 @@ use crate::consumer::Consumer;
 use crate::producer::Producer;
 use crate::workload::ClientNode;
 
-pub use cluster::{Answer, Cluster};
+pub use cluster::{Answer, Cluster, Partition};
 
 /// What the bench can drive.
 pub trait Machine {
