@@ -85,11 +85,6 @@ impl<C> NetworkClient<C> {
         }
     }
 
-    /// The configs.
-    pub fn config(&self) -> &NetworkConfig {
-        &self.config
-    }
-
     /// What is known of the cluster.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
@@ -107,11 +102,6 @@ impl<C> NetworkClient<C> {
 
     fn node_of(&self, conn: ConnId) -> Option<NodeId> {
         self.connections.iter().find(|(_, c)| c.conn() == Some(conn)).map(|(id, _)| *id)
-    }
-
-    /// How many requests to a broker wait for their responses.
-    pub fn in_flight(&self, node: NodeId) -> usize {
-        self.connections.get(&node).map_or(0, |connection| connection.in_flight.len())
     }
 
     /// The version of an API that a broker and we speak; `None` if the connection is not ready or there is none.

@@ -21,7 +21,7 @@ use sender::Sent;
 
 pub use batch::ProducerRecord;
 pub use config::ProducerConfig;
-pub use partitioner::{StickyPartitioner, murmur2, partition_for_key};
+pub use partitioner::{murmur2, partition_for_key};
 
 /// A producer.
 ///

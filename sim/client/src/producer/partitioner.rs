@@ -34,7 +34,7 @@ pub fn partition_for_key(key: &[u8], partitions: usize) -> usize {
 /// Where records without a key go (KIP-480, KIP-794): to one partition until about a batch's worth of bytes is there, then
 /// to another one that has a leader, all alike likely.
 #[derive(Clone, Debug, Default)]
-pub struct StickyPartitioner {
+pub(super) struct StickyPartitioner {
     current: Option<usize>,
     produced: usize,
 }
