@@ -110,6 +110,7 @@ impl Observer<Member> for Watch {
                             | TraceEvent::PartitionFollower { .. }
                             | TraceEvent::IsrShrunk { .. }
                             | TraceEvent::IsrExpanded { .. }
+                            | TraceEvent::BrokerUnfenced
                     );
                     self.trace(step.at, step.host, event);
                 }
@@ -123,7 +124,7 @@ impl Observer<Member> for Watch {
                 return ControlFlow::Break(());
             }
             if roles_changed {
-                self.timeline.roles(step.at, step.host, broker);
+                self.timeline.roles(step.at, broker);
             }
         }
         if self.traces.len() < self.checkers.violations().len() {

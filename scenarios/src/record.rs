@@ -67,7 +67,7 @@ impl Run {
             series: self.watch.metrics.series(now),
             checkpoints: checkpoints.map(|c| (c.event, c.at.0, format!("{:032x}", c.hash))).collect(),
             timeline: self.watch.timeline.finish(now, self.spans),
-            fault_plan: toml::to_string(&plan).expect("a fault plan is expressible as TOML"),
+            fault_plan: plan.to_toml(),
             scenario: self.scenario.name,
             about: self.scenario.about,
         })
@@ -94,7 +94,10 @@ impl Run {
         let acked = self.watch.metrics.acked;
         let acked_min = expect.acked_min.unwrap_or(u64::from(self.watch.metrics.sent > 0));
         list.push(Expectation {
-            what: format!("acknowledges at least {acked_min} records"),
+            what: format!(
+                "acknowledges at least {acked_min} {}",
+                if acked_min == 1 { "record" } else { "records" }
+            ),
             met: acked >= acked_min,
             found: format!("{acked} records"),
         });

@@ -1,7 +1,7 @@
 //! Lane by lane, what each host did.
 
 use trial_node::view::BrokerView;
-use trial_node::{NodeId, Time, TraceEvent};
+use trial_node::{NodeId, Offset, Time, TraceEvent};
 use trial_reports::{FaultSpan, HostState, Lane, StateSpan, Timeline, TimelineEvent};
 use trial_world::{HostId, Lifecycle};
 
@@ -13,6 +13,7 @@ pub(crate) struct TimelineBuilder {
     lanes: Vec<LaneBuilder>,
     events: Vec<TimelineEvent>,
     dropped: u64,
+    metadata_offset: Offset,
 }
 
 struct LaneBuilder {
@@ -20,7 +21,6 @@ struct LaneBuilder {
     since: Time,
     state: HostState,
     controller_since: Option<Time>,
-    led: u32,
 }
 
 impl TimelineBuilder {
@@ -31,7 +31,6 @@ impl TimelineBuilder {
             since: Time::ZERO,
             state: HostState::Down,
             controller_since: None,
-            led: 0,
         };
         TimelineBuilder {
             lanes: hosts.iter().enumerate().map(lane).collect(),
@@ -51,7 +50,6 @@ impl TimelineBuilder {
         let Some(lane) = self.lanes.get_mut(host.0 as usize) else { return };
         lane.enter(at, state);
         if state == HostState::Down {
-            lane.leads(at, 0);
             lane.controls(at, false);
         }
     }
@@ -78,18 +76,28 @@ impl TimelineBuilder {
         }
     }
 
-    /// Looks at a broker's roles, after a step in which one of its replicas changed role.
-    pub(crate) fn roles(&mut self, at: Time, host: HostId, broker: &dyn BrokerView) {
-        let (mut leads, mut in_isr) = (0, 0);
-        let id: NodeId = broker.node_id();
+    /// Looks at who leads and who is in sync, as a broker's metadata says, after a step in which a role changed somewhere. A
+    /// broker whose metadata is older than what was seen before has nothing to say.
+    pub(crate) fn roles(&mut self, at: Time, broker: &dyn BrokerView) {
+        let offset = broker.metadata().offset;
+        if offset < self.metadata_offset {
+            return;
+        }
+        self.metadata_offset = offset;
+        let brokers = self.lanes.iter().take_while(|l| l.lane.broker).count();
+        let mut counts = vec![(0, 0); brokers];
+        let index = |id: NodeId| usize::try_from(id.0 - 1).ok().filter(|i| *i < brokers);
         broker.partitions(&mut |p| {
-            leads += u32::from(p.leader == id);
-            in_isr += u32::from(p.isr.contains(&id));
+            if let Some(i) = index(p.leader) {
+                counts[i].0 += 1;
+            }
+            for i in p.isr.iter().copied().filter_map(index) {
+                counts[i].1 += 1;
+            }
         });
-        let Some(lane) = self.lanes.get_mut(host.0 as usize) else { return };
-        lane.leads(at, leads);
-        if lane.lane.in_isr.last().is_none_or(|(_, last)| *last != in_isr) {
-            lane.lane.in_isr.push((at.0, in_isr));
+        for (lane, (leads, in_isr)) in self.lanes.iter_mut().zip(counts) {
+            push_if_new(&mut lane.lane.leads, at, leads);
+            push_if_new(&mut lane.lane.in_isr, at, in_isr);
         }
     }
 
@@ -119,13 +127,6 @@ impl LaneBuilder {
         (self.since, self.state) = (at, state);
     }
 
-    fn leads(&mut self, at: Time, count: u32) {
-        if self.led != count || self.lane.leads.is_empty() {
-            self.led = count;
-            self.lane.leads.push((at.0, count));
-        }
-    }
-
     fn controls(&mut self, at: Time, active: bool) {
         match (self.controller_since, active) {
             (None, true) => self.controller_since = Some(at),
@@ -135,5 +136,11 @@ impl LaneBuilder {
             }
             _ => {}
         }
+    }
+}
+
+fn push_if_new(list: &mut Vec<(u64, u32)>, at: Time, count: u32) {
+    if list.last().is_none_or(|(_, last)| *last != count) {
+        list.push((at.0, count));
     }
 }

@@ -172,25 +172,22 @@ impl Checkers {
         disk: &mut dyn Disk,
     ) -> Result<(), DiskError> {
         for &tp in broker.changed_replicas() {
-            let Some(change) = self.model.update(broker, disk, tp)? else { continue };
+            let Some(found) = self.model.update(broker, disk, tp)? else { continue };
+            let change = found.borrow(&self.model);
             for (name, property) in &mut self.cluster {
                 self.findings.of(name);
-                property.changed(at, &self.model, &change.borrow(&self.model), &mut self.findings);
+                property.changed(at, &self.model, &change, &mut self.findings);
             }
-            self.model.commit(&change);
+            self.model.commit(&found);
         }
         if broker.quorum_changed() {
-            let change = self.quorum_model.update(broker, disk)?;
+            let found = self.quorum_model.update(broker, disk)?;
+            let change = found.borrow(&self.quorum_model);
             for (name, property) in &mut self.quorum {
                 self.findings.of(name);
-                property.changed(
-                    at,
-                    &self.quorum_model,
-                    &change.borrow(&self.quorum_model),
-                    &mut self.findings,
-                );
+                property.changed(at, &self.quorum_model, &change, &mut self.findings);
             }
-            self.quorum_model.commit(&change);
+            self.quorum_model.commit(&found);
             if let Some(metadata) = &mut self.metadata {
                 self.findings.of(quorum::metadata_agreement::INFO.name);
                 metadata.seen(at, broker.node_id(), broker.metadata(), &mut self.findings);

@@ -1,6 +1,8 @@
 //! LZ4 frames. Those that Kafka's clients write (independent blocks of 64 KiB, no checksums) are put together and taken apart
 //! here, block by block, because the library's way sets up a large context for each frame; others go that way.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 use lz4::block;
 
@@ -12,8 +14,6 @@ const HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
 const BLOCK: usize = 64 * 1024;
 /// The bit of a block's length that says that the block is stored as it is.
 const STORED: u32 = 1 << 31;
-/// No block expands by more: a byte adds at most 255 to a match's length.
-const EXPANSION_MAX: usize = 255;
 
 /// Appends the frame of `input` to `out`.
 pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) {
@@ -44,10 +44,19 @@ pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Bytes, CodecError
     }
 }
 
-fn decompress_blocks(mut rest: &[u8], limit: usize) -> Result<Bytes, CodecError> {
+thread_local! {
+    /// Where a block is taken apart. Kept, because clearing 64 KiB costs more than most blocks; only what was just written to it
+    /// is ever read.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; BLOCK]);
+}
+
+fn decompress_blocks(rest: &[u8], limit: usize) -> Result<Bytes, CodecError> {
+    SCRATCH.with_borrow_mut(|scratch| decompress_into(scratch, rest, limit))
+}
+
+fn decompress_into(scratch: &mut [u8], mut rest: &[u8], limit: usize) -> Result<Bytes, CodecError> {
     let codec = Compression::Lz4;
     let mut output = Vec::new();
-    let mut scratch = Vec::new();
     loop {
         let (length, after) =
             rest.split_first_chunk().ok_or_else(|| codec.corrupt("the frame has no end mark"))?;
@@ -65,12 +74,8 @@ fn decompress_blocks(mut rest: &[u8], limit: usize) -> Result<Bytes, CodecError>
         let content = if length & STORED != 0 {
             block
         } else {
-            let bound = (size * EXPANSION_MAX).min(BLOCK);
-            if scratch.len() < bound {
-                scratch.resize(bound, 0);
-            }
-            let bound = i32::try_from(bound).expect("a block is small");
-            let written = block::decompress_to_buffer(block, Some(bound), &mut scratch)
+            let bound = i32::try_from(BLOCK).expect("a block is small");
+            let written = block::decompress_to_buffer(block, Some(bound), scratch)
                 .map_err(|error| codec.corrupt(error))?;
             &scratch[..written]
         };
