@@ -55,8 +55,11 @@ impl Broker {
     pub(crate) fn stop(&mut self, now: Now, io: &mut Io<'_>) {
         self.connections.close_port(io, BROKER_PORT);
         self.lifecycle.stop();
-        let done = self.replicate(now, io, |replicas, ctx| replicas.shutdown(ctx));
-        self.fail_on_error(done);
+        // Logs that were not loaded may need recovery still: then the shutdown must not count as clean.
+        if self.caught_up {
+            let done = self.replicate(now, io, |replicas, ctx| replicas.shutdown(ctx));
+            self.fail_on_error(done);
+        }
         if self.quorum.raft.is_leader() && self.config.voters.len() > 1 {
             self.phase = Phase::Resigning { deadline: now.mono + RESIGNATION_TIMEOUT };
             self.resign(now, io);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use harness::{Cluster, Received};
 use trial_broker::{BROKER_PORT, CONTROLLER_PORT};
 use trial_node::view::BrokerView;
-use trial_node::{HaltReason, NodeId, Offset, Signal, Span, TopicIdPartition, TraceEvent};
+use trial_node::{Disk as _, HaltReason, NodeId, Offset, Signal, Span, TopicIdPartition, TraceEvent};
 use trial_wire::messages::create_topics_request::CreatableTopic;
 use trial_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use trial_wire::messages::metadata_request::MetadataRequestTopic;
@@ -299,7 +299,27 @@ fn a_controlled_shutdown_moves_leaderships_first() {
 }
 
 #[test]
-fn an_isolated_controller_gives_up_and_waiting_clients_are_told() {
+fn a_broker_that_is_stopped_before_it_loaded_its_logs_was_not_shut_down_cleanly() {
+    let mut cluster = Cluster::running(3, &[]);
+    assert_eq!(create_topic(&mut cluster, 0, "orders", 1, 3), 0);
+    let clean = |cluster: &mut Cluster| {
+        let files = cluster.disk(0).list("").expect("the disk lists");
+        files.contains(&".kafka_cleanshutdown".to_owned())
+    };
+    cluster.lose_power(0);
+    cluster.start(0);
+    cluster.signal(0, Signal::Terminate);
+    assert_eq!(cluster.halted(0), Some(&HaltReason::Shutdown));
+    assert!(!clean(&mut cluster));
+    cluster.start(0);
+    cluster.run_until("it is back", |cluster| cluster.unfenced() == 3);
+    cluster.signal(0, Signal::Terminate);
+    cluster.run_until("it has stopped", |cluster| !cluster.is_up(0));
+    assert!(clean(&mut cluster));
+}
+
+#[test]
+fn an_isolated_controller_gives_up() {
     let mut cluster = Cluster::running(3, &[]);
     let old = cluster.quorum_leader().expect("one leads");
     cluster.isolate(old);

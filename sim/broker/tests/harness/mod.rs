@@ -180,6 +180,10 @@ impl Cluster {
         self.hosts[i].halted.as_ref()
     }
 
+    pub fn disk(&mut self, i: usize) -> &mut SimDisk {
+        &mut self.hosts[i].disk
+    }
+
     /// The brokers that run, with their indexes.
     pub fn up(&self) -> impl Iterator<Item = (usize, &Broker)> {
         self.hosts.iter().enumerate().filter_map(|(i, host)| Some((i, host.broker.as_ref()?)))
