@@ -22,6 +22,7 @@ catalog! {
     "rolling-restart",
     "paused-leader",
     "flapping-link",
+    "leadership-transfer",
     "unclean-election",
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use trial_broker::BrokerConfig;
 use trial_client::{
-    ClientConfig, ConsumeWorkload, Corpus, Keys, NewTopic, ProduceWorkload, SetupWorkload, Share,
-    WorkloadConfig,
+    ClientConfig, ConsumeWorkload, Corpus, ElectWorkload, Keys, NewTopic, ProduceWorkload, SetupWorkload,
+    Share, WorkloadConfig,
 };
-use trial_node::{Endpoint, NodeId, Time};
+use trial_faults::{Fault, Leadership, What};
+use trial_node::{Endpoint, NodeId, Time, TopicPartition};
 use trial_wire::{StrBytes, TopicName};
 
 use crate::check::{parse_rate, properties};
@@ -118,7 +119,12 @@ pub(crate) fn clients(scenario: &Scenario, corpus: &mut dyn FnMut(u32) -> Corpus
         };
         HostPlan { name, config: MemberConfig::Client(config) }
     };
-    let mut hosts = vec![process("operator".to_owned(), vec![WorkloadConfig::Setup(setup(scenario))])];
+    let mut operator = vec![WorkloadConfig::Setup(setup(scenario))];
+    let elections = elections(scenario);
+    if !elections.is_empty() {
+        operator.push(WorkloadConfig::Elect(ElectWorkload { elections, config: BTreeMap::new() }));
+    }
+    let mut hosts = vec![process("operator".to_owned(), operator)];
     let mut names = host_names(scenario).split_off(scenario.cluster.nodes as usize).into_iter();
     let (mut producers, mut consumers) = (0, 0);
     for (index, workload) in scenario.workloads.iter().map(|w| w.get_ref()).enumerate() {
@@ -166,4 +172,16 @@ fn setup(scenario: &Scenario) -> SetupWorkload {
         configs: properties(&topic.config),
     });
     SetupWorkload { brokers: scenario.cluster.nodes, topics: topics.collect(), config: BTreeMap::new() }
+}
+
+/// The preferred-leader elections of the fault plan, which the operator asks the controller for.
+fn elections(scenario: &Scenario) -> Vec<(Time, TopicPartition)> {
+    let plan = scenario.plan();
+    let moments = plan.schedule().into_iter().filter(|m| m.what == What::Inject);
+    moments
+        .filter_map(|m| match &plan.entries[m.entry].fault {
+            Fault::TransferLeadership(Leadership::Partition(tp)) => Some((m.at, tp.clone())),
+            _ => None,
+        })
+        .collect()
 }

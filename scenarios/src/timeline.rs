@@ -36,6 +36,7 @@ impl TimelineBuilder {
             lanes: hosts.iter().enumerate().map(lane).collect(),
             events: Vec::new(),
             dropped: 0,
+            metadata_offset: Offset::ZERO,
         }
     }
 

@@ -15,8 +15,8 @@ pub mod workload;
 
 pub use admin::NewTopic;
 pub use workload::{
-    AssignedPartition, ClientConfig, ClientNode, ClientView, ConsumeWorkload, ConsumerView, Corpus, Keys,
-    ProduceWorkload, ProducerView, Rate, SetupWorkload, Share, WorkloadConfig,
+    AssignedPartition, ClientConfig, ClientNode, ClientView, ConsumeWorkload, ConsumerView, Corpus,
+    ElectWorkload, Keys, ProduceWorkload, ProducerView, Rate, SetupWorkload, Share, WorkloadConfig,
 };
 
 #[cfg(test)]

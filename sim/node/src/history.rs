@@ -97,9 +97,11 @@ pub enum ClientEvent {
         /// Where it reads next.
         to: Offset,
     },
-    /// A client's process started (again); its consumers and producers begin anew.
+    /// A client's process started (again); its consumers or producers begin anew.
     ClientStarted {
-        /// The first of its consumers or producers.
+        /// Whether the numbers are consumers'; else they are producers'.
+        consumers: bool,
+        /// The first of them.
         first: u32,
         /// How many there are.
         count: u32,

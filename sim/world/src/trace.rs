@@ -240,8 +240,9 @@ pub(crate) fn put_history(out: &mut BytesMut, event: &ClientEvent) {
             out.put_i64(from.0);
             out.put_i64(to.0);
         }
-        ClientEvent::ClientStarted { first, count } => {
+        ClientEvent::ClientStarted { consumers, first, count } => {
             out.put_u8(6);
+            out.put_u8(u8::from(*consumers));
             out.put_u32(*first);
             out.put_u32(*count);
         }

@@ -26,7 +26,7 @@ impl Positions {
                 self.0.entry(*consumer).or_default().insert(tp.clone(), *to);
                 None
             }
-            ClientEvent::ClientStarted { first, count } => {
+            ClientEvent::ClientStarted { consumers: true, first, count } => {
                 self.0.retain(|consumer, _| !(*first..first + count).contains(consumer));
                 None
             }

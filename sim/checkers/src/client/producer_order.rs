@@ -50,7 +50,7 @@ impl ClientProperty for ProducerOrder {
                     partitions.remove(tp);
                 }
             }
-            ClientEvent::ClientStarted { first, count } => {
+            ClientEvent::ClientStarted { consumers: true, first, count } => {
                 self.last.retain(|consumer, _| !(*first..first + count).contains(consumer));
             }
             _ => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use trial_node::{Endpoint, OpenError, Span, Time};
+use trial_node::{Endpoint, OpenError, Span, Time, TopicPartition};
 use trial_wire::{StrBytes, TopicName};
 
 use crate::admin::{AdminConfig, NewTopic};
@@ -34,6 +34,8 @@ pub enum WorkloadConfig {
     Produce(ProduceWorkload),
     /// Reads all partitions of a topic.
     Consume(ConsumeWorkload),
+    /// Asks for elections at given times.
+    Elect(ElectWorkload),
 }
 
 /// Waits until the cluster serves, creates topics and waits until every partition of theirs has a leader; a topic that
@@ -156,6 +158,15 @@ pub struct ConsumeWorkload {
     pub config: BTreeMap<String, String>,
 }
 
+/// Asks for preferred-leader elections (KIP-460), as an operator with `kafka-leader-election.sh` does.
+#[derive(Clone, Debug)]
+pub struct ElectWorkload {
+    /// Which partitions, and when. Those of one instant are asked for together.
+    pub elections: Vec<(Time, TopicPartition)>,
+    /// The admin client's configs, as Kafka names them.
+    pub config: BTreeMap<String, String>,
+}
+
 impl WorkloadConfig {
     /// Checks what [`trial_node::Node::open`] would check: names and values of the configs.
     ///
@@ -166,11 +177,18 @@ impl WorkloadConfig {
             WorkloadConfig::Setup(setup) => setup.admin_config().map(drop),
             WorkloadConfig::Produce(produce) => produce.producer_config().map(drop),
             WorkloadConfig::Consume(consume) => consume.consumer_config().map(drop),
+            WorkloadConfig::Elect(elect) => elect.admin_config().map(drop),
         }
     }
 }
 
 impl SetupWorkload {
+    pub(super) fn admin_config(&self) -> Result<AdminConfig, OpenError> {
+        AdminConfig::from_properties(&self.config)
+    }
+}
+
+impl ElectWorkload {
     pub(super) fn admin_config(&self) -> Result<AdminConfig, OpenError> {
         AdminConfig::from_properties(&self.config)
     }

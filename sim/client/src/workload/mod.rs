@@ -2,6 +2,7 @@
 
 mod config;
 mod consume;
+mod elect;
 mod node;
 mod produce;
 mod schedule;
@@ -9,7 +10,8 @@ mod setup;
 mod view;
 
 pub use config::{
-    ClientConfig, ConsumeWorkload, Corpus, Keys, ProduceWorkload, Rate, SetupWorkload, Share, WorkloadConfig,
+    ClientConfig, ConsumeWorkload, Corpus, ElectWorkload, Keys, ProduceWorkload, Rate, SetupWorkload, Share,
+    WorkloadConfig,
 };
 pub use node::ClientNode;
 pub use view::{AssignedPartition, ClientView, ConsumerView, ProducerView};

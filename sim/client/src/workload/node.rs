@@ -6,6 +6,7 @@ use trial_node::{ClientEvent, ConnId, HaltReason, Input, Io, Node, Now, OpenErro
 
 use super::config::{ClientConfig, WorkloadConfig};
 use super::consume::Reader;
+use super::elect::Operator;
 use super::produce::Load;
 use super::setup::Setup;
 use super::view::ClientView;
@@ -32,6 +33,7 @@ enum App {
     Setup(Setup),
     Load(Load),
     Reader(Reader),
+    Operator(Operator),
 }
 
 impl App {
@@ -40,6 +42,7 @@ impl App {
             App::Setup(setup) => setup.step(now, input, io),
             App::Load(load) => load.step(now, input, io),
             App::Reader(reader) => reader.step(now, input, io),
+            App::Operator(operator) => operator.step(now, input, io),
         }
     }
 
@@ -48,6 +51,7 @@ impl App {
             App::Setup(setup) => setup.poll_timeout(),
             App::Load(load) => load.poll_timeout(),
             App::Reader(reader) => reader.poll_timeout(),
+            App::Operator(operator) => operator.poll_timeout(),
         }
     }
 
@@ -56,6 +60,7 @@ impl App {
             App::Setup(setup) => setup.owns(conn),
             App::Load(load) => load.owns(conn),
             App::Reader(reader) => reader.owns(conn),
+            App::Operator(operator) => operator.owns(conn),
         }
     }
 
@@ -65,6 +70,7 @@ impl App {
             App::Setup(setup) => setup.is_done(),
             App::Load(load) => load.is_done(),
             App::Reader(_) => true,
+            App::Operator(operator) => operator.is_done(),
         }
     }
 }
@@ -83,6 +89,10 @@ impl Node for ClientNode {
                     apps.push(App::Setup(Setup::new(&config, plan.clone())?));
                     continue;
                 }
+                WorkloadConfig::Elect(plan) => {
+                    apps.push(App::Operator(Operator::new(&config, plan)?));
+                    continue;
+                }
                 WorkloadConfig::Produce(plan) => {
                     for client in plan.share.clients() {
                         apps.push(App::Load(Load::new(&config, plan, client, from)?));
@@ -97,6 +107,7 @@ impl Node for ClientNode {
                 }
             };
             io.history(ClientEvent::ClientStarted {
+                consumers: matches!(workload, WorkloadConfig::Consume(_)),
                 first: share.first_number + share.index,
                 count: share.count,
             });
@@ -179,7 +190,7 @@ impl ClientNode {
         let mut view = ClientView::default();
         for app in &self.apps {
             match app {
-                App::Setup(_) => {}
+                App::Setup(_) | App::Operator(_) => {}
                 App::Load(load) => view.producers.push(load.view()),
                 App::Reader(reader) => view.consumers.push(reader.view()),
             }

@@ -125,7 +125,7 @@ fn restarted_process_goes_on_above_the_numbers_that_were_used() {
     let mut bench = Bench { machine, world };
     bench.run_until(seconds(4));
     let history = bench.history();
-    assert_eq!(history[0], ClientEvent::ClientStarted { first: 11, count: 1 });
+    assert_eq!(history[0], ClientEvent::ClientStarted { consumers: false, first: 11, count: 1 });
     assert_eq!(sequences(history), (501..1_000).collect::<Vec<_>>());
 }
 
