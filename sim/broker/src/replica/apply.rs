@@ -195,9 +195,7 @@ impl ReplicaManager {
         self.after.note(&mut partition, &mut self.sessions, Happened { role: true, ..Happened::default() });
         let folder = partition.log.folder().to_owned();
         partition.log.abandon(ctx.disk);
-        let key = (partition.topic.as_str().to_owned(), tp.partition);
-        self.checkpoints.high_watermarks.remove(&key);
-        self.checkpoints.recovery_points.remove(&key);
+        self.partition_deleted(partition.topic.as_str(), tp.partition);
         if let Err(error) = log_dir::delete_partition(ctx.disk, &folder) {
             self.after.fatal(error);
         }

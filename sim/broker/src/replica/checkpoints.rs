@@ -21,6 +21,8 @@ pub(super) struct Checkpoints {
     high_watermarks_due: bool,
     recovery_points_due: bool,
     recovery_points_went_back: bool,
+    /// Of a partition that is gone, which a newer topic of the same name must not inherit.
+    obsolete: bool,
 }
 
 impl Checkpoints {
@@ -40,6 +42,7 @@ impl Checkpoints {
             high_watermarks_due: false,
             recovery_points_due: false,
             recovery_points_went_back: false,
+            obsolete: false,
         })
     }
 }
@@ -72,10 +75,27 @@ impl ReplicaManager {
         self.checkpoints.recovery_points_went_back |= now < before;
     }
 
-    pub(super) fn checkpoint_recovery_points_that_went_back(&mut self, ctx: &mut Context<'_>) {
-        if std::mem::take(&mut self.checkpoints.recovery_points_went_back)
-            && let Err(error) = self.write_recovery_points(ctx.disk)
-        {
+    /// A partition is deleted: both files are written at the end of this step, and so before anything is appended to a newer
+    /// topic of the same name. Otherwise a crash could make that one's recovery trust what nobody has flushed.
+    pub(super) fn partition_deleted(&mut self, topic: &str, partition: i32) {
+        let key = (topic.to_owned(), partition);
+        self.checkpoints.high_watermarks.remove(&key);
+        self.checkpoints.recovery_points.remove(&key);
+        self.checkpoints.obsolete = true;
+    }
+
+    /// Writes what must not wait for the next instant for that.
+    pub(super) fn checkpoint_at_once(&mut self, ctx: &mut Context<'_>) {
+        let obsolete = std::mem::take(&mut self.checkpoints.obsolete);
+        let went_back = std::mem::take(&mut self.checkpoints.recovery_points_went_back);
+        let mut written = Ok(());
+        if obsolete || went_back {
+            written = self.write_recovery_points(ctx.disk);
+        }
+        if obsolete {
+            written = written.and_then(|()| self.write_high_watermarks(ctx.disk));
+        }
+        if let Err(error) = written {
             self.after.fatal(error);
         }
     }

@@ -418,6 +418,6 @@ impl ReplicaManager {
         }
         self.after.fetchers = fetchers;
         self.send_alter_partition();
-        self.checkpoint_recovery_points_that_went_back(ctx);
+        self.checkpoint_at_once(ctx);
     }
 }

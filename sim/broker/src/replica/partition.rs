@@ -113,6 +113,9 @@ impl Partition {
             Role::Leader(leadership) => (leadership, false),
             Role::Follower => (Leadership::new(), true),
         };
+        // Another broker may have led for the epochs that were skipped, and followers may have truncated to its log: what they
+        // had fetched from here before says nothing any more.
+        let new_leader = new_leader || state.leader_epoch.0 > self.leader_epoch.0 + 1;
         leadership.assign(around.me, state.replicas);
         let isr = leadership.isr.commit(state.isr);
         change.isr = isr.filter(|_| !new_leader);

@@ -372,3 +372,29 @@ fn replicas_say_that_they_changed_once_per_step() {
     cluster.advance(Span::from_secs(2));
     assert_eq!(cluster.nodes[&A].replicas.changed(), [], "nothing happens to an idle replica");
 }
+
+#[test]
+fn a_leader_that_missed_another_ones_term_forgets_how_far_its_followers_had_come() {
+    let mut cluster = Cluster::new(&[]);
+    cluster.produce(A, ALL, &[(P0, batch("a", 3))]);
+    cluster.advance(Span::from_secs(1));
+    cluster.cut.insert(B);
+    cluster.advance(Span::from_secs(1));
+    cluster.produce(A, 1, &[(P0, batch("b", 1))]);
+    assert_eq!((cluster.log_end_offset(C, P0), cluster.high_watermark(A, P0)), (4, 3));
+    // B leads, and C cuts off what B does not have, before A hears of it.
+    cluster.cut = [A].into();
+    cluster.elect(P0, B, &[A, B, C]);
+    cluster.publish_to(B);
+    cluster.publish_to(C);
+    cluster.advance(Span::from_secs(1));
+    assert_eq!(cluster.log_end_offset(C, P0), 3);
+    cluster.cut = [A, B, C].into();
+    cluster.elect(P0, A, &[A, C]);
+    cluster.publish_to(A);
+    assert_eq!(cluster.high_watermark(A, P0), 3, "C does not have offset 3");
+    cluster.cut = [B].into();
+    cluster.publish_to(C);
+    cluster.advance(Span::from_secs(2));
+    assert_eq!((cluster.log_end_offset(C, P0), cluster.high_watermark(A, P0)), (4, 4));
+}

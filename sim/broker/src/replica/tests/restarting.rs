@@ -106,3 +106,34 @@ fn a_recovery_point_that_goes_back_is_checkpointed_at_once() {
     assert_eq!(cluster.log_end_offset(A, P0), 2);
     assert!(checkpoint(&mut cluster) <= Offset(2));
 }
+
+#[test]
+fn a_topic_does_not_inherit_the_checkpoints_of_a_deleted_one_of_its_name() {
+    use trial_storage::log_dir::{CheckpointFile, read_checkpoint};
+    let mut cluster = Cluster::new(&[("segment.bytes", "200")]);
+    for n in 0..10 {
+        cluster.produce(A, ALL, &[(P0, batch(&format!("old {n}"), 2))]);
+    }
+    cluster.advance(Span::from_secs(61));
+    let checkpoint = |cluster: &mut Cluster, file| {
+        let disk = &mut cluster.nodes.get_mut(&A).unwrap().disk;
+        read_checkpoint(disk, file).unwrap().get(&("orders".to_owned(), 0)).copied()
+    };
+    assert!(checkpoint(&mut cluster, CheckpointFile::RecoveryPoint) > Some(Offset(0)));
+    let new = Uuid::from_u128(8);
+    let tp = TopicIdPartition { topic_id: new, partition: 0 };
+    let old = cluster.metadata.partitions.remove(&P0).unwrap();
+    cluster.metadata.names = BTreeMap::from([(new, topic())]);
+    cluster.metadata.partitions = BTreeMap::from([(tp, old)]);
+    let node = cluster.nodes.get_mut(&A).unwrap();
+    node.metadata = cluster.metadata.clone();
+    let changes = MetadataChanges {
+        partitions: vec![tp],
+        deleted_topics: vec![P0.topic_id],
+        ..MetadataChanges::default()
+    };
+    cluster.with(A, |replicas, ctx| replicas.apply(ctx, &changes));
+    assert_eq!(cluster.log_end_offset(A, tp), 0);
+    assert_eq!(checkpoint(&mut cluster, CheckpointFile::RecoveryPoint), Some(Offset(0)));
+    assert_eq!(checkpoint(&mut cluster, CheckpointFile::HighWatermark), Some(Offset(0)));
+}
