@@ -519,10 +519,16 @@ impl<L: ReplicatedLog> Raft<L> {
         ValidOffset::Valid
     }
 
+    /// Whether a snapshot holds what the log lacks. One that reaches as far does, even if the log ends with a later epoch:
+    /// what a snapshot holds is committed, so such an end is not.
+    pub(crate) fn is_ahead_of_log(&self, id: OffsetAndEpoch) -> bool {
+        let end = self.log_end();
+        id > end || (id != end && id.offset >= end.offset)
+    }
+
     /// Lets a snapshot that is ahead of the log take its place.
     pub(crate) fn truncate_to_latest_snapshot(&mut self, disk: &mut dyn Disk) -> Result<(), RaftError> {
-        let end = self.log_end();
-        let Some(latest) = self.snapshots.latest().filter(|id| *id > end) else {
+        let Some(latest) = self.snapshots.latest().filter(|id| self.is_ahead_of_log(*id)) else {
             return Ok(());
         };
         self.log.truncate_fully_and_start_at(disk, latest.offset)?;

@@ -245,6 +245,24 @@ fn a_snapshot_takes_the_logs_place() {
     assert_eq!(member.end(), 10);
 }
 
+/// It led epoch 3 and wrote what nobody got; then the leader of epoch 4 committed what it had of epoch 2.
+#[test]
+fn a_snapshot_takes_the_place_of_a_log_that_ends_with_a_later_epoch() {
+    for written in [1, 7] {
+        let before = Before { log: &[(1, 3), (3, written)], state: Some((4, 3, -1)) };
+        let mut member = Member::start(config(1, 3), before);
+        let (fetch, body) = member.request_to(3);
+        assert_eq!(fetch_of(&body).last_fetched_epoch, 3);
+        member.respond(fetch, fetch_response(offer(id(10, 2))));
+        let (request, body) = member.request_to(3);
+        let RequestKind::FetchSnapshot(_) = body else { panic!("{body:?}") };
+        member.respond(request, chunk(0, id(10, 2), 4, 0, b"abcd"));
+        assert_eq!((member.end(), member.high_watermark()), (10, Some(10)));
+        let (_, body) = member.request_to(3);
+        assert_eq!((fetch_of(&body).fetch_offset, fetch_of(&body).last_fetched_epoch), (10, 2));
+    }
+}
+
 #[test]
 fn a_crash_between_snapshot_and_truncation_is_made_good() {
     let mut member = offered();
