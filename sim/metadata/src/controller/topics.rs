@@ -297,13 +297,21 @@ impl QuorumController {
         let by_list = request.topic_names.iter().map(|name| (Some(name), Uuid::nil()));
         let wanted: Vec<_> =
             by_list.chain(request.topics.iter().map(|topic| (topic.name.as_ref(), topic.topic_id))).collect();
-        let mut records = Vec::new();
+        let found: Vec<_> = wanted.iter().map(|(name, id)| self.find_deletable(*name, *id)).collect();
         let mut seen = BTreeSet::new();
+        let known = found.iter().filter_map(|found| found.as_ref().ok());
+        let repeated: BTreeSet<Uuid> = known.map(|(_, id)| *id).filter(|id| !seen.insert(*id)).collect();
+        let mut answered = BTreeSet::new();
+        let mut records = Vec::new();
         let mut responses = Vec::new();
-        for (name, id) in wanted {
-            let found = self.find_deletable(name, id);
+        for ((name, id), found) in wanted.into_iter().zip(found) {
+            // One that is named more than once, by name or by id, stays, and is answered once.
+            let topic_id = found.as_ref().map_or(id, |(_, id)| *id);
+            if repeated.contains(&topic_id) && !answered.insert(topic_id) {
+                continue;
+            }
             let deleted = found.and_then(|(name, id)| {
-                if !seen.insert(id) {
+                if repeated.contains(&id) {
                     let what = "The topic was named more than once.".to_owned();
                     return Err(ApiError::new(ErrorCode::InvalidRequest, what));
                 }

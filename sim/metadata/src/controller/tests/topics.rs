@@ -174,13 +174,7 @@ fn topics_are_deleted_by_name_and_by_id() {
     let b = cluster.create_assigned("b", &[&[0]], &[]);
     let response = delete(
         &mut cluster,
-        &[
-            (Some("a"), Uuid::nil()),
-            (None, b),
-            (None, a),
-            (Some("c"), Uuid::nil()),
-            (None, Uuid::from_u128(9)),
-        ],
+        &[(Some("a"), Uuid::nil()), (None, b), (Some("c"), Uuid::nil()), (None, Uuid::from_u128(9))],
     );
     assert_eq!(
         cluster.last.0,
@@ -188,13 +182,7 @@ fn topics_are_deleted_by_name_and_by_id() {
     );
     assert_eq!(cluster.last.1[0], TraceEvent::TopicDeleted { topic: topic_name("a") });
     let errors: Vec<_> = response.responses.iter().map(|topic| topic.error_code).collect();
-    let expected = [
-        0,
-        0,
-        code(ErrorCode::InvalidRequest),
-        code(ErrorCode::UnknownTopicOrPartition),
-        code(ErrorCode::UnknownTopicId),
-    ];
+    let expected = [0, 0, code(ErrorCode::UnknownTopicOrPartition), code(ErrorCode::UnknownTopicId)];
     assert_eq!(errors, expected);
     assert_eq!(
         (response.responses[0].topic_id, response.responses[1].name.clone()),
@@ -207,6 +195,22 @@ fn topics_are_deleted_by_name_and_by_id() {
     assert_ne!(cluster.create_assigned("a", &[&[0]], &[]), a);
     let both = delete(&mut cluster, &[(Some("a"), Uuid::from_u128(1)), (None, Uuid::nil())]);
     assert!(both.responses.iter().all(|topic| topic.error_code == code(ErrorCode::InvalidRequest)));
+}
+
+#[test]
+fn a_topic_that_is_named_twice_is_not_deleted() {
+    let mut cluster = TestCluster::of(1, &[]);
+    let a = cluster.create_assigned("a", &[&[0]], &[]);
+    let b = cluster.create_assigned("b", &[&[0]], &[]);
+    let name = |name| (Some(name), Uuid::nil());
+    for twice in [[name("a"), name("a")], [name("a"), (None, a)], [(None, a), (None, a)]] {
+        let response = delete(&mut cluster, &twice);
+        assert_eq!(cluster.last.0, []);
+        let errors: Vec<_> = response.responses.iter().map(|topic| topic.error_code).collect();
+        assert_eq!(errors, [code(ErrorCode::InvalidRequest)]);
+    }
+    delete(&mut cluster, &[name("a"), name("b"), (None, a)]);
+    assert_eq!(cluster.last.0, [MetadataRecord::RemoveTopic { topic_id: b }]);
 }
 
 #[test]
