@@ -28,7 +28,7 @@ configs! {
     "controlled.shutdown.enable" controlled_shutdown_enable: bool = "true", Bool, ReadOnly;
     #[doc = "how long the quorum's leader collects records before it writes them, in milliseconds."]
     "controller.quorum.append.linger.ms" controller_quorum_append_linger: Span = "25", Int(0, i32::MAX), ReadOnly;
-    #[doc = "the longest random pause before a lost quorum election is repeated, in milliseconds."]
+    #[doc = "how long the last in line waits before it stands for election when the quorum's leader resigns, in milliseconds."]
     "controller.quorum.election.backoff.max.ms" controller_quorum_election_backoff_max: Span = "1000", Int(0, i32::MAX), ReadOnly;
     #[doc = "how long a quorum election may take before a new one begins, in milliseconds."]
     "controller.quorum.election.timeout.ms" controller_quorum_election_timeout: Span = "1000", Int(1, i32::MAX), ReadOnly;
