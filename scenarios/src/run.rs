@@ -166,7 +166,7 @@ impl Run {
         }
         let end = self.planned();
         self.advance(end, progress)?;
-        self.watch.checkers.healed(end);
+        self.watch.checkers.healed(self.plan.last_heal());
 
         let deadline = end + self.scenario.settle;
         let mut not_yet = self.pending();
@@ -197,16 +197,21 @@ impl Run {
         loop {
             self.advance(self.world.now() + DRAIN_STEP, progress)?;
             let Some(Member::Client(auditor)) = self.world.node(host) else { break };
-            let mut behind = Vec::new();
+            let (mut behind, mut done) = (Vec::new(), Vec::new());
             for consumer in auditor.view().consumers {
                 if consumer.partitions.is_empty() {
                     behind.push("the audit knows no partition of a topic".to_owned());
                 }
-                let unread =
-                    consumer.partitions.iter().filter(|p| p.position.is_none() || p.position != p.end_offset);
-                behind.extend(unread.map(|p| format!("the audit cannot read {} to its end", p.tp)));
+                for p in consumer.partitions {
+                    if p.position.is_some() && p.position == p.end_offset {
+                        done.push(p.tp);
+                    } else {
+                        behind.push(format!("the audit cannot read {} to its end", p.tp));
+                    }
+                }
             }
             if behind.is_empty() || self.world.now() >= deadline {
+                done.into_iter().for_each(|tp| self.watch.checkers.audited(tp));
                 return Ok(behind);
             }
         }
@@ -282,8 +287,7 @@ impl Run {
     /// What has not recovered yet.
     fn pending(&self) -> Vec<String> {
         let brokers = self.scenario.cluster.nodes;
-        let mut state =
-            ClusterState { brokers: Vec::new(), down: Vec::new(), outstanding: 0, behind: Vec::new() };
+        let mut state = ClusterState::default();
         for host in (0..self.world.host_count() as u32).map(HostId) {
             match self.world.node(host) {
                 Some(Member::Broker(broker)) => state.brokers.push(&**broker as &dyn BrokerView),
@@ -306,7 +310,10 @@ impl Run {
                         }
                     }
                 }
-                None if host.0 < brokers && !self.is_struck(host) => {
+                None if host.0 < brokers && self.is_struck(host) => {
+                    state.struck.push(NodeId(host.0 as i32 + 1));
+                }
+                None if host.0 < brokers => {
                     let halted = self.watch.halted.iter().rev().find(|(_, h, _)| *h == host);
                     let why =
                         halted.map_or("it is down".to_owned(), |(at, _, why)| format!("{why} (at {at})"));

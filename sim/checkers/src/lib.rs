@@ -21,7 +21,7 @@ mod violation;
 use std::collections::BTreeMap;
 
 use trial_node::view::BrokerView;
-use trial_node::{ClientEvent, Disk, DiskError, NodeId, Time};
+use trial_node::{ClientEvent, Disk, DiskError, NodeId, Time, TopicPartition};
 
 pub use liveness::{ClusterState, pending};
 pub use violation::Violation;
@@ -208,9 +208,15 @@ impl Checkers {
     }
 
     /// Announces the audit: from here on, consumers with the number `first` or a higher one read every topic from its beginning,
-    /// after everything else is over. What they do not find is lost.
+    /// after everything else is over. What they do not find in a partition that they have [read to its end](Self::audited)
+    /// is lost.
     pub fn audit(&mut self, first: u32) {
         self.history.audited_by(first);
+    }
+
+    /// The audit has read a partition to its end.
+    pub fn audited(&mut self, tp: TopicPartition) {
+        self.history.audited_to_the_end(tp);
     }
 
     /// Judges what can only be judged at the end. `state` is what is still not as it should be, from [`pending`].

@@ -13,11 +13,14 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 };
 
 /// What an observer of the whole cluster sees of what should have recovered.
+#[derive(Default)]
 pub struct ClusterState<'a> {
     /// The brokers that run.
     pub brokers: Vec<&'a dyn BrokerView>,
     /// The brokers that should run and do not, with the reason.
     pub down: Vec<(NodeId, String)>,
+    /// The brokers that a fault keeps down for ever: nobody waits for their replicas.
+    pub struck: Vec<NodeId>,
     /// Records that were handed to a producer and are neither acknowledged nor failed.
     pub outstanding: u64,
     /// Consumers' partitions that are behind: what was read up to, and where the log ends.
@@ -37,7 +40,7 @@ pub fn pending(state: &ClusterState<'_>) -> Vec<String> {
         let name = format!("{}-{}", p.topic.as_str(), p.id.partition);
         if p.leader == NodeId::NONE {
             pending.push(format!("{name} has no leader"));
-        } else if p.isr.len() < p.replicas.len() {
+        } else if p.replicas.iter().any(|id| !p.isr.contains(id) && !state.struck.contains(id)) {
             let ids = |ids: &[NodeId]| ids.iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",");
             pending.push(format!("{name} has in-sync replicas {} of {}", ids(p.isr), ids(p.replicas)));
         } else if let Some(leader) = state.brokers.iter().find(|b| b.node_id() == p.leader) {

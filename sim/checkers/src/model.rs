@@ -70,9 +70,9 @@ pub(crate) struct Head {
     truncations: u64,
     /// Its process runs.
     pub(crate) up: bool,
-    /// Its broker lost power since it last held everything committed: what was not synced may be missing until it has
-    /// caught up.
-    pub(crate) impaired: bool,
+    /// Where its log ended when its broker lost power, until the log is as long again: it may have acknowledged up to there
+    /// and lost what was not synced. It explains nothing beyond.
+    pub(crate) before_power_loss: Option<Offset>,
 }
 
 /// One replica as last seen.
@@ -155,9 +155,11 @@ impl ClusterModel {
     ) -> Result<Option<ChangeFound>, DiskError> {
         let node = broker.node_id();
         let Some(view) = broker.replica(tp) else {
-            // A removed replica (deleted topic) holds nothing that must be kept.
-            if let Some(replicas) = self.replicas.get_mut(&tp) {
-                replicas.remove(&node);
+            // A removed replica (deleted topic) holds nothing that must be kept. What it held is remembered: the leader may not
+            // have heard of the deletion, and count on it.
+            if let Some(replica) = self.replicas.get_mut(&tp).and_then(|replicas| replicas.get_mut(&node)) {
+                replica.head = Head { leader: false, up: false, ..replica.head };
+                replica.batches = Batches::default();
             }
             return Ok(None);
         };
@@ -193,7 +195,7 @@ impl ClusterModel {
             high_watermark: view.high_watermark,
             truncations: view.truncations,
             up: true,
-            impaired: before.impaired && view.log_end_offset < self.committed[&tp].end,
+            before_power_loss: before.before_power_loss.filter(|had| view.log_end_offset < *had),
         };
         Ok(Some(ChangeFound { tp, broker: node, before, appended, truncated_to }))
     }
@@ -213,7 +215,10 @@ impl ClusterModel {
         for replica in self.replicas.values_mut().filter_map(|replicas| replicas.get_mut(&node)) {
             replica.head.up = false;
             replica.head.leader = false;
-            replica.head.impaired |= lost_power;
+            if lost_power {
+                replica.head.before_power_loss =
+                    replica.head.before_power_loss.max(Some(replica.head.log_end_offset));
+            }
         }
     }
 

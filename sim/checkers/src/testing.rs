@@ -73,6 +73,14 @@ impl Fake {
         self.changed.clear();
     }
 
+    /// Removes the replica of [`TP`], as when the topic is deleted.
+    pub(crate) fn remove(&mut self, checkers: &mut Checkers) {
+        self.replicas.remove(&TP);
+        self.changed = vec![TP];
+        checkers.broker_stepped(Time(1), self, &mut NoDisk).expect("a fake has no disk to fail");
+        self.changed.clear();
+    }
+
     /// Changes the part in the quorum and shows it to the checkers.
     pub(crate) fn quorum_step(&mut self, checkers: &mut Checkers, change: impl FnOnce(&mut Fake)) {
         change(self);

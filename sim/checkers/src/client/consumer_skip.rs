@@ -48,9 +48,8 @@ impl ClientProperty for ConsumerSkip {
     fn finish(&mut self, _: Time, history: &History, out: &mut Findings) {
         for gap in &self.gaps {
             let (name, partition) = history.partition(gap.slot);
-            let read = (gap.from.0..gap.to.0).find(|o| {
-                usize::try_from(*o).is_ok_and(|i| partition.values.get(i).is_some_and(Option::is_some))
-            });
+            let end = gap.to.0.min(partition.values.len() as i64);
+            let read = (gap.from.0..end).find(|offset| partition.value(Offset(*offset)).is_some());
             let acked = partition.acked.range(gap.from..gap.to).next().map(|o| o.0);
             if let Some(offset) = read.or(acked) {
                 out.report(

@@ -19,7 +19,7 @@ impl ClientProperty for Duplicate {
     fn event(&mut self, at: Time, event: &ClientEvent, history: &History, out: &mut Findings) {
         let ClientEvent::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
         let Some(sent) = history.sent(*id).filter(|s| s.idempotent) else { return };
-        let Some((slot, first)) = sent.read else { return };
+        let Some((slot, first)) = sent.read.or(sent.audited) else { return };
         let (first_tp, _) = history.partition(slot);
         if first != *offset || first_tp != tp {
             out.report(

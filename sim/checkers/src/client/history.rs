@@ -20,8 +20,8 @@ pub(crate) struct Sent {
     pub(crate) refused: bool,
     /// Where it was first read: the partition's slot and the offset.
     pub(crate) read: Option<(u32, Offset)>,
-    /// The audit found it in the log.
-    pub(crate) audited: bool,
+    /// Where the audit found it first: the partition's slot and the offset.
+    pub(crate) audited: Option<(u32, Offset)>,
     invoked: bool,
 }
 
@@ -32,8 +32,15 @@ pub(crate) struct Known {
     pub(crate) values: Vec<Option<RecordId>>,
     /// The furthest that a consumer has got.
     pub(crate) read_to: Offset,
-    /// Offsets that were acknowledged but not yet read, nor passed by.
+    /// Offsets that were acknowledged but not read.
     pub(crate) acked: BTreeSet<Offset>,
+}
+
+impl Known {
+    /// What was first read at an offset.
+    pub(crate) fn value(&self, offset: Offset) -> Option<RecordId> {
+        usize::try_from(offset.0).ok().and_then(|i| self.values.get(i).copied().flatten())
+    }
 }
 
 /// The state of the clients' history.
@@ -47,6 +54,7 @@ pub(crate) struct History {
     consumed: BTreeSet<TopicName>,
     acked_unread: u64,
     auditors: Option<u32>,
+    audited: BTreeSet<TopicPartition>,
 }
 
 impl History {
@@ -93,9 +101,14 @@ impl History {
         self.auditors = Some(first);
     }
 
-    /// Whether the logs were read from end to end once more after the run.
-    pub(crate) fn is_audited(&self) -> bool {
-        self.auditors.is_some()
+    /// The audit has read a partition to its end.
+    pub(crate) fn audited_to_the_end(&mut self, tp: TopicPartition) {
+        self.audited.insert(tp);
+    }
+
+    /// Whether a partition was read from end to end once more after the run.
+    pub(crate) fn is_audited(&self, tp: &TopicPartition) -> bool {
+        self.audited.contains(tp)
     }
 
     pub(crate) fn apply(&mut self, event: &ClientEvent) {
@@ -115,17 +128,19 @@ impl History {
                 }
                 if *offset != Offset::UNKNOWN {
                     let partition = &mut self.partitions[slot as usize];
-                    if *offset >= partition.read_to {
+                    // A consumer may have got past the offset before the producer heard of it, with or without the record.
+                    if partition.value(*offset).is_none() {
                         partition.acked.insert(*offset);
                     }
                 }
             }
             ClientEvent::SendFailed { id, ambiguous, .. } => self.sent_mut(*id).refused = !ambiguous,
-            ClientEvent::Polled { consumer, id, .. }
+            ClientEvent::Polled { consumer, tp, offset, id }
                 if self.auditors.is_some_and(|first| *consumer >= first) =>
             {
-                if let Some(id) = id {
-                    self.sent_mut(*id).audited = true;
+                let slot = self.slot_or_new(tp);
+                if let Some(id) = id.filter(|id| self.sent(*id).is_some()) {
+                    self.sent_mut(id).audited.get_or_insert((slot, *offset));
                 }
             }
             ClientEvent::Polled { tp, offset, id, .. } => {
@@ -142,8 +157,8 @@ impl History {
                 if !partition.acked.is_empty() {
                     partition.acked.remove(offset);
                 }
-                if let Some(id) = id {
-                    let sent = self.sent_mut(*id);
+                if let Some(id) = id.filter(|id| self.sent(*id).is_some()) {
+                    let sent = self.sent_mut(id);
                     if sent.read.is_none() {
                         sent.read = Some((slot, *offset));
                         if sent.promised && sent.acked.is_some() {

@@ -19,14 +19,14 @@ impl ClientProperty for LostWrite {
     fn event(&mut self, _: Time, _: &ClientEvent, _: &History, _: &mut Findings) {}
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
-        for (id, sent) in history.all_sent().filter(|(_, s)| s.promised && !s.audited) {
+        for (id, sent) in history.all_sent().filter(|(_, s)| s.promised && s.audited.is_none()) {
             let Some((slot, offset)) = sent.acked else { continue };
             let (name, partition) = history.partition(slot);
-            // Without an audit, only what consumers have passed by is known to be lost.
-            if !history.is_audited() && (sent.read.is_some() || partition.read_to <= offset) {
+            // Where the audit has not been, only what consumers have passed by is known to be lost.
+            if !history.is_audited(name) && (sent.read.is_some() || partition.read_to <= offset) {
                 continue;
             }
-            let seen = match (sent.read, partition.values.get(offset.0 as usize).copied().flatten()) {
+            let seen = match (sent.read, partition.value(offset)) {
                 (Some(_), _) => "it was read before it was lost".to_owned(),
                 (None, Some(other)) => {
                     format!(

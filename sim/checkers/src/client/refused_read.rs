@@ -17,18 +17,34 @@ pub(crate) struct RefusedRead;
 
 impl ClientProperty for RefusedRead {
     fn event(&mut self, at: Time, event: &ClientEvent, history: &History, out: &mut Findings) {
-        let ClientEvent::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
-        let what = match history.sent(*id) {
-            None => "was never sent",
-            Some(sent) if sent.refused => "failed for certain",
-            Some(_) => return,
-        };
-        out.report(
-            at,
-            vec![format!(
-                "record {} of producer {} {what}; consumer {consumer} read it at {tp} offset {offset}",
-                id.sequence, id.producer
-            )],
-        );
+        // Whichever comes second is judged.
+        match event {
+            ClientEvent::Polled { consumer, tp, offset, id: Some(id) } => {
+                let what = match history.sent(*id) {
+                    None => "was never sent",
+                    Some(sent) if sent.refused => "failed for certain",
+                    Some(_) => return,
+                };
+                out.report(
+                    at,
+                    vec![format!(
+                        "record {} of producer {} {what}; consumer {consumer} read it at {tp} offset {offset}",
+                        id.sequence, id.producer
+                    )],
+                );
+            }
+            ClientEvent::SendFailed { id, error, ambiguous: false } => {
+                let Some((slot, offset)) = history.sent(*id).and_then(|sent| sent.read) else { return };
+                let (tp, _) = history.partition(slot);
+                out.report(
+                    at,
+                    vec![format!(
+                        "record {} of producer {} failed for certain ({error}), but was read at {tp} offset {offset} before",
+                        id.sequence, id.producer
+                    )],
+                );
+            }
+            _ => {}
+        }
     }
 }

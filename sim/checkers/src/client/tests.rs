@@ -74,20 +74,24 @@ fn a_lost_write_is_found() {
 
 #[test]
 fn the_audit_finds_what_was_read_and_then_lost() {
-    let run = |audited: &[ClientEvent]| {
+    let run = |audited: &[ClientEvent], to_the_end: bool| {
         let mut checkers = only("lost-write");
         for event in [reset(-1, 0), invoked(0), acked(0, 0), polled(0, 0)] {
             checkers.client_event(Time(0), &event);
         }
         checkers.audit(9);
         audited.iter().for_each(|event| checkers.client_event(Time(1), event));
+        if to_the_end {
+            checkers.audited(tp());
+        }
         checkers.finish(Time(2), &[]);
         checkers
     };
     let by_auditor = ClientEvent::Polled { consumer: 9, tp: tp(), offset: Offset(0), id: Some(id(0)) };
-    assert_eq!(evidence(&run(&[by_auditor])), Vec::<&str>::new());
+    assert_eq!(evidence(&run(&[by_auditor], true)), Vec::<&str>::new());
+    assert_eq!(evidence(&run(&[], false)), Vec::<&str>::new(), "what could not be read need not be lost");
     assert_eq!(
-        evidence(&run(&[])),
+        evidence(&run(&[], true)),
         ["record 0 of producer 0 was acknowledged at orders-0 offset 0, and is not in the log"]
     );
 }
@@ -109,6 +113,23 @@ fn a_duplicate_is_found() {
         "duplicate",
         &[invoked(0), polled(0, 0), polled(1, 0)],
         "record 0 of producer 0 was read at orders-0 offset 0, and again at orders-0 offset 1 by consumer 0",
+    );
+}
+
+#[test]
+fn the_audit_finds_a_duplicate_that_no_consumer_has_read() {
+    let mut checkers = only("duplicate");
+    checkers.audit(9);
+    checkers.client_event(Time(0), &invoked(0));
+    for offset in [0, 1] {
+        let polled = ClientEvent::Polled { consumer: 9, tp: tp(), offset: Offset(offset), id: Some(id(0)) };
+        checkers.client_event(Time(1), &polled);
+    }
+    assert_eq!(
+        evidence(&checkers),
+        [
+            "record 0 of producer 0 was read at orders-0 offset 0, and again at orders-0 offset 1 by consumer 9"
+        ]
     );
 }
 
@@ -149,6 +170,12 @@ fn a_skip_is_found() {
         ],
         "consumer 0 went on from orders-0 offset 1 to 2",
     );
+    // The consumer passes the record before its producer hears of it.
+    fires(
+        "consumer-skip",
+        &[invoked(0), invoked(1), invoked(2), polled(0, 0), polled(2, 2), acked(1, 1)],
+        "consumer 0 went on from orders-0 offset 1 to 2",
+    );
     fires(
         "consumer-skip",
         &[invoked(0), acked(0, 0), reset(0, 1)],
@@ -184,6 +211,11 @@ fn a_read_of_what_was_refused_or_never_sent_is_found() {
     );
     fires(
         "refused-read",
+        &[invoked(0), polled(0, 0), failed(0, false)],
+        "record 0 of producer 0 failed for certain (REQUEST_TIMED_OUT), but was read at orders-0 offset 0 before",
+    );
+    fires(
+        "refused-read",
         &[polled(0, 0)],
         "record 0 of producer 0 was never sent; consumer 0 read it at orders-0 offset 0",
     );
@@ -199,13 +231,20 @@ fn liveness_reports_what_is_pending() {
     let mut checkers = only("liveness");
     one.step(&mut checkers, |r| (r.leader, r.isr) = (true, vec![NodeId(1)]));
     let state = |one: &Fake, outstanding| {
-        pending(&ClusterState { brokers: vec![one], down: vec![], outstanding, behind: vec![] })
+        pending(&ClusterState { brokers: vec![one], outstanding, ..ClusterState::default() })
     };
     assert_eq!(state(&one, 0), ["the metadata quorum has no leader"]);
     (one.quorum.is_leader, one.quorum.epoch) = (true, LeaderEpoch(1));
     assert_eq!(
         state(&one, 2),
         ["orders-0 has in-sync replicas 1 of 1,2", "2 records are neither acknowledged nor failed"]
+    );
+    let without_two =
+        ClusterState { brokers: vec![&one], struck: vec![NodeId(2)], ..ClusterState::default() };
+    assert_eq!(
+        pending(&without_two),
+        Vec::<String>::new(),
+        "nobody waits for a broker that never comes back"
     );
     one.step(&mut checkers, |r| r.isr.push(NodeId(2)));
     assert_eq!(state(&one, 0), Vec::<String>::new());

@@ -20,8 +20,7 @@ impl ClientProperty for TwoValues {
         let ClientEvent::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
         let Some(slot) = history.slot(tp) else { return };
         let (_, partition) = history.partition(slot);
-        let known = usize::try_from(offset.0).ok().and_then(|i| partition.values.get(i).copied().flatten());
-        if let Some(known) = known.filter(|known| known != id) {
+        if let Some(known) = partition.value(*offset).filter(|known| known != id) {
             out.report(
                 at,
                 vec![

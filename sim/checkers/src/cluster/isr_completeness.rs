@@ -26,7 +26,7 @@ impl ClusterProperty for IsrCompleteness {
         for member in now.isr.iter().filter(|member| **member != change.broker) {
             let held = replicas.get(member).map(|r| r.head);
             // A member that lost power may have lost what it had acknowledged; Kafka finds out when it registers anew.
-            if held.is_some_and(|h| h.log_end_offset >= claimed || h.impaired) {
+            if held.is_some_and(|h| Some(h.log_end_offset).max(h.before_power_loss) >= Some(claimed)) {
                 continue;
             }
             out.report(

@@ -32,11 +32,12 @@ impl ClusterProperty for ProducerSequence {
         if let Some(cut) = change.truncated_to {
             // What was cut was judged when it came; what is left sets where each producer stands.
             last.clear();
-            for batch in change.now.batches.range(change.now.head.log_start_offset, cut) {
+            let left = change.now.batches.range(change.now.head.log_start_offset, cut);
+            for batch in left.iter().filter(|batch| is_sequenced(batch)) {
                 last.insert(batch.producer_id, (batch.producer_epoch, batch.last_sequence));
             }
         }
-        for batch in change.appended.iter().filter(|b| b.producer_id != ProducerId::NONE && !b.control) {
+        for batch in change.appended.iter().filter(|batch| is_sequenced(batch)) {
             let before = last.insert(batch.producer_id, (batch.producer_epoch, batch.last_sequence));
             if before.is_some_and(|before| !follows(before, batch)) {
                 let (epoch, sequence) = before.expect("checked in the condition");
@@ -53,6 +54,10 @@ impl ClusterProperty for ProducerSequence {
             }
         }
     }
+}
+
+fn is_sequenced(batch: &BatchView) -> bool {
+    batch.producer_id != ProducerId::NONE && !batch.control
 }
 
 /// A new epoch starts at any sequence number that the broker accepts: 0, by KIP-98.

@@ -50,7 +50,7 @@ fn a_difference_below_the_high_watermark_is_found() {
 #[test]
 fn an_in_sync_replica_that_lacks_what_is_committed_is_found() {
     let mut checkers = only("isr-completeness");
-    let (mut one, mut two) = replicated(&mut checkers);
+    let (mut one, _) = replicated(&mut checkers);
     one.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
     assert!(checkers.violations().is_empty());
     one.step(&mut checkers, |r| r.high_watermark = 4);
@@ -60,15 +60,31 @@ fn an_in_sync_replica_that_lacks_what_is_committed_is_found() {
     );
 
     let mut checkers = only("isr-completeness");
-    let (mut one, _) = replicated(&mut checkers);
+    let (mut one, mut two) = replicated(&mut checkers);
+    one.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
+    two.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
     checkers.broker_down(NodeId(2), true);
     two.step(&mut checkers, |r| {
         r.batches.truncate(1);
         r.high_watermark = 0;
     });
-    one.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
     one.step(&mut checkers, |r| r.high_watermark = 4);
-    assert!(checkers.violations().is_empty(), "power loss explains what is missing");
+    assert!(checkers.violations().is_empty(), "it had told the leader that it has offset 3");
+    one.step(&mut checkers, |r| r.batches.push(batch(4, 0, 14)));
+    one.step(&mut checkers, |r| r.high_watermark = 5);
+    assert_eq!(
+        evidence(&checkers),
+        ["broker 1 leads orders-0 in epoch 0 and moved its high watermark from 4 to 5"],
+        "offset 4 it never had"
+    );
+
+    let mut checkers = only("isr-completeness");
+    let (mut one, mut two) = replicated(&mut checkers);
+    one.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
+    two.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
+    two.remove(&mut checkers);
+    one.step(&mut checkers, |r| r.high_watermark = 4);
+    assert!(checkers.violations().is_empty(), "it had offset 3 until the topic was deleted");
 }
 
 #[test]
@@ -127,6 +143,16 @@ fn gaps_and_repetitions_in_a_producers_sequence_are_found() {
         r.truncations = 1;
     });
     assert!(checkers.violations().is_empty(), "what was cut may be written again");
+
+    let mut checkers = only("producer-sequence");
+    let mut one = Fake::new(1);
+    let marker = BatchView { control: true, ..of(1, 0, -1) };
+    one.step(&mut checkers, |r| r.batches = vec![of(0, 0, 7), marker, of(2, 0, 8)]);
+    one.step(&mut checkers, |r| {
+        r.batches[2] = BatchView { crc: 77, ..of(2, 0, 8) };
+        r.truncations = 1;
+    });
+    assert!(checkers.violations().is_empty(), "a transaction's marker takes no sequence number");
 }
 
 #[test]
