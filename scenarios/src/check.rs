@@ -277,3 +277,122 @@ fn explain(message: &str) -> String {
         _ => message.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    const GOOD: &str = r#"
+name = "good"
+about = "A scenario that is as it should be."
+duration = "20s"
+[cluster]
+nodes = 3
+config = { "min.insync.replicas" = 2 }
+[[topic]]
+name = "orders"
+partitions = 6
+replication_factor = 3
+[[workload]]
+kind = "produce"
+topic = "orders"
+rate = "1000/s"
+config = { acks = "all" }
+[[fault]]
+at = "10s"
+kill = { leader_of = "orders-0" }
+for = "2s"
+[expect]
+checkers = ["lost-write"]
+reached = ["leader-elected"]
+"#;
+
+    /// The error when `from` is replaced by `to` in a good scenario.
+    fn refused(from: &str, to: &str, expected: Expect) {
+        assert!(GOOD.contains(from), "{from}");
+        let error = Scenario::from_toml("s.toml", &GOOD.replace(from, to)).expect_err("it is wrong");
+        expected.assert_eq(&error.to_string());
+    }
+
+    #[test]
+    fn a_good_scenario_is_taken() {
+        let scenario = Scenario::from_toml("s.toml", GOOD).expect("it is good");
+        assert_eq!((scenario.warmup, scenario.settle), (Span::from_secs(5), Span::from_secs(180)));
+        assert_eq!(scenario.plan().entries.len(), 1);
+    }
+
+    #[test]
+    fn errors_name_the_line_and_the_fix() {
+        refused(
+            "duration",
+            "durration",
+            expect![[
+                r#"s.toml:4: unknown field `durration`, expected one of `name`, `about`, `duration`, `warmup`, `settle`, `cluster`, `network`, `topic`, `workload`, `fault`, `expect`; did you mean "duration"?"#
+            ]],
+        );
+        refused(
+            r#""20s""#,
+            r#""5s""#,
+            expect![["s.toml:4: duration 5.000s must be longer than warmup 5.000s"]],
+        );
+        refused("nodes = 3", "nodes = 0", expect![["s.toml:6: nodes = 0: a cluster has 1 to 99 nodes"]]);
+        refused(
+            "min.insync",
+            "min.insink",
+            expect![[
+                "s.toml:7: cluster.config: unknown config min.insink.replicas; did you mean min.insync.replicas?"
+            ]],
+        );
+        refused("partitions = 6", "partitions = 0", expect![["s.toml:10: partitions = 0: 1 to 10000"]]);
+        refused(
+            "replication_factor = 3",
+            "replication_factor = 4",
+            expect![["s.toml:11: replication_factor = 4: 1 to the number of nodes, 3"]],
+        );
+        refused(
+            r#"topic = "orders""#,
+            r#"topic = "oders""#,
+            expect![[r#"s.toml:14: there is no topic "oders"; did you mean "orders"?"#]],
+        );
+        refused(
+            "1000/s",
+            "1000",
+            expect![[r#"s.toml:15: rate "1000": write records per time, as in "1000/s" or "3/10ms""#]],
+        );
+        refused(
+            r#"acks = "all""#,
+            r#"ackz = "all""#,
+            expect![["s.toml:16: config ackz: no such client config; did you mean acks?"]],
+        );
+        refused(
+            "orders-0",
+            "orders-6",
+            expect![["s.toml:19: fault: there is no partition orders-6: orders has 6, counted from 0"]],
+        );
+        refused(
+            r#"{ leader_of = "orders-0" }"#,
+            r#""broker-9""#,
+            expect![[r#"s.toml:19: fault: there is no host "broker-9"; did you mean "broker-1"?"#]],
+        );
+        refused(
+            "lost-write",
+            "lost-rite",
+            expect![[r#"s.toml:22: there is no checker "lost-rite"; did you mean "lost-write"?"#]],
+        );
+        refused(
+            "leader-elected",
+            "leader-electd",
+            expect![[r#"s.toml:23: there is no event "leader-electd"; did you mean "leader-elected"?"#]],
+        );
+    }
+
+    #[test]
+    fn rates_are_exact_fractions() {
+        assert_eq!(parse_rate("1000/s"), Ok(Rate::per_second(1000)));
+        assert_eq!(parse_rate("3/10ms"), Ok(Rate { records: 3, per: Span::from_millis(10) }));
+        for wrong in ["", "5", "0/s", "1/0s", "x/s", "5/parsec"] {
+            assert!(parse_rate(wrong).is_err(), "{wrong}");
+        }
+    }
+}

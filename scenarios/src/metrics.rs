@@ -29,8 +29,8 @@ pub(crate) struct Acks {
 /// Collects the numbers of a run as it goes on.
 pub(crate) struct Metrics {
     intended: Vec<Vec<Intended>>,
-    produce: Histogram<u64>,
-    end_to_end: Histogram<u64>,
+    produce: Latency,
+    end_to_end: Latency,
     interval: Interval,
     series: Series,
     acks: BTreeMap<TopicPartition, Acks>,
@@ -60,8 +60,8 @@ impl Metrics {
     pub(crate) fn new() -> Metrics {
         Metrics {
             intended: Vec::new(),
-            produce: histogram(),
-            end_to_end: histogram(),
+            produce: Latency::new(),
+            end_to_end: Latency::new(),
             interval: Interval::default(),
             series: Series { interval_ns: INTERVAL.0, ..Series::default() },
             acks: BTreeMap::new(),
@@ -93,7 +93,7 @@ impl Metrics {
             ClientEvent::SendAcked { id, tp, .. } => {
                 let intended = self.intended(*id);
                 let latency = at.since(intended.at).0;
-                self.produce.saturating_record(latency);
+                self.produce.record(latency);
                 self.interval.produce.push(latency);
                 self.interval.acked += 1;
                 self.acked += 1;
@@ -114,7 +114,7 @@ impl Metrics {
                 self.read += 1;
                 if let Some(id) = id {
                     let latency = at.since(self.intended(*id).at).0;
-                    self.end_to_end.saturating_record(latency);
+                    self.end_to_end.record(latency);
                     self.interval.end_to_end.push(latency);
                 }
             }
@@ -187,28 +187,29 @@ fn quantiles(values: &mut [u64]) -> [u64; 3] {
     [at(500), at(990), at(1000)]
 }
 
-fn distribution(histogram: &Histogram<u64>) -> Distribution {
+fn distribution(latency: &Latency) -> Distribution {
+    let histogram = &latency.histogram;
     if histogram.is_empty() {
         return Distribution::default();
     }
-    let at = |quantile| histogram.value_at_quantile(quantile).min(histogram.max());
+    let at = |quantile| histogram.value_at_quantile(quantile).clamp(latency.min, latency.max);
     let mut curve: Vec<(u32, u64)> = Vec::new();
     for value in histogram.iter_quantiles(5) {
         let millionths = (value.quantile_iterated_to() * 1e6).round() as u32;
-        curve.push((millionths, value.value_iterated_to().min(histogram.max())));
+        curve.push((millionths, value.value_iterated_to().clamp(latency.min, latency.max)));
         if millionths >= 1_000_000 {
             break;
         }
     }
     Distribution {
         count: histogram.len(),
-        min: histogram.min(),
+        min: latency.min,
         p50: at(0.5),
         p90: at(0.9),
         p99: at(0.99),
         p99_9: at(0.999),
         p99_99: at(0.9999),
-        max: histogram.max(),
+        max: latency.max,
         curve,
     }
 }

@@ -22,8 +22,9 @@ pub struct Scenario {
     /// When load begins. Before that the cluster forms and topics are made. 5 s unless said otherwise.
     #[serde(default = "five_seconds", with = "quantity::span")]
     pub warmup: Span,
-    /// How long the cluster may take to recover after `duration` and the last fault. 60 s unless said otherwise.
-    #[serde(default = "one_minute", with = "quantity::span")]
+    /// How long the cluster may take to recover after `duration` and the last fault. 180 s unless said otherwise: longer than
+    /// the `delivery.timeout.ms` of producers (120 s), after which the last doubtful record is given up.
+    #[serde(default = "three_minutes", with = "quantity::span")]
     pub settle: Span,
     /// The brokers.
     pub cluster: Cluster,
@@ -216,8 +217,8 @@ fn five_seconds() -> Span {
     Span::from_secs(5)
 }
 
-fn one_minute() -> Span {
-    Span::from_secs(60)
+fn three_minutes() -> Span {
+    Span::from_secs(180)
 }
 
 fn hundred_micros() -> Span {

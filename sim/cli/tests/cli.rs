@@ -1,0 +1,199 @@
+//! The binary from outside: what it prints, how it exits.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use expect_test::{Expect, expect, expect_file};
+
+/// A cluster with little to do, so that the test is quick even without optimisation.
+const SMALL: &str = r#"
+name = "small"
+about = "A broker is killed under a trickle of load."
+duration = "12s"
+warmup = "4s"
+
+[cluster]
+nodes = 3
+config = { "min.insync.replicas" = 2, "broker.session.timeout.ms" = 3000 }
+
+[[topic]]
+name = "orders"
+partitions = 2
+replication_factor = 3
+
+[[workload]]
+kind = "produce"
+topic = "orders"
+rate = "20/s"
+
+[[workload]]
+kind = "consume"
+topic = "orders"
+
+[[fault]]
+at = "6s"
+kill = { leader_of = "orders-0" }
+for = "2s"
+"#;
+
+fn trial(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trial")).args(arguments).output().expect("the binary starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("it prints text")
+}
+
+/// A folder of its own for each test, made empty.
+fn folder(test: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).expect("it can be emptied");
+    }
+    std::fs::create_dir_all(&folder).expect("it can be made");
+    folder
+}
+
+fn scenario(folder: &std::path::Path, text: &str) -> String {
+    let file = folder.join("small.toml");
+    std::fs::write(&file, text).expect("it can be written");
+    file.to_str().expect("a path of letters").to_owned()
+}
+
+/// What differs from run to run: wall time, and the test's folder.
+fn steady(printed: &str, folder: &std::path::Path) -> String {
+    let printed = printed.replace(folder.to_str().expect("a path of letters"), "DIR");
+    let steady = |line: &str| match line.split_once(" of wall time") {
+        Some((before, after)) => {
+            let (before, _) = before.rsplit_once(" in ").expect("the line says in how much");
+            format!("{before} in WALL of wall time{after}\n")
+        }
+        None => format!("{line}\n"),
+    };
+    printed.lines().map(steady).collect()
+}
+
+fn refused(arguments: &[&str], expected: Expect) {
+    let output = trial(arguments);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "");
+    expected.assert_eq(text(&output.stderr).lines().next().unwrap_or_default());
+}
+
+#[test]
+fn help_teaches() {
+    let help = trial(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    expect_file!["golden/help.txt"].assert_eq(&text(&help.stdout));
+    let help = trial(&["run", "--help"]);
+    expect_file!["golden/run-help.txt"].assert_eq(&text(&help.stdout));
+}
+
+#[test]
+fn lists_are_complete() {
+    let list = trial(&["list"]);
+    expect_file!["golden/list.txt"].assert_eq(&text(&list.stdout));
+    let list = trial(&["list", "--checkers"]);
+    expect_file!["golden/checkers.txt"].assert_eq(&text(&list.stdout));
+    let file = trial(&["list", "leader-crash"]);
+    assert_eq!(text(&file.stdout), include_str!("../../../scenarios/catalog/leader-crash.toml"));
+}
+
+#[test]
+fn a_run_that_holds_says_so_and_writes_its_report() {
+    let folder = folder("holds");
+    let file = scenario(&folder, SMALL);
+    let report = folder.join("report");
+    let output = trial(&["run", &file, "--report", report.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    expect_file!["golden/run.txt"].assert_eq(&steady(&text(&output.stdout), &folder));
+    for name in ["report.html", "record.json", "series.csv", "latency.csv", "timeline.csv", "fault-plan.toml"]
+    {
+        assert!(report.join(name).is_file(), "{name}");
+    }
+    let repeat = std::fs::read_to_string(report.join("fault-plan.toml")).expect("it is there");
+    let again = SMALL.split("[[fault]]").next().unwrap().to_owned() + &repeat;
+    let again = trial(&["run", &scenario(&folder, &again), "--json"]);
+    assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
+}
+
+#[test]
+fn one_json_object_has_what_the_schema_says() {
+    let folder = folder("json");
+    let output = trial(&["run", &scenario(&folder, SMALL), "--json", "--seed", "3", "--wire", "bytes"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let record: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    for (key, value) in
+        [("schema", "trial.run/1"), ("scenario", "small"), ("engine", "world"), ("verdict", "pass")]
+    {
+        assert_eq!(record[key], value, "{key}");
+    }
+    assert_eq!(record["seed"], 3);
+    assert_eq!(record["acked_records"], 160);
+    assert_eq!(record["violations"], serde_json::json!([]));
+    for key in ["simulated_ns", "wall_ns", "events", "rpcs"] {
+        assert!(record[key].as_u64().is_some_and(|n| n > 0), "{key}");
+    }
+    for latency in ["produce", "end_to_end"] {
+        for quantile in ["p50", "p90", "p99", "p99_9", "p99_99", "max"] {
+            assert!(
+                record["latency_ns"][latency][quantile].as_u64().is_some_and(|n| n > 0),
+                "{latency} {quantile}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_run_that_fails_exits_1_and_says_how_to_repeat_it() {
+    let folder = folder("fails");
+    let file = scenario(&folder, &format!("{SMALL}\n[expect]\np99_ms_max = 0\n"));
+    let output = trial(&["run", &file, "--seeds", "4-9"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    assert_eq!(
+        printed.lines().filter(|line| line.contains("FAIL")).count(),
+        1,
+        "it stops at the first:\n{printed}"
+    );
+    assert!(printed.contains("EXPECTED      produce p99 is at most 0 ms; found: "), "{printed}");
+    assert!(printed.ends_with(&format!("repeat: trial run {file} --seed 4\n")), "{printed}");
+}
+
+#[test]
+fn a_scenario_repeats_in_other_processes() {
+    let folder = folder("verify");
+    let output = trial(&["verify", &scenario(&folder, SMALL)]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("equal in two processes and with messages as bytes"));
+}
+
+#[test]
+fn bad_input_exits_2_with_the_place() {
+    let folder = folder("bad");
+    refused(
+        &["run", "leader-crsh"],
+        expect![[
+            r#"error: there is no scenario "leader-crsh"; did you mean "leader-crash"? `trial list` shows all of them"#
+        ]],
+    );
+    refused(
+        &["run", "nowhere.toml"],
+        expect!["error: nowhere.toml: cannot be read: No such file or directory (os error 2)"],
+    );
+    refused(
+        &["run", "leader-crash", "--corpus", "nowhere.txt"],
+        expect!["error: --corpus nowhere.txt: cannot be read: No such file or directory (os error 2)"],
+    );
+    let corpus = folder.join("short.txt");
+    std::fs::write(&corpus, "too short").expect("it can be written");
+    let output = trial(&["run", "leader-crash", "--corpus", corpus.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("short.txt: 9 bytes are too few to cut one value of 200 bytes from")
+    );
+    let under_a_file = corpus.join("report");
+    let output = trial(&["run", "leader-crash", "--report", under_a_file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("short.txt/report: cannot be made"), "{}", text(&output.stderr));
+}
