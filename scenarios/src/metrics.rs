@@ -51,9 +51,25 @@ struct Interval {
     end_to_end: Vec<u64>,
 }
 
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_max(3_600_000_000_000, 3)
-        .expect("an hour in ns and three digits are within HDR's range")
+/// A latency's distribution; the extremes exactly, which HDR rounds to its three digits.
+struct Latency {
+    histogram: Histogram<u64>,
+    min: u64,
+    max: u64,
+}
+
+impl Latency {
+    fn new() -> Latency {
+        let histogram = Histogram::new_with_max(3_600_000_000_000, 3);
+        let histogram = histogram.expect("an hour in ns and three digits are within HDR's range");
+        Latency { histogram, min: u64::MAX, max: 0 }
+    }
+
+    fn record(&mut self, ns: u64) {
+        self.histogram.saturating_record(ns);
+        self.min = self.min.min(ns);
+        self.max = self.max.max(ns);
+    }
 }
 
 impl Metrics {

@@ -136,7 +136,8 @@ impl TopicConfig {
         TOPIC_CONFIGS.iter().map(|def| layers.entry(def)).collect()
     }
 
-    /// The effective text of one config of `topic`, without working out the others; `None` if there is no such config.
+    /// The effective text of one config of `topic`, without spaces around it and without working out the others; `None` if
+    /// there is no such config.
     pub fn value<'a>(
         static_config: &'a StaticConfig,
         image: &'a MetadataImage,
@@ -146,7 +147,7 @@ impl TopicConfig {
     ) -> Option<&'a str> {
         let def = TOPIC_CONFIGS.iter().find(|def| def.name == name)?;
         let overrides = image.config(&ConfigResource::Topic(topic.clone()));
-        Some(Layers::new(static_config, image, node, overrides).effective(def))
+        Some(Layers::new(static_config, image, node, overrides).effective(def).trim())
     }
 }
 
@@ -266,6 +267,22 @@ mod tests {
                 ("log.segment.bytes", "1073741824", ConfigSource::Default),
             ]
         );
+    }
+
+    #[test]
+    fn spaces_around_a_value_do_not_count() {
+        let topic = TopicName(StrBytes::from("orders"));
+        let mut image = MetadataImage::default();
+        let config = StaticConfig::parse([("min.insync.replicas", " 2")]).unwrap();
+        let value = |image: &MetadataImage| {
+            let value = TopicConfig::value(&config, image, NodeId(1), &topic, "min.insync.replicas");
+            (value.unwrap().to_owned(), TopicConfig::resolve(&config, image, NodeId(1), &topic))
+        };
+        let (text, resolved) = value(&image);
+        assert_eq!((text.as_str(), resolved.min_insync_replicas), ("2", 2));
+        set(&mut image, ConfigResource::Topic(topic.clone()), "min.insync.replicas", "3 ");
+        let (text, resolved) = value(&image);
+        assert_eq!((text.as_str(), resolved.min_insync_replicas), ("3", 3));
     }
 
     #[test]
