@@ -165,6 +165,11 @@ impl Scenario {
         let hosts = crate::plan::host_names(self);
         for spanned in &self.faults {
             let entry = spanned.get_ref();
+            // Every repetition is an entry of the schedule.
+            if let Some(times) = entry.repeats.map(|r| r.times).filter(|times| *times > 1_000_000) {
+                let what = format!("fault: times = {times}: 1 to 1000000");
+                return Err(Complaint { from: spanned.span().start, needle: "times".to_owned(), what });
+            }
             let mut wrong = None;
             let mut target = |target: &Target| {
                 let found = match target {
@@ -324,6 +329,11 @@ reached = ["leader-elected"]
 
     #[test]
     fn errors_name_the_line_and_the_fix() {
+        refused(
+            "for = \"2s\"",
+            "for = \"2s\"\nevery = \"3s\"\ntimes = 4000000000",
+            expect!["s.toml:22: fault: times = 4000000000: 1 to 1000000"],
+        );
         refused(
             "duration",
             "durration",
