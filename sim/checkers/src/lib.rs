@@ -1,8 +1,8 @@
 //! What must hold: one file per property.
 //!
 //! Checkers distrust the broker. Client-side properties judge the history of what clients did and saw; broker-side
-//! properties read each replica's log files and role through [`trial_node::view::BrokerView`] after every event. None of
-//! them looks at the broker's own bookkeeping.
+//! properties read each replica's log files through [`trial_node::view::BrokerView`] after every event. What a broker claims
+//! (its role, epoch, ISR and high watermark) is what is judged by them; of its own bookkeeping nothing else counts.
 //!
 //! How to drive [`Checkers`]: call [`Checkers::client_event`] for every `Effect::History`,
 //! [`Checkers::broker_stepped`] after every step of a broker (start included), [`Checkers::broker_down`] when its process

@@ -10,6 +10,11 @@ use trial_node::{Disk, DiskError, LeaderEpoch, NodeId, Offset, TopicIdPartition,
 pub(crate) struct Batches(Vec<BatchView>);
 
 impl Batches {
+    /// The offset after the last batch; `log_start` if there is none.
+    fn end(&self, log_start: Offset) -> Offset {
+        self.0.last().map_or(log_start, |batch| batch.last_offset + 1).max(log_start)
+    }
+
     /// The batches that end at or after `from`.
     pub(crate) fn from(&self, from: Offset) -> &[BatchView] {
         &self.0[self.0.partition_point(|b| b.last_offset < from)..]
@@ -65,6 +70,7 @@ pub(crate) struct Head {
     pub(crate) leader: bool,
     pub(crate) leader_epoch: LeaderEpoch,
     pub(crate) log_start_offset: Offset,
+    /// Where the batches in its files end, whatever the broker says.
     pub(crate) log_end_offset: Offset,
     pub(crate) high_watermark: Offset,
     truncations: u64,
@@ -187,15 +193,16 @@ impl ClusterModel {
         if replica.isr != view.isr {
             replica.isr = view.isr.to_vec();
         }
+        let log_end_offset = replica.batches.end(view.log_start_offset);
         replica.head = Head {
             leader: view.leader,
             leader_epoch: view.leader_epoch,
             log_start_offset: view.log_start_offset,
-            log_end_offset: view.log_end_offset,
+            log_end_offset,
             high_watermark: view.high_watermark,
             truncations: view.truncations,
             up: true,
-            before_power_loss: before.before_power_loss.filter(|had| view.log_end_offset < *had),
+            before_power_loss: before.before_power_loss.filter(|had| log_end_offset < *had),
         };
         Ok(Some(ChangeFound { tp, broker: node, before, appended, truncated_to }))
     }

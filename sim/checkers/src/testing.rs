@@ -22,6 +22,8 @@ pub(crate) struct FakeReplica {
     pub(crate) high_watermark: i64,
     pub(crate) batches: Vec<BatchView>,
     pub(crate) truncations: u64,
+    /// By how much it overstates its log's end.
+    pub(crate) boasts: i64,
 }
 
 pub(crate) struct Fake {
@@ -116,7 +118,7 @@ impl BrokerView for Fake {
             leader_epoch: LeaderEpoch(replica.epoch),
             isr: &replica.isr,
             log_start_offset: Offset(0),
-            log_end_offset: replica.batches.last().map_or(Offset(0), |b| b.last_offset + 1),
+            log_end_offset: replica.batches.last().map_or(Offset(0), |b| b.last_offset + 1) + replica.boasts,
             high_watermark: Offset(replica.high_watermark),
             truncations: replica.truncations,
         })

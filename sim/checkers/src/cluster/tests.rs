@@ -81,6 +81,13 @@ fn an_in_sync_replica_that_lacks_what_is_committed_is_found() {
     let mut checkers = only("isr-completeness");
     let (mut one, mut two) = replicated(&mut checkers);
     one.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
+    two.step(&mut checkers, |r| r.boasts = 1);
+    one.step(&mut checkers, |r| r.high_watermark = 4);
+    assert_eq!(checkers.violations().len(), 1, "what counts is what the files hold");
+
+    let mut checkers = only("isr-completeness");
+    let (mut one, mut two) = replicated(&mut checkers);
+    one.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
     two.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
     two.remove(&mut checkers);
     one.step(&mut checkers, |r| r.high_watermark = 4);
