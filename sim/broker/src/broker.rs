@@ -289,10 +289,15 @@ impl Broker {
             let version = latest(request_api(&body));
             self.lifecycle_requests.enqueue(now, (), version, body);
         }
-        let leader = self.quorum.leader_endpoint();
-        self.lifecycle_requests.drive(now, io, &mut self.channels, leader);
-        self.replication_requests.drive(now, io, &mut self.channels, leader);
-        self.forwarding.drive(now, io, &mut self.channels, leader);
+        let waiting = self.lifecycle_requests.is_waiting()
+            || self.replication_requests.is_waiting()
+            || self.forwarding.is_waiting();
+        if waiting {
+            let leader = self.quorum.leader_endpoint();
+            self.lifecycle_requests.drive(now, io, &mut self.channels, leader);
+            self.replication_requests.drive(now, io, &mut self.channels, leader);
+            self.forwarding.drive(now, io, &mut self.channels, leader);
+        }
         self.maybe_finish_resigning(io);
         busy
     }

@@ -63,6 +63,7 @@ impl Connections {
     }
 
     /// The next request whose turn has come.
+    #[inline]
     pub fn next_call(&mut self) -> Option<Call> {
         loop {
             let call = self.ready.pop_front()?;

@@ -63,6 +63,12 @@ impl<T: Clone> ToController<T> {
         self.queue.push_back(Item { tag, version, body, expires });
     }
 
+    /// Whether [`ToController::drive`] may have something to send.
+    #[inline]
+    pub fn is_waiting(&self) -> bool {
+        self.in_flight.is_none() && !self.queue.is_empty()
+    }
+
     /// Sends the next request if none is in flight and a controller is known. To be called whenever something changed: a
     /// request came, one was completed, the controller is another, the deadline has come.
     pub fn drive(
@@ -115,6 +121,7 @@ impl<T: Clone> ToController<T> {
     }
 
     /// The next request that has waited for too long, given up.
+    #[inline]
     pub fn take_expired(&mut self, now: Now) -> Option<Answer<T>> {
         let first = usize::from(self.in_flight.is_some());
         // All requests wait equally long, so they expire in order.

@@ -17,14 +17,29 @@ impl Batches {
 
     /// The batches that end at or after `from`.
     pub(crate) fn from(&self, from: Offset) -> &[BatchView] {
-        &self.0[self.0.partition_point(|b| b.last_offset < from)..]
+        &self.0[first_from(&self.0, from)..]
     }
 
     /// The batches that hold an offset in `from..to`.
     pub(crate) fn range(&self, from: Offset, to: Offset) -> &[BatchView] {
         let rest = self.from(from);
+        if rest.last().is_none_or(|last| last.base_offset < to) {
+            return rest;
+        }
         &rest[..rest.partition_point(|b| b.base_offset < to)]
     }
+}
+
+/// The index of the first batch that ends at or after `from`. Nearly always it is one of the last few: looks from the end in
+/// growing steps before it halves.
+pub(crate) fn first_from(batches: &[BatchView], from: Offset) -> usize {
+    let (mut low, mut high, mut step) = (batches.len(), batches.len(), 1);
+    while low > 0 && batches[low - 1].last_offset >= from {
+        high = low - 1;
+        low = high.saturating_sub(step);
+        step *= 2;
+    }
+    low + batches[low..high].partition_point(|b| b.last_offset < from)
 }
 
 /// The first offset in `from..to` where two logs differ, with what each holds there.
@@ -99,15 +114,25 @@ pub(crate) struct Committed {
 /// All replicas of all partitions, dead brokers' as they were last seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClusterModel {
-    replicas: BTreeMap<TopicIdPartition, BTreeMap<NodeId, Replica>>,
-    committed: BTreeMap<TopicIdPartition, Committed>,
-    names: BTreeMap<TopicIdPartition, TopicPartition>,
+    slots: BTreeMap<TopicIdPartition, Slot>,
+    partitions: Vec<Partition>,
+}
+
+/// Where the model keeps a partition; properties, too, know partitions by it, since it is quick to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot(u32);
+
+#[derive(Clone, Debug)]
+struct Partition {
+    name: TopicPartition,
+    replicas: BTreeMap<NodeId, Replica>,
+    committed: Committed,
 }
 
 /// What one look at a replica found, owned.
 #[derive(Debug)]
 pub(crate) struct ChangeFound {
-    tp: TopicIdPartition,
+    slot: Slot,
     broker: NodeId,
     before: Head,
     appended: usize,
@@ -118,7 +143,7 @@ pub(crate) struct ChangeFound {
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
     /// The partition.
-    pub(crate) tp: TopicIdPartition,
+    pub(crate) slot: Slot,
     /// The partition by name, for evidence.
     pub(crate) name: &'a TopicPartition,
     /// Whose replica.
@@ -137,16 +162,17 @@ pub(crate) struct Change<'a> {
 
 impl ChangeFound {
     pub(crate) fn borrow<'a>(&'a self, model: &'a ClusterModel) -> Change<'a> {
-        let now = &model.replicas[&self.tp][&self.broker];
+        let partition = &model.partitions[self.slot.0 as usize];
+        let now = &partition.replicas[&self.broker];
         Change {
-            tp: self.tp,
-            name: &model.names[&self.tp],
+            slot: self.slot,
+            name: &partition.name,
             broker: self.broker,
             before: self.before,
             now,
             appended: &now.batches.0[now.batches.0.len() - self.appended..],
             truncated_to: self.truncated_to,
-            committed: &model.committed[&self.tp],
+            committed: &partition.committed,
         }
     }
 }
@@ -163,17 +189,20 @@ impl ClusterModel {
         let Some(view) = broker.replica(tp) else {
             // A removed replica (deleted topic) holds nothing that must be kept. What it held is remembered: the leader may not
             // have heard of the deletion, and count on it.
-            if let Some(replica) = self.replicas.get_mut(&tp).and_then(|replicas| replicas.get_mut(&node)) {
+            let partition = self.slots.get(&tp).map(|slot| &mut self.partitions[slot.0 as usize]);
+            if let Some(replica) = partition.and_then(|partition| partition.replicas.get_mut(&node)) {
                 replica.head = Head { leader: false, up: false, ..replica.head };
                 replica.batches = Batches::default();
             }
             return Ok(None);
         };
-        self.names
-            .entry(tp)
-            .or_insert_with(|| TopicPartition { topic: view.topic.clone(), partition: tp.partition });
-        self.committed.entry(tp).or_default();
-        let replica = self.replicas.entry(tp).or_default().entry(node).or_default();
+        let partitions = &mut self.partitions;
+        let slot = *self.slots.entry(tp).or_insert_with(|| {
+            let name = TopicPartition { topic: view.topic.clone(), partition: tp.partition };
+            partitions.push(Partition { name, replicas: BTreeMap::new(), committed: Committed::default() });
+            Slot(partitions.len() as u32 - 1)
+        });
+        let replica = partitions[slot.0 as usize].replicas.entry(node).or_default();
         let before = replica.head;
         let (appended, truncated_to) = if !before.up
             || view.truncations != before.truncations
@@ -204,13 +233,13 @@ impl ClusterModel {
             up: true,
             before_power_loss: before.before_power_loss.filter(|had| log_end_offset < *had),
         };
-        Ok(Some(ChangeFound { tp, broker: node, before, appended, truncated_to }))
+        Ok(Some(ChangeFound { slot, broker: node, before, appended, truncated_to }))
     }
 
     /// Takes what a replica's high watermark claims as committed, after the properties have judged the claim.
     pub(crate) fn commit(&mut self, change: &ChangeFound) {
-        let replica = &self.replicas[&change.tp][&change.broker];
-        let committed = self.committed.get_mut(&change.tp).expect("made by update");
+        let Partition { replicas, committed, .. } = &mut self.partitions[change.slot.0 as usize];
+        let replica = &replicas[&change.broker];
         let claimed = replica.head.high_watermark;
         if claimed > committed.end {
             committed.batches.0.extend_from_slice(replica.batches.range(committed.end, claimed));
@@ -219,7 +248,7 @@ impl ClusterModel {
     }
 
     pub(crate) fn down(&mut self, node: NodeId, lost_power: bool) {
-        for replica in self.replicas.values_mut().filter_map(|replicas| replicas.get_mut(&node)) {
+        for replica in self.partitions.iter_mut().filter_map(|p| p.replicas.get_mut(&node)) {
             replica.head.up = false;
             replica.head.leader = false;
             if lost_power {
@@ -230,8 +259,8 @@ impl ClusterModel {
     }
 
     /// All replicas of a partition by broker.
-    pub(crate) fn replicas(&self, tp: TopicIdPartition) -> &BTreeMap<NodeId, Replica> {
-        &self.replicas[&tp]
+    pub(crate) fn replicas(&self, slot: Slot) -> &BTreeMap<NodeId, Replica> {
+        &self.partitions[slot.0 as usize].replicas
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use trial_node::view::BatchView;
-use trial_node::{LeaderEpoch, Offset, Time, TopicIdPartition};
+use trial_node::{LeaderEpoch, Offset, Time};
 
-use crate::model::{Change, ClusterModel, same_batch, show};
+use crate::model::{Change, ClusterModel, Slot, first_from, same_batch, show};
 use crate::violation::Findings;
 use crate::{ClusterProperty, PropertyInfo};
 
@@ -17,15 +17,14 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 
 #[derive(Default)]
 pub(crate) struct BatchIdentity {
-    seen: BTreeMap<(TopicIdPartition, LeaderEpoch), Vec<BatchView>>,
+    seen: BTreeMap<(Slot, LeaderEpoch), Vec<BatchView>>,
 }
 
 impl ClusterProperty for BatchIdentity {
     fn changed(&mut self, at: Time, _: &ClusterModel, change: &Change<'_>, out: &mut Findings) {
         for batch in change.appended {
-            let seen = self.seen.entry((change.tp, batch.leader_epoch)).or_default();
-            // Nearly always either the newest of its epoch or one of the last few.
-            let at_index = seen.partition_point(|b| b.last_offset < batch.base_offset);
+            let seen = self.seen.entry((change.slot, batch.leader_epoch)).or_default();
+            let at_index = first_from(seen, batch.base_offset);
             match seen.get(at_index) {
                 Some(known) if overlaps(known, batch) => {
                     if !same_batch(known, batch) {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use trial_node::{LeaderEpoch, Time, TopicIdPartition};
+use trial_node::{LeaderEpoch, Time};
 
-use crate::model::{Change, ClusterModel};
+use crate::model::{Change, ClusterModel, Slot};
 use crate::violation::Findings;
 use crate::{ClusterProperty, PropertyInfo};
 
@@ -17,14 +17,14 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 
 #[derive(Default)]
 pub(crate) struct CommittedRegression {
-    newest: BTreeMap<TopicIdPartition, LeaderEpoch>,
+    newest: BTreeMap<Slot, LeaderEpoch>,
 }
 
 impl ClusterProperty for CommittedRegression {
     fn changed(&mut self, at: Time, _: &ClusterModel, change: &Change<'_>, out: &mut Findings) {
         let Change { before, now, committed, .. } = change;
         let epoch = now.head.leader_epoch;
-        let newest = self.newest.entry(change.tp).or_insert(epoch);
+        let newest = self.newest.entry(change.slot).or_insert(epoch);
         *newest = (*newest).max(epoch);
         if !now.head.leader || epoch < *newest {
             return;

@@ -22,7 +22,7 @@ impl ClusterProperty for IsrCompleteness {
         if !now.head.leader || claimed <= before.high_watermark {
             return;
         }
-        let replicas = model.replicas(change.tp);
+        let replicas = model.replicas(change.slot);
         for member in now.isr.iter().filter(|member| **member != change.broker) {
             let held = replicas.get(member).map(|r| r.head);
             // A member that lost power may have lost what it had acknowledged; Kafka finds out when it registers anew.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use trial_node::{NodeId, Offset, Time, TopicIdPartition};
+use trial_node::{NodeId, Offset, Time};
 
-use crate::model::{Change, ClusterModel, first_difference, show};
+use crate::model::{Change, ClusterModel, Slot, first_difference, show};
 use crate::violation::Findings;
 use crate::{ClusterProperty, PropertyInfo};
 
@@ -17,13 +17,13 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 #[derive(Default)]
 pub(crate) struct LogMatching {
     /// Up to where a replica was found to match.
-    matched: BTreeMap<(TopicIdPartition, NodeId), Offset>,
+    matched: BTreeMap<(Slot, NodeId), Offset>,
 }
 
 impl ClusterProperty for LogMatching {
     fn changed(&mut self, at: Time, _: &ClusterModel, change: &Change<'_>, out: &mut Findings) {
         let Change { now, committed, .. } = change;
-        let matched = self.matched.entry((change.tp, change.broker)).or_insert(Offset::ZERO);
+        let matched = self.matched.entry((change.slot, change.broker)).or_insert(Offset::ZERO);
         if let Some(cut) = change.truncated_to {
             *matched = (*matched).min(cut);
         }

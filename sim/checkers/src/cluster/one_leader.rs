@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use trial_node::{LeaderEpoch, NodeId, Time, TopicIdPartition};
+use trial_node::{LeaderEpoch, NodeId, Time};
 
-use crate::model::{Change, ClusterModel};
+use crate::model::{Change, ClusterModel, Slot};
 use crate::violation::Findings;
 use crate::{ClusterProperty, PropertyInfo};
 
@@ -16,7 +16,7 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 
 #[derive(Default)]
 pub(crate) struct OneLeader {
-    leaders: BTreeMap<(TopicIdPartition, LeaderEpoch), NodeId>,
+    leaders: BTreeMap<(Slot, LeaderEpoch), NodeId>,
 }
 
 impl ClusterProperty for OneLeader {
@@ -25,7 +25,7 @@ impl ClusterProperty for OneLeader {
         if !now.leader || (before.leader && before.leader_epoch == now.leader_epoch) {
             return;
         }
-        let first = *self.leaders.entry((change.tp, now.leader_epoch)).or_insert(change.broker);
+        let first = *self.leaders.entry((change.slot, now.leader_epoch)).or_insert(change.broker);
         if first != change.broker {
             out.report(
                 at,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use trial_node::view::BatchView;
-use trial_node::{NodeId, ProducerEpoch, ProducerId, Time, TopicIdPartition};
+use trial_node::{NodeId, ProducerEpoch, ProducerId, Time};
 
-use crate::model::{Change, ClusterModel, show};
+use crate::model::{Change, ClusterModel, Slot, show};
 use crate::violation::Findings;
 use crate::{ClusterProperty, PropertyInfo};
 
@@ -20,7 +20,7 @@ type Last = BTreeMap<ProducerId, (ProducerEpoch, i32)>;
 
 #[derive(Default)]
 pub(crate) struct ProducerSequence {
-    last: BTreeMap<(TopicIdPartition, NodeId), Last>,
+    last: BTreeMap<(Slot, NodeId), Last>,
 }
 
 impl ClusterProperty for ProducerSequence {
@@ -28,7 +28,7 @@ impl ClusterProperty for ProducerSequence {
         if change.appended.is_empty() && change.truncated_to.is_none() {
             return;
         }
-        let last = self.last.entry((change.tp, change.broker)).or_default();
+        let last = self.last.entry((change.slot, change.broker)).or_default();
         if let Some(cut) = change.truncated_to {
             // What was cut was judged when it came; what is left sets where each producer stands.
             last.clear();

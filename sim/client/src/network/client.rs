@@ -27,10 +27,21 @@ pub struct NetworkClient<C> {
     client_id: StrBytes,
     metadata: Metadata,
     connections: BTreeMap<NodeId, Connection<C>>,
+    /// What the connections want, as long as none of them has changed since.
+    wants: Option<Wants>,
     last_correlation_id: i32,
     metadata_in_flight: bool,
     /// Asking for metadata found no broker to ask; the next attempt.
     metadata_retry_at: Option<Time>,
+}
+
+/// What all connections together want.
+#[derive(Clone, Copy, Debug)]
+struct Wants {
+    /// The next instant at which something must be done about one of them.
+    deadline: Option<Time>,
+    /// One of them is being made.
+    preparing: bool,
 }
 
 /// A request to send.
@@ -79,6 +90,7 @@ impl<C> NetworkClient<C> {
             client_id,
             metadata,
             connections: BTreeMap::new(),
+            wants: None,
             last_correlation_id: -1,
             metadata_in_flight: false,
             metadata_retry_at: None,
@@ -117,6 +129,7 @@ impl<C> NetworkClient<C> {
         if connection.can_send(&self.config) {
             return true;
         }
+        self.wants = None;
         if matches!(connection.state, State::Disconnected { .. }) {
             if connection.endpoint != *endpoint {
                 *connection = Connection::new(endpoint.clone());
@@ -147,6 +160,7 @@ impl<C> NetworkClient<C> {
         body: RequestKind,
     ) {
         let correlation_id = self.next_correlation_id();
+        self.wants = None;
         let connection = self.connections.get_mut(&node).expect("ready() was asked before");
         let conn = connection.conn().expect("ready() was asked before");
         connection.last_used = now.mono;
@@ -168,6 +182,7 @@ impl<C> NetworkClient<C> {
         timeout: Span,
     ) {
         let correlation_id = self.next_correlation_id();
+        self.wants = None;
         let connection = self.connections.get_mut(&node).expect("only sent to a broker that is connected");
         let conn = connection.conn().expect("only sent to a broker that is connected");
         connection.last_used = now.mono;
@@ -179,6 +194,7 @@ impl<C> NetworkClient<C> {
     /// Takes in what happened to a connection of ours. Inputs of other connections are ignored: they may be of one that
     /// was closed just before.
     pub fn handle(&mut self, now: Now, input: Input, io: &mut Io<'_>, done: &mut Vec<Completion<C>>) {
+        self.wants = None;
         match input {
             Input::Connected { conn } => self.connected(now, conn, io),
             Input::Closed { conn, reason } => {
@@ -318,6 +334,15 @@ impl<C> NetworkClient<C> {
 
     /// Ends what has waited too long and refreshes metadata when it is time.
     pub fn poll(&mut self, now: Now, io: &mut Io<'_>, done: &mut Vec<Completion<C>>) {
+        if self.wants().deadline.is_some_and(|deadline| deadline <= now.mono) {
+            self.end_late(now, io, done);
+        }
+        self.refresh_metadata(now, io);
+    }
+
+    /// Ends the connections that have waited too long.
+    fn end_late(&mut self, now: Now, io: &mut Io<'_>, done: &mut Vec<Completion<C>>) {
+        self.wants = None;
         let mut late: Option<(NodeId, Lost)> = None;
         loop {
             for (node, connection) in &mut self.connections {
@@ -335,7 +360,20 @@ impl<C> NetworkClient<C> {
             let Some((node, why)) = late.take() else { break };
             self.disconnect(now, node, why, io, done);
         }
-        self.refresh_metadata(now, io);
+    }
+
+    fn wants(&mut self) -> Wants {
+        if let Some(wants) = self.wants {
+            return wants;
+        }
+        let mut wants = Wants { deadline: None, preparing: false };
+        for connection in self.connections.values() {
+            let deadline = connection.deadline(&self.config);
+            wants.deadline = wants.deadline.into_iter().chain(deadline).min();
+            wants.preparing |= connection.is_preparing();
+        }
+        self.wants = Some(wants);
+        wants
     }
 
     fn refresh_metadata(&mut self, now: Now, io: &mut Io<'_>) {
@@ -422,6 +460,7 @@ impl<C> NetworkClient<C> {
 
     /// Closes all connections without a word about what is in flight.
     pub fn close(&mut self, io: &mut Io<'_>) {
+        self.wants = None;
         for connection in std::mem::take(&mut self.connections).into_values() {
             if let Some(conn) = connection.conn() {
                 io.close(conn);
@@ -431,20 +470,19 @@ impl<C> NetworkClient<C> {
     }
 
     /// The next instant at which [`NetworkClient::poll`] has something to do.
-    pub fn deadline(&self) -> Option<Time> {
-        let connections =
-            self.connections.values().filter_map(|connection| connection.deadline(&self.config)).min();
+    pub fn deadline(&mut self) -> Option<Time> {
+        let wants = self.wants();
         let metadata = if self.metadata_in_flight {
             None
         } else if self.metadata_retry_at.is_some() {
             self.metadata_retry_at
-        } else if self.connections.values().any(Connection::is_preparing) {
+        } else if wants.preparing {
             // The connection's end or readiness will be an input.
             None
         } else {
             Some(self.metadata.next_update())
         };
-        connections.into_iter().chain(metadata).min()
+        wants.deadline.into_iter().chain(metadata).min()
     }
 }
 

@@ -199,7 +199,7 @@ impl Producer {
         self.wake_at
     }
 
-    fn next_wake(&self, now: Now) -> Option<Time> {
+    fn next_wake(&mut self, now: Now) -> Option<Time> {
         let init = self.idempotence.as_ref().and_then(|idempotence| match idempotence.init {
             idempotence::InitProducerId::Needed { from } if from > now.mono => Some(from),
             _ => None,
