@@ -26,7 +26,7 @@ use trial_node::{ClientEvent, Disk, DiskError, NodeId, Time, TopicPartition};
 pub use liveness::{ClusterState, pending};
 pub use violation::Violation;
 
-use client::History;
+use client::{History, Seen};
 use model::{ClusterModel, QuorumModel};
 use violation::Findings;
 
@@ -44,7 +44,7 @@ pub struct PropertyInfo {
 /// A property of the clients' history.
 trait ClientProperty {
     /// Looks at one event; `history` is as it was before the event.
-    fn event(&mut self, at: Time, event: &ClientEvent, history: &History, out: &mut Findings);
+    fn event(&mut self, seen: Seen<'_>, history: &History, out: &mut Findings);
     /// The run has drained.
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
         let _: (Time, &History, &mut Findings) = (at, history, out);
@@ -154,11 +154,12 @@ impl Checkers {
 
     /// A client did or saw something.
     pub fn client_event(&mut self, at: Time, event: &ClientEvent) {
+        let seen = Seen { at, event, slot: self.history.slot_of(event) };
         for (name, property) in &mut self.client {
             self.findings.of(name);
-            property.event(at, event, &self.history, &mut self.findings);
+            property.event(seen, &self.history, &mut self.findings);
         }
-        self.history.apply(event);
+        self.history.apply(seen);
     }
 
     /// A broker handled an input or was started. Cheap if nothing that the properties look at has changed.

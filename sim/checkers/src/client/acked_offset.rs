@@ -2,7 +2,7 @@
 
 use trial_node::{ClientEvent, Offset, RecordId, Time, TopicPartition};
 
-use crate::client::History;
+use crate::client::{History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -16,19 +16,19 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct AckedOffset;
 
 impl ClientProperty for AckedOffset {
-    fn event(&mut self, at: Time, event: &ClientEvent, history: &History, out: &mut Findings) {
+    fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
         // Whichever comes second is judged. A producer that may duplicate has its record at other offsets too.
         match event {
             ClientEvent::Polled { tp, offset, id: Some(id), .. } => {
                 let Some(sent) = history.sent(*id).filter(|s| s.idempotent) else { return };
-                if let Some((slot, acked)) = sent.acked {
-                    judge(at, *id, (history.partition(slot).0, acked), (tp, *offset), out);
+                if let Some(acked) = sent.acked.filter(|acked| *acked != (slot, *offset)) {
+                    judge(at, *id, (history.partition(acked.0).0, acked.1), (tp, *offset), out);
                 }
             }
             ClientEvent::SendAcked { id, tp, offset } => {
                 let Some(sent) = history.sent(*id).filter(|s| s.idempotent) else { return };
-                if let Some((slot, read)) = sent.read {
-                    judge(at, *id, (tp, *offset), (history.partition(slot).0, read), out);
+                if let Some(read) = sent.read.filter(|read| *read != (slot, *offset)) {
+                    judge(at, *id, (tp, *offset), (history.partition(read.0).0, read.1), out);
                 }
             }
             _ => {}
@@ -43,7 +43,7 @@ fn judge(
     read: (&TopicPartition, Offset),
     out: &mut Findings,
 ) {
-    if acked.1 != Offset::UNKNOWN && acked != read {
+    if acked.1 != Offset::UNKNOWN {
         out.report(
             at,
             vec![format!(

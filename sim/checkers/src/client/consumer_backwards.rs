@@ -1,9 +1,8 @@
 //! A consumer does not go back.
 
-use trial_node::{ClientEvent, Time};
+use trial_node::ClientEvent;
 
-use crate::client::History;
-use crate::client::position::Positions;
+use crate::client::{History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -14,15 +13,12 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 };
 
 #[derive(Default)]
-pub(crate) struct ConsumerBackwards {
-    positions: Positions,
-}
+pub(crate) struct ConsumerBackwards;
 
 impl ClientProperty for ConsumerBackwards {
-    fn event(&mut self, at: Time, event: &ClientEvent, _: &History, out: &mut Findings) {
-        let expected = self.positions.advance(event);
+    fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
         let ClientEvent::Polled { consumer, tp, offset, .. } = event else { return };
-        if let Some(expected) = expected.filter(|expected| offset < expected) {
+        if let Some(expected) = history.position(*consumer, slot).filter(|expected| offset < expected) {
             out.report(
                 at,
                 vec![format!(

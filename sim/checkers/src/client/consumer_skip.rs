@@ -2,8 +2,7 @@
 
 use trial_node::{ClientEvent, Offset, Time};
 
-use crate::client::History;
-use crate::client::position::Positions;
+use crate::client::{History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -26,21 +25,21 @@ struct Gap {
 
 #[derive(Default)]
 pub(crate) struct ConsumerSkip {
-    positions: Positions,
     gaps: Vec<Gap>,
 }
 
 impl ClientProperty for ConsumerSkip {
-    fn event(&mut self, at: Time, event: &ClientEvent, history: &History, _: &mut Findings) {
-        let expected = self.positions.advance(event);
-        let (consumer, tp, from, to) = match event {
-            ClientEvent::Polled { consumer, tp, offset, .. } => (consumer, tp, expected, offset),
-            ClientEvent::PositionReset { consumer, tp, from, to } if *from != Offset::UNKNOWN => {
-                (consumer, tp, Some(*from), to)
+    fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, _: &mut Findings) {
+        let (consumer, from, to) = match event {
+            ClientEvent::Polled { consumer, offset, .. } => {
+                (consumer, history.position(*consumer, slot), offset)
+            }
+            ClientEvent::PositionReset { consumer, from, to, .. } if *from != Offset::UNKNOWN => {
+                (consumer, Some(*from), to)
             }
             _ => return,
         };
-        if let (Some(from), Some(slot)) = (from.filter(|from| from < to), history.slot(tp)) {
+        if let Some(from) = from.filter(|from| from < to) {
             self.gaps.push(Gap { at, consumer: *consumer, slot, from, to: *to });
         }
     }

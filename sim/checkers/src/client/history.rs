@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trial_node::{ClientEvent, Offset, RecordId, TopicPartition};
+use trial_node::{ClientEvent, Offset, RecordId, Time, TopicPartition};
 use trial_wire::TopicName;
+
+use crate::client::position::Positions;
 
 /// One record of a workload.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +45,15 @@ impl Known {
     }
 }
 
+/// An event on its way through the properties.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) at: Time,
+    pub(crate) event: &'a ClientEvent,
+    /// The slot of the partition that the event names; 0 if it names none.
+    pub(crate) slot: u32,
+}
+
 /// The state of the clients' history.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
@@ -51,6 +62,9 @@ pub(crate) struct History {
     slots: BTreeMap<TopicPartition, u32>,
     names: Vec<TopicPartition>,
     partitions: Vec<Known>,
+    /// The slot that the last event named: the next one is likely to name it, too.
+    last_slot: u32,
+    positions: Positions,
     consumed: BTreeSet<TopicName>,
     acked_unread: u64,
     auditors: Option<u32>,
@@ -77,9 +91,21 @@ impl History {
         (&self.names[slot as usize], &self.partitions[slot as usize])
     }
 
-    /// A partition's slot, if it was ever acknowledged to or read.
-    pub(crate) fn slot(&self, tp: &TopicPartition) -> Option<u32> {
-        self.slots.get(tp).copied()
+    /// The slot of the partition that an event names, made if it is the first; 0 if the event names none.
+    pub(crate) fn slot_of(&mut self, event: &ClientEvent) -> u32 {
+        match event {
+            ClientEvent::SendAcked { tp, .. }
+            | ClientEvent::Polled { tp, .. }
+            | ClientEvent::PositionReset { tp, .. } => self.slot_or_new(tp),
+            ClientEvent::SendInvoked { .. }
+            | ClientEvent::SendFailed { .. }
+            | ClientEvent::ClientStarted { .. } => 0,
+        }
+    }
+
+    /// The offset that a consumer reads next in a partition, as its own events tell.
+    pub(crate) fn position(&self, consumer: u32, slot: u32) -> Option<Offset> {
+        self.positions.get(consumer, slot)
     }
 
     /// Whether anything consumes the topic.
@@ -111,7 +137,8 @@ impl History {
         self.audited.contains(tp)
     }
 
-    pub(crate) fn apply(&mut self, event: &ClientEvent) {
+    pub(crate) fn apply(&mut self, Seen { event, slot, .. }: Seen<'_>) {
+        self.positions.advance(event, slot);
         match event {
             ClientEvent::SendInvoked { id, topic, idempotent, acks, .. } => {
                 let topic = self.topic(topic);
@@ -119,8 +146,7 @@ impl History {
                 *sent =
                     Sent { topic, promised: *acks == -1, idempotent: *idempotent, invoked: true, ..*sent };
             }
-            ClientEvent::SendAcked { id, tp, offset } => {
-                let slot = self.slot_or_new(tp);
+            ClientEvent::SendAcked { id, offset, .. } => {
                 let sent = self.sent_mut(*id);
                 sent.acked = Some((slot, *offset));
                 if sent.promised && sent.read.is_none() {
@@ -138,13 +164,11 @@ impl History {
             ClientEvent::Polled { consumer, tp, offset, id }
                 if self.auditors.is_some_and(|first| *consumer >= first) =>
             {
-                let slot = self.slot_or_new(tp);
                 if let Some(id) = id.filter(|id| self.sent(*id).is_some()) {
                     self.sent_mut(id).audited.get_or_insert((slot, *offset));
                 }
             }
-            ClientEvent::Polled { tp, offset, id, .. } => {
-                let slot = self.slot_or_new(tp);
+            ClientEvent::Polled { offset, id, .. } => {
                 let partition = &mut self.partitions[slot as usize];
                 let index = usize::try_from(offset.0).unwrap_or(0);
                 if partition.values.len() <= index {
@@ -170,7 +194,6 @@ impl History {
             ClientEvent::PositionReset { consumer, .. }
                 if self.auditors.is_some_and(|first| *consumer >= first) => {}
             ClientEvent::PositionReset { tp, .. } => {
-                self.slot_or_new(tp);
                 if !self.consumed.contains(&tp.topic) {
                     self.topic(&tp.topic);
                     self.consumed.insert(tp.topic.clone());
@@ -203,9 +226,14 @@ impl History {
     }
 
     fn slot_or_new(&mut self, tp: &TopicPartition) -> u32 {
-        if let Some(slot) = self.slots.get(tp) {
-            return *slot;
+        if self.names.get(self.last_slot as usize) == Some(tp) {
+            return self.last_slot;
         }
+        self.last_slot = self.slots.get(tp).copied().unwrap_or_else(|| self.new_slot(tp));
+        self.last_slot
+    }
+
+    fn new_slot(&mut self, tp: &TopicPartition) -> u32 {
         let slot = self.partitions.len() as u32;
         self.partitions.push(Known::default());
         self.names.push(tp.clone());

@@ -1,36 +1,40 @@
 //! Where each consumer is, as its own events tell.
 
-use std::collections::BTreeMap;
+use trial_node::{ClientEvent, Offset};
 
-use trial_node::{ClientEvent, Offset, TopicPartition};
-
-/// What a consumer should read next in each of its partitions.
+/// What a consumer should read next in each of its partitions: by consumer, then by partition's slot.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Positions(BTreeMap<u32, BTreeMap<TopicPartition, Offset>>);
+pub(crate) struct Positions(Vec<Vec<Option<Offset>>>);
 
 impl Positions {
-    /// Takes an event; for a read, gives the offset that was expected, if one was.
-    pub(crate) fn advance(&mut self, event: &ClientEvent) -> Option<Offset> {
+    pub(crate) fn get(&self, consumer: u32, slot: u32) -> Option<Offset> {
+        self.0.get(consumer as usize)?.get(slot as usize).copied().flatten()
+    }
+
+    /// Takes an event about the partition in `slot`.
+    pub(crate) fn advance(&mut self, event: &ClientEvent, slot: u32) {
         match event {
-            ClientEvent::Polled { consumer, tp, offset, .. } => {
-                let partitions = self.0.entry(*consumer).or_default();
-                match partitions.get_mut(tp) {
-                    Some(next) => Some(std::mem::replace(next, *offset + 1)),
-                    None => {
-                        partitions.insert(tp.clone(), *offset + 1);
-                        None
-                    }
-                }
-            }
-            ClientEvent::PositionReset { consumer, tp, to, .. } => {
-                self.0.entry(*consumer).or_default().insert(tp.clone(), *to);
-                None
-            }
+            ClientEvent::Polled { consumer, offset, .. } => self.set(*consumer, slot, *offset + 1),
+            ClientEvent::PositionReset { consumer, to, .. } => self.set(*consumer, slot, *to),
             ClientEvent::ClientStarted { consumers: true, first, count } => {
-                self.0.retain(|consumer, _| !(*first..first + count).contains(consumer));
-                None
+                self.0.iter_mut().skip(*first as usize).take(*count as usize).for_each(Vec::clear);
             }
-            _ => None,
+            ClientEvent::SendInvoked { .. }
+            | ClientEvent::SendAcked { .. }
+            | ClientEvent::SendFailed { .. }
+            | ClientEvent::ClientStarted { consumers: false, .. } => {}
         }
+    }
+
+    fn set(&mut self, consumer: u32, slot: u32, offset: Offset) {
+        let (consumer, slot) = (consumer as usize, slot as usize);
+        if self.0.len() <= consumer {
+            self.0.resize_with(consumer + 1, Vec::new);
+        }
+        let positions = &mut self.0[consumer];
+        if positions.len() <= slot {
+            positions.resize(slot + 1, None);
+        }
+        positions[slot] = Some(offset);
     }
 }

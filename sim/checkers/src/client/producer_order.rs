@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use trial_node::{ClientEvent, RecordId, Time, TopicPartition};
+use trial_node::{ClientEvent, RecordId};
 
-use crate::client::History;
+use crate::client::{History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -16,24 +16,19 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 
 #[derive(Default)]
 pub(crate) struct ProducerOrder {
-    /// The last record of each producer that a consumer read in a partition.
-    last: BTreeMap<u32, BTreeMap<TopicPartition, BTreeMap<u32, u64>>>,
+    /// By consumer and partition's slot: the last record of each producer that was read.
+    last: BTreeMap<(u32, u32), BTreeMap<u32, u64>>,
 }
 
 impl ClientProperty for ProducerOrder {
-    fn event(&mut self, at: Time, event: &ClientEvent, history: &History, out: &mut Findings) {
+    fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
         match event {
             ClientEvent::Polled { consumer, tp, offset, id: Some(RecordId { producer, sequence }) } => {
                 let id = RecordId { producer: *producer, sequence: *sequence };
                 if !history.sent(id).is_some_and(|s| s.idempotent) {
                     return;
                 }
-                let partitions = self.last.entry(*consumer).or_default();
-                let producers = match partitions.get_mut(tp) {
-                    Some(producers) => producers,
-                    None => partitions.entry(tp.clone()).or_default(),
-                };
-                let before = producers.insert(*producer, *sequence);
+                let before = self.last.entry((*consumer, slot)).or_default().insert(*producer, *sequence);
                 // The same record again is a duplicate, which has a property of its own.
                 if let Some(before) = before.filter(|before| before > sequence) {
                     out.report(
@@ -45,13 +40,11 @@ impl ClientProperty for ProducerOrder {
                     );
                 }
             }
-            ClientEvent::PositionReset { consumer, tp, .. } => {
-                if let Some(partitions) = self.last.get_mut(consumer) {
-                    partitions.remove(tp);
-                }
+            ClientEvent::PositionReset { consumer, .. } => {
+                self.last.remove(&(*consumer, slot));
             }
             ClientEvent::ClientStarted { consumers: true, first, count } => {
-                self.last.retain(|consumer, _| !(*first..first + count).contains(consumer));
+                self.last.retain(|(consumer, _), _| !(*first..first + count).contains(consumer));
             }
             _ => {}
         }

@@ -1,8 +1,8 @@
 //! What was refused is not there.
 
-use trial_node::{ClientEvent, Time};
+use trial_node::ClientEvent;
 
-use crate::client::History;
+use crate::client::{History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -16,7 +16,7 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct RefusedRead;
 
 impl ClientProperty for RefusedRead {
-    fn event(&mut self, at: Time, event: &ClientEvent, history: &History, out: &mut Findings) {
+    fn event(&mut self, Seen { at, event, .. }: Seen<'_>, history: &History, out: &mut Findings) {
         // Whichever comes second is judged.
         match event {
             ClientEvent::Polled { consumer, tp, offset, id: Some(id) } => {

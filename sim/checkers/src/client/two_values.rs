@@ -1,8 +1,8 @@
 //! An offset holds one record.
 
-use trial_node::{ClientEvent, Time};
+use trial_node::ClientEvent;
 
-use crate::client::History;
+use crate::client::{History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -16,9 +16,8 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct TwoValues;
 
 impl ClientProperty for TwoValues {
-    fn event(&mut self, at: Time, event: &ClientEvent, history: &History, out: &mut Findings) {
+    fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
         let ClientEvent::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
-        let Some(slot) = history.slot(tp) else { return };
         let (_, partition) = history.partition(slot);
         if let Some(known) = partition.value(*offset).filter(|known| known != id) {
             out.report(

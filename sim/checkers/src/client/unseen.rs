@@ -1,8 +1,8 @@
 //! What was acknowledged becomes readable.
 
-use trial_node::{ClientEvent, Time};
+use trial_node::Time;
 
-use crate::client::History;
+use crate::client::{History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -16,7 +16,7 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct Unseen;
 
 impl ClientProperty for Unseen {
-    fn event(&mut self, _: Time, _: &ClientEvent, _: &History, _: &mut Findings) {}
+    fn event(&mut self, _: Seen<'_>, _: &History, _: &mut Findings) {}
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
         for (id, sent) in history.all_sent().filter(|(_, s)| s.promised && s.read.is_none()) {
