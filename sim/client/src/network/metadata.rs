@@ -247,7 +247,12 @@ impl Metadata {
 
     /// Takes in a response. Topics that were not asked for are ignored.
     pub fn update(&mut self, now: Time, response: MetadataResponse, rng: &mut Rng) {
-        if response.brokers.is_empty() {
+        let brokers = response.brokers.into_iter().filter_map(|broker| {
+            let port = u16::try_from(broker.port).ok()?;
+            Some((NodeId(broker.node_id.0), Endpoint { host: broker.host, port }))
+        });
+        let nodes: BTreeMap<_, _> = brokers.collect();
+        if nodes.is_empty() {
             // A broker that is just starting answers so.
             self.update_failed(now, rng);
             return;
@@ -258,12 +263,7 @@ impl Metadata {
         self.refresh.trying_since = None;
         self.refresh.last_success = Some(now);
         self.controller = NodeId(response.controller_id.0);
-        self.nodes.clear();
-        for broker in response.brokers {
-            if let Ok(port) = u16::try_from(broker.port) {
-                self.nodes.insert(NodeId(broker.node_id.0), Endpoint { host: broker.host, port });
-            }
-        }
+        self.nodes = nodes;
         let mut progress = false;
         for topic in response.topics {
             progress |= self.update_topic(topic);

@@ -1,7 +1,8 @@
 //! Connections and metadata, seen through the simplest client that there is.
 
 use trial_node::{Endpoint, LeaderEpoch, NodeId, Rng, Span, Time, TraceEvent};
-use trial_wire::messages::MetadataResponse;
+use trial_wire::messages::metadata_response::MetadataResponseBroker;
+use trial_wire::messages::{BrokerId, MetadataResponse};
 use trial_wire::{RequestKind, StrBytes};
 
 use crate::admin::{Admin, AdminCall, AdminConfig, CallError};
@@ -253,7 +254,11 @@ fn each_failed_attempt_waits_longer() {
 #[test]
 fn broker_that_knows_no_brokers_is_not_believed() {
     let (_, mut metadata, slot, mut rng) = metadata();
-    metadata.update(Time(1), MetadataResponse::default(), &mut rng);
-    assert_eq!(metadata.leader(slot, 0), leader(0, 0));
-    assert!(metadata.next_update() > Time(1));
+    let nowhere = MetadataResponseBroker::default().with_node_id(BrokerId(0)).with_port(-1);
+    for brokers in [vec![], vec![nowhere]] {
+        let response = MetadataResponse::default().with_brokers(brokers);
+        metadata.update(Time(1), response, &mut rng);
+        assert_eq!((metadata.leader(slot, 0), metadata.nodes().len()), (leader(0, 0), 3));
+        assert!(metadata.next_update() > Time(1));
+    }
 }

@@ -1,5 +1,14 @@
 //! The idempotent producer's order (KIP-98, KIP-360): producer id and epoch, sequence numbers, and what to do when the
 //! broker's idea of them differs.
+//!
+//! In two points this differs from the Java client, on purpose:
+//!
+//! - Until the first batch of a partition under a producer id and epoch is acknowledged, no other is sent behind it. A broker
+//!   that knows nothing of a producer takes whatever sequence comes first (KAFKA-7190). Were batches pipelined before it does,
+//!   a later one could reach a new leader, or a leader that has enough replicas again, before the first one did; the first
+//!   one would then be out of order for good, and come after it under the next epoch. The Java client has that hole.
+//! - Every batch that is given up under a number leaves its partition in doubt, not only one that had been tried before, so
+//!   that those after it are not refused as out of order until they are given up, too.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +32,7 @@ pub(super) struct PartitionSequences {
     last_acked: Option<i32>,
     /// The batches that have a sequence and are not done: in flight, or waiting to be sent again. In order.
     tracked: Vec<(Sequence, BatchId)>,
-    /// A batch was given up without an answer: the number after its last record. No new batch gets a number before it is
+    /// A batch was given up, and may have been appended: the number after its last record. No new batch gets a number before it is
     /// known whether there is a gap.
     unresolved: Option<i32>,
 }
@@ -106,8 +115,10 @@ impl Idempotence {
         match first.sequence {
             // Its predecessors are under another epoch: were it written before them, they would be out of order.
             None => {
-                (!sequences.tracked.is_empty() && sequences.producer != producer)
-                    || sequences.unresolved.is_some()
+                let another = sequences.producer != producer;
+                // Before the first acknowledgement the broker has nothing to check a sequence against.
+                let unchecked = sequences.last_acked.is_none();
+                (!sequences.tracked.is_empty() && (another || unchecked)) || sequences.unresolved.is_some()
             }
             // It is sent again: one at a time, in order.
             Some(sequence) => sequences.tracked.first().is_some_and(|(head, _)| head.base != sequence.base),
@@ -151,7 +162,8 @@ impl Idempotence {
         }
     }
 
-    /// A batch failed for good. `adjust` says that its sequence numbers are certainly unused, which leaves a gap.
+    /// A batch failed for good. `adjust` says that its sequence numbers are certainly unused, which leaves a gap to close at
+    /// once; else that is found out when nothing is in flight any more.
     pub fn failed(
         &mut self,
         accumulator: &mut Accumulator,
@@ -162,22 +174,16 @@ impl Idempotence {
     ) {
         let sequences = &mut accumulator.queue_mut(batch.slot).sequences;
         sequences.forget(id);
-        if batch.sequence.is_none() {
-            return;
-        }
+        let Some((sequence, last)) = batch.sequence.zip(batch.last_sequence()) else { return };
         if error == ErrorCode::UnknownProducerId {
             *sequences = PartitionSequences::default();
             self.unresolved.remove(&batch.slot);
         } else if error == ErrorCode::OutOfOrderSequenceNumber || adjust {
             self.to_rewrite.insert(batch.slot);
+        } else if (sequence.id, sequence.epoch) == sequences.producer {
+            sequences.unresolved = sequences.unresolved.max(Some(add_to_sequence(last, 1)));
+            self.unresolved.insert(batch.slot);
         }
-    }
-
-    /// A batch that had been sent before was given up without an answer; `last` is its last record's number.
-    pub fn mark_unresolved(&mut self, accumulator: &mut Accumulator, slot: Slot, last: i32) {
-        let sequences = &mut accumulator.queue_mut(slot).sequences;
-        sequences.unresolved = sequences.unresolved.max(Some(add_to_sequence(last, 1)));
-        self.unresolved.insert(slot);
     }
 
     /// Whether a batch that was refused with `error` should be sent again, perhaps under a new epoch.

@@ -178,6 +178,9 @@ impl Producer {
     /// Does everything that is due.
     pub fn poll(&mut self, now: Now, io: &mut Io<'_>) {
         self.network.poll(now, io, &mut self.completions);
+        // Before what network.poll says of requests that took too long: a batch whose time is over is given up as one that
+        // may have been appended.
+        self.expire(now);
         let mut completions = std::mem::take(&mut self.completions);
         for completion in completions.drain(..) {
             self.complete(now, io, completion);
@@ -188,7 +191,6 @@ impl Producer {
         }
         self.init_producer_id(now, io);
         self.follow_leaders();
-        self.expire(now);
         self.accumulator.hurry(self.flushing || self.out_of_memory);
         while self.send_batches(now, io) {}
         self.wake_at = self.next_wake(now);

@@ -95,10 +95,10 @@ impl Producer {
     }
 
     /// Nothing can be sent any more: gives up on everything.
-    fn fail_for_good(&mut self, error: ErrorCode) {
+    pub(super) fn fail_for_good(&mut self, error: ErrorCode) {
         self.fatal = Some(error);
         for id in self.accumulator.batch_ids() {
-            self.fail(id, error, false);
+            self.give_up(id, error);
         }
     }
 
@@ -123,15 +123,15 @@ impl Producer {
     /// Gives up on batches that have reached `delivery.timeout.ms`.
     pub(super) fn expire(&mut self, now: Now) {
         while let Some(id) = self.accumulator.next_expired(now.mono) {
-            let batch = self.accumulator.batch_mut(id).expect("the index names batches that exist");
-            batch.maybe_written |= !batch.queued;
-            let unresolved = batch.last_sequence().filter(|_| batch.attempts > 0);
-            let slot = batch.slot;
-            self.fail(id, ErrorCode::RequestTimedOut, false);
-            if let (Some(last), Some(idempotence)) = (unresolved, &mut self.idempotence) {
-                idempotence.mark_unresolved(&mut self.accumulator, slot, last);
-            }
+            self.give_up(id, ErrorCode::RequestTimedOut);
         }
+    }
+
+    /// Gives up on a batch that waits or is in flight.
+    fn give_up(&mut self, id: BatchId, error: ErrorCode) {
+        let batch = self.accumulator.batch_mut(id).expect("the accumulator named it");
+        batch.maybe_written |= !batch.queued;
+        self.fail(id, error, false);
     }
 
     /// Sends at most one request to each broker that leads a partition whose batch is due, with everything else that it
@@ -350,9 +350,12 @@ impl Producer {
             // It was appended so long ago that the broker does not know the offset any more.
             self.acknowledge(sent.id, Offset::UNKNOWN);
         } else {
-            let attempts_left =
-                self.accumulator.batch(sent.id).is_some_and(|b| b.attempts < self.config.retries);
-            self.fail(sent.id, error, attempts_left);
+            // Were those behind it numbered anew although it may have been appended, they might be appended twice, too.
+            let unused = self
+                .accumulator
+                .batch(sent.id)
+                .is_some_and(|b| b.attempts < self.config.retries && !b.maybe_written);
+            self.fail(sent.id, error, unused);
         }
         if is_invalid_metadata(error) {
             self.network.metadata_mut().request_update();

@@ -36,6 +36,14 @@ impl Bench<Producer> {
         self.settle();
     }
 
+    /// Has a record of a partition acknowledged: from then on its batches are pipelined.
+    fn prime(&mut self, partition: usize) {
+        self.send(partition, u64::MAX);
+        let request = self.request();
+        self.answer(&request, Ok(0));
+        assert_eq!(self.deliveries(), [(partition as i32, vec![u64::MAX], Ok(Offset(0)))]);
+    }
+
     fn try_send(&mut self, partition: usize, token: u64, value: &[u8]) -> Result<(), Refusal> {
         let partitions = self.machine.metadata().partition_count(TOPIC).unwrap();
         let key =
@@ -137,7 +145,9 @@ fn full_batch_does_not_linger() {
     assert_eq!(bench.waiting(), 0);
     bench.try_send(0, 2, &[0; 150]).unwrap();
     bench.settle();
-    assert_eq!(batches(&bench.request()), [(0, 0, 0, 1)]);
+    let first = bench.request();
+    assert_eq!(batches(&first), [(0, 0, 0, 1)]);
+    bench.answer(&first, Ok(0));
     assert_eq!(bench.waiting(), 0);
     bench.run_until(millis(1_000));
     assert_eq!(batches(&bench.request()), [(0, 0, 1, 1)]);
@@ -159,7 +169,13 @@ fn request_is_no_larger_than_max_request_size() {
 
 #[test]
 fn buffer_memory_is_refused_and_hurries_what_is_there() {
-    let mut bench = bench(1, &[("buffer.memory", "2000"), ("batch.size", "1000"), ("linger.ms", "100")]);
+    let config = [
+        ("buffer.memory", "2000"),
+        ("batch.size", "1000"),
+        ("linger.ms", "100"),
+        ("enable.idempotence", "false"),
+    ];
+    let mut bench = bench(1, &config);
     bench.try_send(0, 1, &[0; 800]).unwrap();
     bench.try_send(0, 2, &[0; 800]).unwrap();
     assert_eq!(bench.try_send(0, 3, &[0; 800]), Err(Refusal::BufferFull));
@@ -174,6 +190,7 @@ fn buffer_memory_is_refused_and_hurries_what_is_there() {
 #[test]
 fn no_more_requests_are_in_flight_than_allowed() {
     let mut bench = bench(1, &[("linger.ms", "0"), ("max.in.flight.requests.per.connection", "2")]);
+    bench.prime(0);
     for token in 0..4 {
         bench.send(0, token);
     }
@@ -182,7 +199,7 @@ fn no_more_requests_are_in_flight_than_allowed() {
     bench.answer(&first, Ok(0));
     let rest = [bench.request(), bench.request()];
     // What waited has become one batch.
-    assert_eq!(rest.map(|request| batches(&request)), [vec![(0, 0, 1, 1)], vec![(0, 0, 2, 2)]]);
+    assert_eq!(rest.map(|request| batches(&request)), [vec![(0, 0, 2, 1)], vec![(0, 0, 3, 2)]]);
     assert_eq!(bench.waiting(), 0);
 }
 
@@ -215,6 +232,7 @@ fn one_in_flight_keeps_order_without_idempotence() {
 #[test]
 fn failed_batches_go_again_in_their_order_one_at_a_time() {
     let mut bench = bench(1, &[("linger.ms", "0"), ("batch.size", "0")]);
+    bench.prime(0);
     for token in 0..3 {
         bench.send(0, token);
     }
@@ -240,6 +258,7 @@ fn failed_batches_go_again_in_their_order_one_at_a_time() {
 #[test]
 fn answers_out_of_order_do_not_reorder_batches() {
     let mut bench = bench(1, &[("linger.ms", "0"), ("batch.size", "0")]);
+    bench.prime(0);
     for token in 0..3 {
         bench.send(0, token);
     }
@@ -252,7 +271,7 @@ fn answers_out_of_order_do_not_reorder_batches() {
         bases.push(batches(&request)[0].2);
         bench.answer(&request, Ok(10 + i64::from(batches(&request)[0].2)));
     }
-    assert_eq!(bases, [0, 1, 2]);
+    assert_eq!(bases, [1, 2, 3]);
     assert_eq!(bench.deliveries().len(), 3);
 }
 
@@ -291,6 +310,7 @@ fn unknown_producer_id_is_retried_under_a_new_epoch() {
 #[test]
 fn epoch_is_bumped_once_for_all_that_was_in_flight() {
     let mut bench = bench(1, &[("linger.ms", "0"), ("batch.size", "0")]);
+    bench.prime(0);
     bench.send(0, 1);
     bench.send(0, 2);
     for request in [bench.request(), bench.request()] {
@@ -500,6 +520,7 @@ fn expired_batch_in_retry_holds_back_new_ones_until_the_gap_is_closed() {
         ("request.timeout.ms", "1000"),
     ];
     let mut bench = bench(1, &config);
+    bench.prime(0);
     bench.send(0, 1);
     bench.run_until(millis(500));
     bench.send(0, 2);
@@ -507,15 +528,117 @@ fn expired_batch_in_retry_holds_back_new_ones_until_the_gap_is_closed() {
     bench.answer(&first, Err(ErrorCode::NotEnoughReplicasAfterAppend));
     bench.run_until(millis(700));
     // In flight again when its time is over.
-    assert_eq!(batches(&bench.request()), [(0, 0, 0, 1)]);
+    assert_eq!(batches(&bench.request()), [(0, 0, 1, 1)]);
     bench.run_until(millis(1_000));
     assert_eq!(bench.deliveries(), [(0, vec![1], failed(ErrorCode::RequestTimedOut, true))]);
     bench.send(0, 3);
-    // Whether number 0 is there is not known while number 1 is in flight.
+    // Whether number 1 is there is not known while number 2 is in flight.
     assert_eq!(bench.waiting(), 0);
-    bench.answer(&second, Ok(1));
-    // Number 1 was appended, so there is no gap.
-    assert_eq!(batches(&bench.request()), [(0, 0, 2, 1)]);
+    bench.answer(&second, Ok(2));
+    // Number 2 was appended, so there is no gap.
+    assert_eq!(batches(&bench.request()), [(0, 0, 3, 1)]);
+}
+
+#[test]
+fn second_batch_waits_until_the_broker_knows_the_producer() {
+    let mut bench = bench(2, &[("linger.ms", "0"), ("batch.size", "0")]);
+    // A connection to the other broker, to hear of the new leader; and what one partition's leader knows is no use here.
+    bench.prime(1);
+    for token in 0..4 {
+        bench.send(0, token);
+    }
+    // Number 1 is behind, and there is no answer yet.
+    let first = bench.request();
+    assert_eq!((batches(&first), bench.waiting()), (vec![(0, 0, 0, 1)], 0));
+    // Neither when the leader refuses it: it may take number 1 a moment later.
+    bench.answer(&first, Err(ErrorCode::NotEnoughReplicas));
+    assert_eq!(bench.waiting(), 0);
+    bench.run_for(Span::from_millis(130));
+    let again = bench.request();
+    assert_eq!((batches(&again), bench.waiting()), (vec![(0, 0, 0, 1)], 0));
+    // Nor by way of a new leader while the old one keeps silent.
+    bench.world.cluster.elect(0, 1);
+    bench.machine.network.metadata_mut().request_update();
+    bench.settle();
+    bench.run_for(Span::from_millis(300));
+    assert_eq!(bench.machine.metadata().leader(TOPIC, 0).unwrap().0, NodeId(1));
+    bench.send(0, 4);
+    assert_eq!(bench.waiting(), 0);
+    bench.reset(NodeId(0));
+    bench.run_for(Span::from_millis(300));
+    let moved = bench.request();
+    assert_eq!((moved.node, batches(&moved), bench.waiting()), (NodeId(1), vec![(0, 0, 0, 1)], 0));
+    bench.answer(&moved, Ok(7));
+    assert_eq!(bench.deliveries(), [(0, vec![0], Ok(Offset(7)))]);
+    // Now it does.
+    let bases: Vec<_> = (0..bench.waiting()).map(|_| batches(&bench.request())[0].2).collect();
+    assert_eq!(bases, [1, 2, 3, 4]);
+}
+
+#[test]
+fn second_batch_under_a_new_epoch_waits_until_the_broker_knows_it() {
+    let mut bench = bench(1, &[("linger.ms", "0"), ("batch.size", "0")]);
+    bench.prime(0);
+    bench.send(0, 1);
+    let request = bench.request();
+    bench.answer(&request, Err(ErrorCode::InvalidRecord));
+    bench.send(0, 2);
+    bench.send(0, 3);
+    let first = bench.request();
+    assert_eq!((batches(&first), bench.waiting()), (vec![(0, 1, 0, 1)], 0));
+    bench.answer(&first, Ok(1));
+    assert_eq!(batches(&bench.request()), [(0, 1, 1, 1)]);
+}
+
+#[test]
+fn silence_until_the_delivery_timeout_does_not_number_anew_what_is_in_flight() {
+    let config = [
+        ("linger.ms", "0"),
+        ("batch.size", "0"),
+        ("delivery.timeout.ms", "1000"),
+        ("request.timeout.ms", "1000"),
+    ];
+    let mut bench = bench(1, &config);
+    bench.prime(0);
+    bench.send(0, 1);
+    bench.run_until(millis(500));
+    bench.send(0, 2);
+    let (_, second) = (bench.request(), bench.request());
+    assert_eq!(batches(&second), [(0, 0, 2, 1)]);
+    // Both time-outs of the first batch end here; its request takes the second one's with it.
+    bench.run_until(millis(1_000));
+    assert_eq!(bench.deliveries(), [(0, vec![1], failed(ErrorCode::RequestTimedOut, true))]);
+    bench.run_until(millis(1_400));
+    let again = bench.request();
+    assert_eq!(partitions(&again)[0].records, partitions(&second)[0].records);
+    bench.answer(&again, Ok(2));
+    bench.send(0, 3);
+    assert_eq!(batches(&bench.request()), [(0, 0, 3, 1)]);
+}
+
+#[test]
+fn gap_of_an_only_attempt_is_closed_by_the_epoch() {
+    let config = [("delivery.timeout.ms", "1000"), ("request.timeout.ms", "900"), ("linger.ms", "100")];
+    let mut bench = bench(1, &config);
+    bench.send(0, 1);
+    bench.run_until(millis(100));
+    assert_eq!(batches(&bench.request()), [(0, 0, 0, 1)]);
+    bench.run_until(millis(1_000));
+    assert_eq!(bench.deliveries(), [(0, vec![1], failed(ErrorCode::RequestTimedOut, true))]);
+    bench.send(0, 2);
+    bench.run_until(millis(1_300));
+    assert_eq!(batches(&bench.request()), [(0, 1, 0, 1)]);
+}
+
+#[test]
+fn fatal_error_leaves_doubt_about_what_is_in_flight_alone() {
+    let mut bench = bench(1, &[("linger.ms", "0"), ("batch.size", "0")]);
+    bench.send(0, 1);
+    bench.send(0, 2);
+    assert_eq!(bench.waiting(), 1);
+    bench.machine.fail_for_good(ErrorCode::ClusterAuthorizationFailed);
+    let error = |ambiguous| failed(ErrorCode::ClusterAuthorizationFailed, ambiguous);
+    assert_eq!(bench.deliveries(), [(0, vec![1], error(true)), (0, vec![2], error(false))]);
 }
 
 #[test]
