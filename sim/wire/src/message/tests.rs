@@ -344,39 +344,3 @@ proptest! {
         }
     }
 }
-
-/// Prints what encoding and decoding cost; run with `--release --nocapture`. Nothing is asserted: machines differ.
-#[test]
-#[allow(clippy::disallowed_types, reason = "it measures")]
-fn how_long_encoding_takes() {
-    use std::hint::black_box;
-    use std::time::Instant;
-    let rounds = if cfg!(debug_assertions) { 1 } else { 2_000_000 };
-    let mut out = BytesMut::with_capacity(4096);
-    let mut time = |what: &str, each: &mut dyn FnMut(&mut BytesMut)| {
-        let start = Instant::now();
-        for _ in 0..rounds {
-            out.clear();
-            each(black_box(&mut out));
-        }
-        println!("{what}: {} ns, {} bytes", start.elapsed().as_nanos() / rounds, out.len());
-    };
-    for version in [17, 18] {
-        let request = fetch_request(version);
-        time("Fetch request", &mut |out| encode_request(black_box(&request), version, out).unwrap());
-    }
-    for version in [17, 18] {
-        let response = fetch_response(version);
-        time("Fetch response", &mut |out| encode_response(black_box(&response), version, out).unwrap());
-    }
-    for version in [12, 13] {
-        let request = produce_request(version);
-        time("Produce request", &mut |out| encode_request(black_box(&request), version, out).unwrap());
-        let response = produce_response(version);
-        time("Produce response", &mut |out| encode_response(black_box(&response), version, out).unwrap());
-    }
-    let request = encoded_request(&fetch_request(17), 17);
-    time("Fetch request, decoding", &mut |_| {
-        black_box(decode_request(ApiKey::Fetch, 17, black_box(request.clone())).unwrap());
-    });
-}
