@@ -67,7 +67,7 @@ pub struct Broker {
     auto_creating: BTreeSet<TopicName>,
     pub(crate) phase: Phase,
     /// What the node must not go on after.
-    fatal: Option<String>,
+    pub(crate) fatal: Option<String>,
 }
 
 impl Node for Broker {

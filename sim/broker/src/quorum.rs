@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use trial_node::{ConnId, Endpoint, Io, LeaderEpoch, NodeId, Now, OpenError, TraceEvent};
-use trial_raft::{Env, Output, Raft, RaftConfig, RequestFailure, RequestId, RequestToken};
+use trial_raft::{Env, Output, Raft, RaftConfig, RequestId, RequestToken};
 use trial_wire::RequestKind;
 
 use crate::channel::{ChannelId, Completion, Purpose};
@@ -93,7 +93,7 @@ impl Broker {
         let raft = &mut self.quorum.raft;
         let done = match completion.result {
             Ok(body) => raft.handle_response(&mut env(now, io), id, body),
-            Err(_) => raft.handle_failure(&mut env(now, io), id, RequestFailure::Disconnected),
+            Err(_) => raft.handle_failure(&mut env(now, io), id),
         };
         self.fail_on_error(done);
     }

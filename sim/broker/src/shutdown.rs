@@ -62,7 +62,8 @@ impl Broker {
         }
         if self.quorum.raft.is_leader() && self.config.voters.len() > 1 {
             self.phase = Phase::Resigning { deadline: now.mono + RESIGNATION_TIMEOUT };
-            self.resign(now, io);
+            let done = self.quorum.raft.shut_down(&mut env(now, io));
+            self.fail_on_error(done);
         } else {
             self.halt(io, HaltReason::Shutdown);
         }
@@ -77,10 +78,12 @@ impl Broker {
         }
     }
 
+    /// Ends the process: for `reason`, unless something has failed in this very step. An end in order counts only if
+    /// everything that belongs to it was done.
     pub(crate) fn halt(&mut self, io: &mut Io<'_>, reason: HaltReason) {
         if self.phase != Phase::Halted {
             self.phase = Phase::Halted;
-            io.halt(reason);
+            io.halt(self.fatal.take().map_or(reason, HaltReason::Fatal));
         }
     }
 

@@ -319,11 +319,63 @@ fn a_broker_that_is_stopped_before_it_loaded_its_logs_was_not_shut_down_cleanly(
 }
 
 #[test]
+fn a_disk_that_fails_at_the_end_makes_no_clean_shutdown() {
+    for brokers in [1, 3] {
+        let mut cluster = Cluster::running(brokers, &[]);
+        let leader = cluster.quorum_leader().expect("one leads");
+        assert_eq!(create_topic(&mut cluster, 0, "orders", 1, brokers as i16), 0);
+        // A folder where the marker of a clean shutdown belongs.
+        cluster.disk(leader).open(".kafka_cleanshutdown/in-the-way", true).expect("the disk works");
+        cluster.signal(leader, Signal::Terminate);
+        cluster.run_until("it has stopped", |cluster| !cluster.is_up(leader));
+        let halted = cluster.halted(leader);
+        assert!(
+            matches!(halted, Some(HaltReason::Fatal(what)) if what.contains(".kafka_cleanshutdown")),
+            "{halted:?}"
+        );
+    }
+}
+
+#[test]
+fn metadata_of_a_topic_that_is_asked_for_twice_comes_once() {
+    let mut cluster = Cluster::running(1, &[("auto.create.topics.enable", "false")]);
+    assert_eq!(create_topic(&mut cluster, 0, "orders", 1, 1), 0);
+    let id = topic_id(&cluster, "orders").expect("the topic exists");
+    let named = |topic| MetadataRequestTopic::default().with_name(Some(name(topic)));
+    let request = |topics| MetadataRequest::default().with_topics(Some(topics));
+    let by_name = request(["orders", "no", "orders", "none", "no"].map(named).to_vec());
+    let ResponseKind::Metadata(response) = cluster.ask(0, BROKER_PORT, by_name) else {
+        panic!("not an answer")
+    };
+    let unknown = ErrorCode::UnknownTopicOrPartition.code();
+    let answered: Vec<_> = response
+        .topics
+        .iter()
+        .map(|topic| (topic.name.as_ref().map_or("", |name| name.as_str()), topic.error_code))
+        .collect();
+    assert_eq!(answered, [("orders", 0), ("no", unknown), ("none", unknown)]);
+
+    let with_id = |id| MetadataRequestTopic::default().with_name(None).with_topic_id(id);
+    let by_id = request([id, Uuid::from_u128(9), id, Uuid::from_u128(9)].map(with_id).to_vec());
+    let ResponseKind::Metadata(response) = cluster.ask(0, BROKER_PORT, by_id) else {
+        panic!("not an answer")
+    };
+    let answered: Vec<_> = response.topics.iter().map(|topic| (topic.topic_id, topic.error_code)).collect();
+    assert_eq!(answered, [(id, 0), (Uuid::from_u128(9), ErrorCode::UnknownTopicId.code())]);
+}
+
+#[test]
 fn an_isolated_controller_gives_up() {
     let mut cluster = Cluster::running(3, &[]);
     let old = cluster.quorum_leader().expect("one leads");
     cluster.isolate(old);
     cluster.run_until("another one leads", |cluster| cluster.quorum_leader() != Some(old));
+    cluster.run(Span::from_secs(3));
+    let view = cluster.broker(old).quorum();
+    assert!(
+        !view.is_leader,
+        "a leader that hears no majority for 1.5 x controller.quorum.fetch.timeout.ms resigns"
+    );
     cluster.heal(old);
     cluster.run_until("all are unfenced", |cluster| cluster.unfenced() == 3);
     cluster.run(Span::from_secs(20));

@@ -14,11 +14,17 @@ use crate::quorum_state::ElectionState;
 use crate::raft::{Handled, Raft};
 use crate::role::Role;
 
+/// The epoch that no election can follow: whoever names it is wrong, or wants no election any more.
+const LAST_EPOCH: LeaderEpoch = LeaderEpoch(i32::MAX);
+
 impl<L: ReplicatedLog> Raft<L> {
     /// Heeds what every answer says of epoch and leader, whatever was asked. `None` if the rest of the answer holds too.
     pub(crate) fn heed(&mut self, env: &mut Env<'_>, status: Status) -> Result<Option<Handled>, RaftError> {
         let asked = self.election.epoch;
-        if status.epoch < asked || status.error == Some(ErrorCode::UnknownLeaderEpoch) {
+        if status.epoch < asked
+            || status.epoch == LAST_EPOCH
+            || status.error == Some(ErrorCode::UnknownLeaderEpoch)
+        {
             return Ok(Some(Handled::Badly));
         }
         let transitioned = self.maybe_transition(env, status.leader, status.epoch)?;
@@ -50,6 +56,7 @@ impl<L: ReplicatedLog> Raft<L> {
             OffsetAndEpoch::new(Offset(partition.last_offset), LeaderEpoch(partition.last_offset_epoch));
         // A candidate has just opened its epoch, so nothing of that epoch can be in its log yet.
         let possible_epoch = if pre_vote { end.epoch <= epoch } else { end.epoch < epoch };
+        let possible_epoch = possible_epoch && epoch != LAST_EPOCH;
         let error = if end.offset < Offset::ZERO || end.epoch < LeaderEpoch(0) || !possible_epoch {
             Some(ErrorCode::InvalidRequest)
         } else if !self.is_voter() || !self.config.is_voter(candidate) || candidate == self.config.node_id {
@@ -146,8 +153,9 @@ impl<L: ReplicatedLog> Raft<L> {
         }
         let other_leader =
             epoch == self.election.epoch && self.election.leader.is_some_and(|known| known != leader);
-        (other_leader || leader == self.config.node_id || !self.config.is_voter(leader))
-            .then_some(ErrorCode::InvalidRequest)
+        let impossible =
+            epoch == LAST_EPOCH || leader == self.config.node_id || !self.config.is_voter(leader);
+        (other_leader || impossible).then_some(ErrorCode::InvalidRequest)
     }
 
     pub(crate) fn handle_begin_response(

@@ -83,7 +83,8 @@ impl<L: ReplicatedLog> Raft<L> {
             self.truncate_to_end_offset(env, end)?;
         } else if snapshot.epoch >= 0 && snapshot.end_offset >= 0 {
             let id = OffsetAndEpoch::new(Offset(snapshot.end_offset), LeaderEpoch(snapshot.epoch));
-            if !self.is_ahead_of_log(id) || self.snapshots.contains(id) {
+            let possible = id.epoch <= self.election.epoch && self.is_ahead_of_log(id);
+            if !possible || self.snapshots.contains(id) {
                 return Ok(Handled::Badly);
             }
             let partial = self.snapshots.begin(env.disk, id)?;

@@ -6,6 +6,7 @@
 //! 2. drain [`Raft::poll_output`] and carry out each [`Output`], after this call and after each of the next step;
 //! 3. hand in what happens: [`Raft::handle_request`], [`Raft::handle_response`], [`Raft::handle_failure`], and
 //!    [`Raft::handle_timeout`] at [`Raft::poll_timeout`]; as a leader also [`Raft::append`] and [`Raft::resign`];
+//!    [`Raft::shut_down`] before the node stops for good;
 //! 4. on [`Output::HighWatermarkAdvanced`] read on with [`Raft::read_committed`].
 //!
 //! A [`RaftError`] from any call means that the node must halt: what it has promised is not on its disk.
@@ -31,7 +32,5 @@ mod transition;
 pub use config::RaftConfig;
 pub use log::{OffsetAndEpoch, RaftError, ReplicatedLog};
 pub use messages::{METADATA_TOPIC, METADATA_TOPIC_ID};
-pub use output::{
-    AppendError, Committed, Env, Output, RequestFailure, RequestId, RequestToken, SnapshotError,
-};
+pub use output::{AppendError, Committed, Env, Output, RequestId, RequestToken, SnapshotError};
 pub use raft::Raft;

@@ -68,15 +68,6 @@ pub enum Output {
     Trace(TraceEvent),
 }
 
-/// Why a request has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestFailure {
-    /// The connection was refused, reset or closed, or could not be made in time.
-    Disconnected,
-    /// The voter does not speak the API or the version, or answered with something else.
-    Unsupported,
-}
-
 /// Records could not be appended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {

@@ -1,6 +1,6 @@
 //! What each role does by itself, and when it next has to.
 
-use trial_node::{LeaderEpoch, NodeId, Time};
+use trial_node::{NodeId, Time};
 use trial_wire::{ApiKey, api};
 
 use crate::log::{RaftError, ReplicatedLog};
@@ -33,7 +33,7 @@ impl<L: ReplicatedLog> Raft<L> {
         let now = env.now.mono;
         match &self.role {
             Role::Unattached { election_deadline } => {
-                if election_deadline.is_some_and(|deadline| deadline <= now) {
+                if !self.shutting_down && election_deadline.is_some_and(|deadline| deadline <= now) {
                     self.become_prospective(env)?;
                     return Ok(Next::Again);
                 }
@@ -76,16 +76,17 @@ impl<L: ReplicatedLog> Raft<L> {
                 self.poll_leader(env)?;
             }
             Role::Follower(follower) => {
-                if self.is_voter() && follower.fetch_deadline <= now {
+                if self.is_voter() && !self.shutting_down && follower.fetch_deadline <= now {
                     self.become_prospective(env)?;
                     return Ok(Next::Again);
                 }
                 self.poll_follower(env)?;
             }
             Role::Resigned { election_deadline, .. } => {
-                if *election_deadline <= now {
+                if !self.shutting_down && *election_deadline <= now {
                     // In its own epoch it can follow nobody; the next one is open to all.
-                    self.become_unattached(env, LeaderEpoch(self.election.epoch.0 + 1))?;
+                    let next = self.next_epoch()?;
+                    self.become_unattached(env, next)?;
                     return Ok(Next::Again);
                 }
                 self.send_end_epochs(env);
@@ -167,7 +168,7 @@ impl<L: ReplicatedLog> Raft<L> {
         };
         match &self.role {
             Role::Unattached { election_deadline } => {
-                consider(*election_deadline);
+                consider(election_deadline.filter(|_| !self.shutting_down));
                 if !self.peers.any_in_flight() {
                     consider(self.peers.next_ready());
                 }
@@ -193,7 +194,7 @@ impl<L: ReplicatedLog> Raft<L> {
                 }
             }
             Role::Follower(follower) => {
-                if self.is_voter() {
+                if self.is_voter() && !self.shutting_down {
                     consider(Some(follower.fetch_deadline));
                 }
                 if !self.peers.any_in_flight() {
@@ -204,7 +205,9 @@ impl<L: ReplicatedLog> Raft<L> {
                 }
             }
             Role::Resigned { election_deadline, unacknowledged, .. } => {
-                consider(Some(*election_deadline));
+                if !self.shutting_down {
+                    consider(Some(*election_deadline));
+                }
                 for id in unacknowledged {
                     consider(self.peers.ready_at(*id));
                 }

@@ -10,9 +10,7 @@ use trial_wire::{ApiKey, Batch, ErrorCode, RequestKind, ResponseKind, StrBytes, 
 use crate::config::RaftConfig;
 use crate::log::{OffsetAndEpoch, RaftError, ReplicatedLog};
 use crate::messages::Status;
-use crate::output::{
-    AppendError, Committed, Env, Output, RequestFailure, RequestId, RequestToken, SnapshotError,
-};
+use crate::output::{AppendError, Committed, Env, Output, RequestId, RequestToken, SnapshotError};
 use crate::peers::{Ask, Peers};
 use crate::quorum_state::{self, ElectionState};
 use crate::role::{Election, Role};
@@ -33,6 +31,8 @@ pub struct Raft<L> {
     pub(crate) deadline: Option<Time>,
     pub(crate) truncations: u64,
     pub(crate) changed: bool,
+    /// Whether the node is about to stop: it begins no election any more.
+    pub(crate) shutting_down: bool,
 }
 
 /// How an answer was taken.
@@ -76,6 +76,7 @@ impl<L: ReplicatedLog> Raft<L> {
             deadline: None,
             truncations: 0,
             changed: true,
+            shutting_down: false,
         };
         raft.start(env).map_err(|error| match error {
             RaftError::Disk(error) => OpenError::Disk(error),
@@ -222,25 +223,16 @@ impl<L: ReplicatedLog> Raft<L> {
         self.poll(env)
     }
 
-    /// Learns that a request of this member's will not be answered.
+    /// Learns that a request of this member's will not be answered: the connection was refused, reset or closed, or could
+    /// not be made in time.
     ///
     /// # Errors
     /// [`RaftError`]: the node must halt.
-    pub fn handle_failure(
-        &mut self,
-        env: &mut Env<'_>,
-        id: RequestId,
-        why: RequestFailure,
-    ) -> Result<(), RaftError> {
+    pub fn handle_failure(&mut self, env: &mut Env<'_>, id: RequestId) -> Result<(), RaftError> {
         let Some((from, _)) = self.peers.answered(id) else {
             return Ok(());
         };
-        let pause = match why {
-            RequestFailure::Disconnected => self.config.retry_backoff,
-            // It will not learn the API soon.
-            RequestFailure::Unsupported => self.config.request_timeout,
-        };
-        self.peers.pause(from, env.now.mono + pause);
+        self.peers.pause(from, env.now.mono + self.config.retry_backoff);
         self.poll(env)
     }
 
@@ -290,6 +282,16 @@ impl<L: ReplicatedLog> Raft<L> {
         }
         self.become_resigned(env)?;
         self.poll(env)
+    }
+
+    /// Gives up the leadership, if this node has it, as [`Raft::resign`] does, and begins no election from now on: the
+    /// node is about to stop. It may halt once another leads, or after as long as it likes to wait for that.
+    ///
+    /// # Errors
+    /// [`RaftError`]: the node must halt.
+    pub fn shut_down(&mut self, env: &mut Env<'_>) -> Result<(), RaftError> {
+        self.shutting_down = true;
+        self.resign(env, self.election.epoch)
     }
 
     /// The leader that it knows, which may be this node, and the epoch.
@@ -348,11 +350,6 @@ impl<L: ReplicatedLog> Raft<L> {
         }
         batches.truncate(whole);
         Ok(if batches.is_empty() { Committed::Nothing } else { Committed::Batches(batches) })
-    }
-
-    /// The newest snapshot.
-    pub fn latest_snapshot(&self) -> Option<OffsetAndEpoch> {
-        self.snapshots.latest()
     }
 
     /// A snapshot's content.

@@ -90,9 +90,15 @@ impl<L: ReplicatedLog> Raft<L> {
         self.set_role(env, self.election, Role::Unattached { election_deadline })
     }
 
+    /// The epoch that an election opens.
+    pub(crate) fn next_epoch(&self) -> Result<LeaderEpoch, RaftError> {
+        let next = self.election.epoch.0.checked_add(1).map(LeaderEpoch);
+        next.ok_or_else(|| RaftError::Log { what: format!("no epoch follows {}", self.election.epoch) })
+    }
+
     /// Opens a new epoch, with its own vote for itself.
     pub(crate) fn become_candidate(&mut self, env: &mut Env<'_>) -> Result<(), RaftError> {
-        let epoch = LeaderEpoch(self.election.epoch.0 + 1);
+        let epoch = self.next_epoch()?;
         let deadline = self.random_election_deadline(env);
         let election = ElectionState { epoch, leader: None, voted: Some(self.config.node_id) };
         self.set_role(env, election, Role::Candidate(Election::new(self.config.node_id, deadline)))?;

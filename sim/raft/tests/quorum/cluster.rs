@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use trial_node::{LeaderEpoch, NodeId, Now, Offset, Rng, Span, Time};
 use trial_raft::{
-    AppendError, Committed, Env, OffsetAndEpoch, Output, Raft, RaftError, ReplicatedLog, RequestFailure,
-    RequestId, RequestToken,
+    AppendError, Committed, Env, OffsetAndEpoch, Output, Raft, RaftError, ReplicatedLog, RequestId,
+    RequestToken, SnapshotError,
 };
 use trial_wire::{Batches, RequestKind, ResponseKind};
 
@@ -251,8 +251,7 @@ impl Cluster {
                 self.step(to, |raft, env| raft.handle_response(env, id, body));
             }
             Event::Failure { to, life, id } if self.is_alive(to, life) => {
-                let why = RequestFailure::Disconnected;
-                self.step(to, |raft, env| raft.handle_failure(env, id, why));
+                self.step(to, |raft, env| raft.handle_failure(env, id));
             }
             Event::Timeout { node, life } if self.is_alive(node, life) => {
                 self.nodes[node].timer = None;
@@ -411,14 +410,15 @@ impl Cluster {
         let clean = self.rng.chance(1, 2);
         let node = &mut self.nodes[index];
         let Some(raft) = &mut node.raft else { return };
-        if raft.latest_snapshot().is_some_and(|latest| latest >= node.applied)
-            || node.applied.offset == Offset::ZERO
-        {
+        if node.applied.offset == Offset::ZERO {
             return;
         }
         // Several chunks' worth, so that fetching it takes a while.
         let content = [&node.digest.to_be_bytes()[..], &[7; 1_500]].concat();
-        raft.create_snapshot(&mut node.disk, node.applied, Bytes::from(content)).unwrap();
+        match raft.create_snapshot(&mut node.disk, node.applied, Bytes::from(content)) {
+            Err(SnapshotError::Stale { .. }) => return,
+            created => created.unwrap(),
+        }
         if clean {
             raft.clean_up_to_latest_snapshot(&mut node.disk).unwrap();
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use trial_node::{NodeId, Offset, TopicPartition, TraceEvent};
-use trial_raft::{Env, Output, RaftError, RequestFailure, RequestId};
+use trial_raft::{Env, Output, RaftError, RequestId};
 use trial_wire::messages::fetch_response::{EpochEndOffset, PartitionData};
 use trial_wire::{ErrorCode, RequestKind, StrBytes};
 
@@ -32,7 +32,7 @@ fn fetch_at(member: &mut Member) -> (RequestId, i64, i32) {
 
 fn fail(member: &mut Member, id: RequestId) {
     let env = &mut Env { now: member.now, disk: &mut member.disk, rng: &mut member.rng };
-    member.raft.handle_failure(env, id, RequestFailure::Disconnected).unwrap();
+    member.raft.handle_failure(env, id).unwrap();
 }
 
 #[test]

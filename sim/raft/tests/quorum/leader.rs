@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use trial_node::{LeaderEpoch, NodeId, Offset, Span};
-use trial_raft::{AppendError, Env, Output, RequestFailure, RequestToken};
+use trial_raft::{AppendError, Env, Output, RequestToken};
 use trial_wire::messages::{BrokerId, DescribeQuorumRequest, describe_quorum_request};
 use trial_wire::{Batch, Batches, ControlRecord, ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName};
 
@@ -205,7 +205,7 @@ fn voters_are_told_who_leads_until_they_answer() {
     assert_eq!(told.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [2, 3]);
     member.respond(told[0].1, begin_response(1, 1));
     let env = &mut Env { now: member.now, disk: &mut member.disk, rng: &mut member.rng };
-    member.raft.handle_failure(env, told[1].1, RequestFailure::Disconnected).unwrap();
+    member.raft.handle_failure(env, told[1].1).unwrap();
     member.sleep(20);
     let again = begun(&mut member);
     assert_eq!(again.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [3]);

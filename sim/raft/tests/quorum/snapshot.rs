@@ -48,7 +48,9 @@ fn snapshots_are_of_what_is_committed() {
     let stale = |id| Err(SnapshotError::Stale { id, latest: self::id(3, 2) });
     assert_eq!(create(&mut member, id(3, 2)), stale(id(3, 2)));
     assert_eq!(create(&mut member, id(2, 1)), stale(id(2, 1)));
-    assert_eq!(member.raft.latest_snapshot(), Some(id(3, 2)));
+    let files = member.disk.list("__cluster_metadata-0").unwrap();
+    let snapshots: Vec<_> = files.iter().filter(|name| name.contains(".checkpoint")).collect();
+    assert_eq!(snapshots, ["00000000000000000003-0000000002.checkpoint"]);
 }
 
 #[test]
@@ -61,7 +63,6 @@ fn a_snapshot_is_durable_and_lets_the_log_before_it_go() {
     assert!(member.raft.read_snapshot(&mut member.disk, id(3, 2)).is_err(), "the older one is gone");
     member.disk.lose_everything_unsynced();
     member.restart();
-    assert_eq!(member.raft.latest_snapshot(), Some(id(5, 2)));
     let content = member.raft.read_snapshot(&mut member.disk, id(5, 2)).unwrap();
     assert_eq!(content, Bytes::from_static(b"0123456789"));
     let snapshot = member.raft.read_committed(&mut member.disk, Offset(0), 1).unwrap();
@@ -159,6 +160,19 @@ fn a_snapshot_is_served_in_pieces() {
 }
 
 // ---- The follower's side
+
+#[test]
+fn a_snapshot_of_an_epoch_that_has_not_begun_is_not_taken() {
+    let mut member = Member::start(config(1, 3), Before { log: &[], state: Some((4, 3, -1)) });
+    for epoch in [5, i32::MAX] {
+        let (fetch, _) = member.request_to(3);
+        member.respond(fetch, fetch_response(offer(id(10, epoch))));
+        member.sleep(20);
+    }
+    let (_, request) = member.request_to(3);
+    assert!(matches!(request, RequestKind::Fetch(_)), "{request:?}");
+    assert!(member.disk.operations.is_empty());
+}
 
 fn offer(id: OffsetAndEpoch) -> fetch_response::PartitionData {
     let snapshot = fetch_response::SnapshotId::default().with_end_offset(id.offset.0).with_epoch(id.epoch.0);

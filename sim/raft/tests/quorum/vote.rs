@@ -1,7 +1,7 @@
 //! Elections: who gets a vote, what is on disk by then, and which role follows.
 
 use trial_node::{LeaderEpoch, NodeId, Span, TraceEvent};
-use trial_raft::{Output, RequestFailure};
+use trial_raft::Output;
 use trial_wire::messages::{BrokerId, VoteRequest};
 use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes};
 
@@ -228,7 +228,7 @@ fn a_vote_that_fails_is_asked_for_again_after_a_pause() {
     let mut member = voter(Before { log: &[], state: Some((1, -1, 1)) });
     let (ask, _) = member.request_to(2);
     let env = &mut trial_raft::Env { now: member.now, disk: &mut member.disk, rng: &mut member.rng };
-    member.raft.handle_failure(env, ask, RequestFailure::Disconnected).unwrap();
+    member.raft.handle_failure(env, ask).unwrap();
     assert_eq!(member.requests(), []);
     assert_eq!(member.raft.poll_timeout(), Some(member.now.mono + Span::from_millis(20)));
     member.sleep(20);
@@ -314,7 +314,7 @@ fn a_leader_that_resigns_tells_all_until_they_know() {
     assert_eq!(asked.iter().map(|(to, _)| to.0).collect::<Vec<_>>(), [3, 2]);
     member.respond(asked[0].1, end_response(1));
     let env = &mut trial_raft::Env { now: member.now, disk: &mut member.disk, rng: &mut member.rng };
-    member.raft.handle_failure(env, asked[1].1, RequestFailure::Disconnected).unwrap();
+    member.raft.handle_failure(env, asked[1].1).unwrap();
     member.sleep(20);
     let again: Vec<_> = member.requests().into_iter().map(|(to, ..)| to.0).collect();
     assert_eq!(again, [2]);
@@ -351,4 +351,51 @@ fn a_single_voter_elects_itself() {
     assert_eq!(member.raft.poll_timeout(), None, "it has nothing to wait for");
     member.resign();
     assert!(member.raft.is_leader());
+}
+
+#[test]
+fn a_voter_that_is_about_to_stop_begins_no_election() {
+    let mut member = Member::leader_of_three();
+    let env = &mut trial_raft::Env { now: member.now, disk: &mut member.disk, rng: &mut member.rng };
+    member.raft.shut_down(env).unwrap();
+    assert!(!member.raft.is_leader());
+    member.outputs();
+    member.sleep(10_000);
+    assert_eq!(asks(member.requests()), []);
+    assert_eq!((member.leader(), member.epoch()), (None, 1), "it stays resigned");
+    assert_eq!(member.vote(vote_request(2, 2, 9, 1, false)), (0, true), "another may lead");
+    member.sleep(10_000);
+    assert_eq!((asks(member.requests()), member.epoch()), (Vec::new(), 2));
+    member.answer(begin_request(3, 3));
+    assert_eq!(member.leader(), Some(3));
+    member.sleep(10_000);
+    assert_eq!((asks(member.requests()), member.epoch()), (Vec::new(), 3));
+    let next = member.raft.poll_timeout().expect("it fetches still");
+    assert!(next > member.now.mono);
+}
+
+#[test]
+fn the_last_epoch_is_nobodys() {
+    let mut member = voter(Before { log: &[], state: Some((5, 3, -1)) });
+    let (fetch, _) = member.request_to(3);
+    member.outputs();
+    let invalid = ErrorCode::InvalidRequest.code();
+    assert_eq!(member.vote(vote_request(2, i32::MAX, 0, 0, false)), (invalid, false));
+    assert_eq!(member.vote(vote_request(2, i32::MAX, 0, 0, true)), (invalid, false));
+    let ResponseKind::BeginQuorumEpoch(begun) = member.answer(begin_request(2, i32::MAX)) else { panic!() };
+    assert_eq!(begun.topics[0].partitions[0].error_code, invalid);
+    let ResponseKind::EndQuorumEpoch(ended) = member.answer(end_request(2, i32::MAX, &[])) else { panic!() };
+    assert_eq!(ended.topics[0].partitions[0].error_code, invalid);
+    member.respond(fetch, fetch_response(fetch_partition(2, i32::MAX, 0)));
+    assert_eq!((member.leader(), member.epoch()), (Some(3), 5));
+    assert!(member.disk.operations.is_empty());
+
+    // The one before it is anybody's, and the elections after it come to an end in order.
+    assert_eq!(member.vote(vote_request(2, i32::MAX - 1, 0, 0, false)), (0, true));
+    let mut member = Member::start(config(1, 3), Before { log: &[], state: Some((i32::MAX, 1, 1)) });
+    let deadline = member.raft.poll_timeout().unwrap();
+    member.now.mono = deadline;
+    let env = &mut trial_raft::Env { now: member.now, disk: &mut member.disk, rng: &mut member.rng };
+    let error = member.raft.handle_timeout(env).unwrap_err();
+    assert!(error.to_string().contains("no epoch follows 2147483647"), "{error}");
 }
