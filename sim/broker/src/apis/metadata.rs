@@ -1,5 +1,7 @@
 //! Metadata: the brokers, and where the partitions of topics are.
 
+use std::collections::BTreeSet;
+
 use trial_metadata::{PartitionRegistration, TopicImage};
 use trial_node::{Io, NodeId, Now};
 use trial_wire::messages::metadata_response::{
@@ -20,8 +22,7 @@ pub(super) fn serve(
     request: MetadataRequest,
 ) {
     let version = caller.token.api_version;
-    let (topics, missing) = topics(&broker.published, version, &request);
-    let mut topics = topics;
+    let (mut topics, missing) = topics(&broker.published, version, &request);
     let may_create = broker.effective.auto_create_topics_enable && request.allow_auto_topic_creation;
     for name in missing {
         let error = match (topic_name_is_valid(&name), may_create) {
@@ -53,7 +54,8 @@ pub(super) fn serve(
     broker.connections.respond(io, caller.token, ResponseKind::Metadata(response));
 }
 
-/// The topics that were asked for and exist (or have an id that does not), and the names of those that do not exist.
+/// The topics that were asked for and exist (or have an id that does not), and the names of those that do not exist; each
+/// once, however often it was asked for.
 fn topics(
     published: &Published,
     version: i16,
@@ -71,21 +73,22 @@ fn topics(
     let mut found = Vec::with_capacity(asked.len());
     let mut missing = Vec::new();
     let by_id = asked.iter().any(|topic| !topic.topic_id.is_nil());
+    let mut seen = BTreeSet::new();
     for topic in asked {
-        match &topic.name {
-            _ if by_id => {
-                if let Some(known) = image.topic(topic.topic_id) {
-                    found.push(of_topic(published, version, known));
-                } else if !topic.topic_id.is_nil() {
-                    found.push(unknown_id(topic.topic_id));
-                }
-            }
+        let name = topic.name.as_ref().filter(|_| !by_id);
+        if !seen.insert((topic.topic_id, name)) {
+            continue;
+        }
+        match name {
             Some(name) => match image.topic_named(name) {
                 Some(known) => found.push(of_topic(published, version, known)),
-                None if !missing.contains(name) => missing.push(name.clone()),
-                None => {}
+                None => missing.push(name.clone()),
             },
-            None => {}
+            None if topic.topic_id.is_nil() => {}
+            None => found.push(match image.topic(topic.topic_id) {
+                Some(known) => of_topic(published, version, known),
+                None => unknown_id(topic.topic_id),
+            }),
         }
     }
     (found, missing)

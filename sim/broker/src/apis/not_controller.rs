@@ -2,8 +2,9 @@
 
 use trial_wire::{ErrorCode, ResponseKind};
 
-/// Whether any part of a response carries NOT_CONTROLLER. Kafka puts that on a forwarded request's envelope, and the
-/// forwarding broker tries the next controller (KIP-590).
+/// Whether a response says NOT_CONTROLLER of the request as a whole; where it has no place for that, of any part of it.
+/// Kafka puts that on a forwarded request's envelope, and the forwarding broker tries the next controller (KIP-590). What
+/// AlterPartition says of one partition is the leader's business: the controller knows less of that one than it does.
 pub(crate) fn says_not_controller(response: &ResponseKind) -> bool {
     let not_controller = ErrorCode::NotController.code();
     let is = |code: i16| code == not_controller;
