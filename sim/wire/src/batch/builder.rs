@@ -10,6 +10,9 @@ use crate::primitive::{put_varint, put_varint_bytes, put_varlong, varint_len};
 /// offset delta 5, key length 5, value length 5, header count 5.
 const RECORD_OVERHEAD_MAX: usize = 36;
 
+/// What a record's length takes at most, in bytes.
+const LENGTH_MAX: usize = 5;
+
 /// Collects records and writes them as one batch.
 #[derive(Clone, Debug)]
 pub struct BatchBuilder {
@@ -96,6 +99,7 @@ impl BatchBuilder {
                 .map(|(name, value)| bytes_len(Some(name)) + bytes_len(Some(value)))
                 .sum::<usize>();
         let out = &mut self.records;
+        out.reserve(LENGTH_MAX + body);
         put_varint(out, len(body));
         out.push(0);
         put_varlong(out, timestamp_delta);

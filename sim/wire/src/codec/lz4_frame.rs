@@ -17,21 +17,24 @@ const STORED: u32 = 1 << 31;
 
 /// Appends the frame of `input` to `out`.
 pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) {
+    COMPRESSED.with_borrow_mut(|scratch| compress_with(scratch, input, out));
+}
+
+fn compress_with(scratch: &mut Vec<u8>, input: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&HEADER);
     for chunk in input.chunks(BLOCK) {
-        let start = out.len() + 4;
         let bound = block::compress_bound(chunk.len()).expect("a chunk is small");
-        out.resize(start + bound, 0);
-        let mut length = block::compress_to_buffer(chunk, None, false, &mut out[start..])
-            .expect("the bound of the compressed size is right");
-        let mut flag = 0;
-        if length >= chunk.len() {
-            out[start..start + chunk.len()].copy_from_slice(chunk);
-            (length, flag) = (chunk.len(), STORED);
+        if scratch.len() < bound {
+            scratch.resize(bound, 0);
         }
-        out.truncate(start + length);
-        let length = u32::try_from(length).expect("a chunk is small") | flag;
-        out[start - 4..start].copy_from_slice(&length.to_le_bytes());
+        let length = block::compress_to_buffer(chunk, None, false, scratch)
+            .expect("the bound of the compressed size is right");
+        let (content, flag) = if length < chunk.len() { (&scratch[..length], 0) } else { (chunk, STORED) };
+        let length = u32::try_from(content.len()).expect("a chunk is small") | flag;
+        // Exactly what is needed: logs keep batches for long.
+        out.reserve_exact(4 + content.len() + 4);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(content);
     }
     out.extend_from_slice(&[0; 4]);
 }
@@ -48,6 +51,8 @@ thread_local! {
     /// Where a block is taken apart. Kept, because clearing 64 KiB costs more than most blocks; only what was just written to it
     /// is ever read.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; BLOCK]);
+    /// Where a block is compressed, for the same reason.
+    static COMPRESSED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 fn decompress_blocks(rest: &[u8], limit: usize) -> Result<Bytes, CodecError> {
