@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use trial_metadata::{ControllerConfig, ControllerResult, MetadataRecord, QuorumController};
 use trial_node::{Io, LeaderEpoch, Now, Offset, Time, TraceEvent};
-use trial_raft::AppendError;
+use trial_raft::{AppendError, Env, Raft};
 use trial_wire::{ErrorCode, ResponseKind};
 
 use crate::apis::{ControllerRequest, Surroundings};
+use crate::metadata_log::MetadataLog;
 use crate::quorum::env;
 use crate::{Broker, Token};
 
@@ -67,7 +68,7 @@ impl Broker {
         self.controller =
             Some(ActiveController { controller, epoch, next_offset, deferred: VecDeque::new() });
         io.trace(TraceEvent::ControllerActivated { epoch });
-        self.append_records(now, io, &records);
+        self.append_records(now, io, &records, true);
     }
 
     /// Leadership is lost: what was not committed is forgotten, and whoever waits for it is told to ask the next
@@ -97,8 +98,9 @@ impl Broker {
             next_offset: active.next_offset,
             rng: &mut *io.rng,
         };
-        let ControllerResult { records, response } = request.decide(&mut active.controller, &mut at);
-        if !self.append_records(now, io, &records) {
+        let ControllerResult { records, is_atomic, response } =
+            request.decide(&mut active.controller, &mut at);
+        if !self.append_records(now, io, &records, is_atomic) {
             let refusal = match self.controller {
                 None => refusal,
                 Some(_) => request.refuse(ErrorCode::UnknownServerError).into(),
@@ -115,8 +117,9 @@ impl Broker {
     pub(crate) fn controller_timeout(&mut self, now: Now, io: &mut Io<'_>) {
         let Some(active) = &mut self.controller else { return };
         if active.deadline() <= now.mono {
-            let ControllerResult { records, response: () } = active.controller.handle_timeout(now.mono);
-            self.append_records(now, io, &records);
+            let ControllerResult { records, is_atomic, response: () } =
+                active.controller.handle_timeout(now.mono);
+            self.append_records(now, io, &records, is_atomic);
         }
     }
 
@@ -130,15 +133,26 @@ impl Broker {
         }
     }
 
-    /// Appends a decision's records and applies them to the controller. False if they were not appended: then either
-    /// leadership is lost, and the controller gone, or the decision is too large.
-    fn append_records(&mut self, now: Now, io: &mut Io<'_>, records: &[MetadataRecord]) -> bool {
+    /// Appends a decision's records and applies them to the controller. False if they were not appended: then either the
+    /// controller is gone because leadership is lost, or the decision is atomic and too large.
+    fn append_records(
+        &mut self,
+        now: Now,
+        io: &mut Io<'_>,
+        records: &[MetadataRecord],
+        is_atomic: bool,
+    ) -> bool {
         let Some(active) = &mut self.controller else { return false };
         if records.is_empty() {
             return true;
         }
         let values = encode(records);
-        match self.quorum.raft.append(&mut env(now, io), active.epoch, &values) {
+        let raft = &mut self.quorum.raft;
+        let appended = match is_atomic {
+            true => raft.append(&mut env(now, io), active.epoch, &values),
+            false => append_in_parts(raft, &mut env(now, io), active.epoch, &values),
+        };
+        match appended {
             Ok(last) => {
                 let base = last + (1 - records.len() as i64);
                 assert_eq!(base, active.next_offset, "nobody else appends while this node leads");
@@ -161,6 +175,23 @@ impl Broker {
     }
 }
 
+/// Appends in as many batches as it takes. Gives the offset of the last record.
+fn append_in_parts(
+    raft: &mut Raft<MetadataLog>,
+    env: &mut Env<'_>,
+    epoch: LeaderEpoch,
+    values: &[Bytes],
+) -> Result<Offset, AppendError> {
+    match raft.append(env, epoch, values) {
+        Err(AppendError::TooLarge { .. }) if values.len() > 1 => {
+            let (first, rest) = values.split_at(values.len() / 2);
+            append_in_parts(raft, env, epoch, first)?;
+            append_in_parts(raft, env, epoch, rest)
+        }
+        appended => appended,
+    }
+}
+
 /// The records' encodings.
 fn encode(records: &[MetadataRecord]) -> Vec<Bytes> {
     let encoded = records.iter().map(|record| {
@@ -169,4 +200,64 @@ fn encode(records: &[MetadataRecord]) -> Vec<Bytes> {
         Bytes::from(out)
     });
     encoded.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use trial_metadata::ConfigResource;
+    use trial_node::view::BrokerView;
+    use trial_node::{Input, Node, NodeId};
+    use trial_wire::StrBytes;
+
+    use super::*;
+    use crate::BrokerConfig;
+    use crate::testing::{Surroundings, at};
+
+    /// The only node of its cluster, with an active controller.
+    fn only_node(around: &mut Surroundings) -> Broker {
+        let config = BrokerConfig {
+            node_id: NodeId(0),
+            cluster_id: StrBytes::from_static_str("trial"),
+            voters: BTreeMap::from([(NodeId(0), StrBytes::from_static_str("broker-0"))]),
+            rack: None,
+            properties: BTreeMap::new(),
+        };
+        let (broker, _) = around.call(|io| {
+            let mut broker = Broker::open(config, io, at(0)).expect("the broker starts");
+            broker.handle(at(100), Input::Timeout, io);
+            broker
+        });
+        assert!(broker.controller.is_some());
+        broker
+    }
+
+    #[test]
+    fn a_decision_that_does_not_fit_a_batch_is_split_unless_it_is_atomic() {
+        let mut around = Surroundings::new();
+        let mut broker = only_node(&mut around);
+        let value = StrBytes::from("x".repeat(1 << 20));
+        let record = |i: i32| MetadataRecord::Config {
+            resource: ConfigResource::Broker(NodeId(i)),
+            name: StrBytes::from_static_str("num.partitions"),
+            value: Some(value.clone()),
+        };
+        let records: Vec<_> = (0..20).map(record).collect();
+        let next = |broker: &Broker| broker.controller.as_ref().expect("it is active").next_offset;
+        let before = next(&broker);
+        let append = |broker: &mut Broker, around: &mut Surroundings, is_atomic| {
+            around.call(|io| broker.append_records(at(200), io, &records, is_atomic)).0
+        };
+        assert!(!append(&mut broker, &mut around, true));
+        assert_eq!(next(&broker), before, "all or nothing");
+        assert!(append(&mut broker, &mut around, false));
+        assert_eq!(next(&broker), before + 20);
+        let (_, _) = around.call(|io| broker.handle(at(300), Input::Timeout, io));
+        assert_eq!(broker.quorum().log_end_offset, before + 20, "they are in the log");
+        assert_eq!(
+            broker.published.image.config(&ConfigResource::Broker(NodeId(19))).map(|c| c.len()),
+            Some(1)
+        );
+    }
 }

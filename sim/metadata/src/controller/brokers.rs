@@ -41,7 +41,7 @@ impl QuorumController {
         match self.try_register(now, request, next_offset) {
             Ok((records, broker_epoch)) => {
                 let response = BrokerRegistrationResponse::default().with_broker_epoch(broker_epoch);
-                ControllerResult { records, response }
+                ControllerResult::atomic(records, response)
             }
             Err(error) => ControllerResult::answer(
                 BrokerRegistrationResponse::default().with_error_code(error.code()).with_broker_epoch(-1),
@@ -183,7 +183,7 @@ impl QuorumController {
             .with_is_caught_up(caught_up)
             .with_is_fenced(fenced)
             .with_should_shut_down(next == BrokerState::ShutdownNow);
-        ControllerResult { records, response }
+        ControllerResult::separable(records, response)
     }
 
     fn next_state(
@@ -237,7 +237,7 @@ impl QuorumController {
         let mut records = Vec::new();
         self.update_leaders_and_isrs(Some(broker_id), None, in_isr(broker_id), &mut records);
         records.push(MetadataRecord::UnregisterBroker { broker_id, broker_epoch: registration.broker_epoch });
-        ControllerResult { records, response: UnregisterBrokerResponse::default() }
+        ControllerResult::separable(records, UnregisterBrokerResponse::default())
     }
 
     /// The registration of a broker that is who it says it is.

@@ -47,10 +47,10 @@ impl QuorumController {
         if request.validate_only {
             records.clear();
         }
-        ControllerResult {
+        ControllerResult::atomic(
             records,
-            response: IncrementalAlterConfigsResponse::default().with_responses(responses),
-        }
+            IncrementalAlterConfigsResponse::default().with_responses(responses),
+        )
     }
 
     fn alter_resource(&self, change: &AlterConfigsResource) -> Result<Vec<MetadataRecord>, ApiError> {

@@ -128,7 +128,7 @@ impl QuorumController {
             }
         }
         let response = ElectLeadersResponse::default().with_replica_election_results(results);
-        ControllerResult { records, response }
+        ControllerResult::separable(records, response)
     }
 
     fn elect_leader(
@@ -192,7 +192,7 @@ impl QuorumController {
                     .with_partitions(partitions.collect()),
             );
         }
-        ControllerResult { records, response: AlterPartitionResponse::default().with_topics(topics) }
+        ControllerResult::separable(records, AlterPartitionResponse::default().with_topics(topics))
     }
 
     /// The change to one partition, if any, and its state after it.

@@ -44,12 +44,15 @@ pub struct ControllerConfig {
 
 /// A decision: the records that carry it out, and what to answer once they are committed.
 ///
-/// Nothing has changed yet. The records must be appended, all or none and in order; see [`QuorumController`].
+/// Nothing has changed yet. The records must be appended in order, see [`QuorumController`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a decision that is not appended and replayed has no effect"]
 pub struct ControllerResult<T> {
     /// What to append to the metadata log; may be empty.
     pub records: Vec<MetadataRecord>,
+    /// Whether all of the records must be committed or none, so that they must fit one batch. A request that creates or
+    /// deletes something is carried out whole or not at all; elections are good as far as they get.
+    pub is_atomic: bool,
     /// The answer.
     pub response: T,
 }
@@ -61,8 +64,10 @@ pub struct ControllerResult<T> {
 ///    [`QuorumController::activate`] with that image;
 /// 2. for each request call the method of its name; call [`QuorumController::handle_timeout`] at
 ///    [`QuorumController::poll_timeout`];
-/// 3. append the [`ControllerResult::records`] through raft as one batch, then call [`QuorumController::replay`] with the
-///    offset of the first; if the append fails, drop the controller;
+/// 3. append the [`ControllerResult::records`] through raft (as one batch, or if they do not fit one and need not be
+///    atomic as several), then call [`QuorumController::replay`] once with all of them and the offset of the first. If
+///    not even one batch could be appended because an atomic decision is too large, nothing has changed; if an append
+///    fails for another reason, drop the controller;
 /// 4. send the response once everything appended so far is committed (also when there were no records: the decision
 ///    may rest on records that are not committed yet);
 /// 5. when leadership is lost, drop it: what was not committed is forgotten, the committed image is the caller's.
@@ -74,6 +79,7 @@ pub struct QuorumController {
     config: ControllerConfig,
     /// The configs that cannot change while it lives.
     broker_config: BrokerConfig,
+    /// The metadata with everything that was decided, committed or not.
     image: MetadataImage,
     sessions: Sessions,
     /// A broker whose controlled shutdown begins with the records that will be replayed next.
@@ -116,7 +122,17 @@ impl From<ErrorCode> for ApiError {
 impl<T> ControllerResult<T> {
     /// An answer that needs no records.
     fn answer(response: T) -> ControllerResult<T> {
-        ControllerResult { records: Vec::new(), response }
+        ControllerResult::atomic(Vec::new(), response)
+    }
+
+    /// A decision that is carried out whole or not at all.
+    fn atomic(records: Vec<MetadataRecord>, response: T) -> ControllerResult<T> {
+        ControllerResult { records, is_atomic: true, response }
+    }
+
+    /// A decision of which each record is good by itself.
+    fn separable(records: Vec<MetadataRecord>, response: T) -> ControllerResult<T> {
+        ControllerResult { records, is_atomic: false, response }
     }
 }
 
@@ -153,16 +169,6 @@ impl QuorumController {
             controller.balance_due = Some(now + controller.balance_interval());
         }
         (controller, bootstrap)
-    }
-
-    /// The metadata with everything that was decided, committed or not.
-    pub fn image(&self) -> &MetadataImage {
-        &self.image
-    }
-
-    /// What it was given at its start.
-    pub fn config(&self) -> &ControllerConfig {
-        &self.config
     }
 
     /// Applies the records of one decision, which were appended at `base_offset` and after it. Returns what people should
@@ -229,7 +235,7 @@ impl QuorumController {
             self.schedule_no_op(now);
             records.push(MetadataRecord::NoOp);
         }
-        ControllerResult { records, response: () }
+        ControllerResult::separable(records, ())
     }
 
     fn schedule_no_op(&mut self, now: Time) {
@@ -253,12 +259,12 @@ impl QuorumController {
         match self.check_broker_epoch(broker_id, broker_epoch).and(next) {
             Ok(next) => {
                 let next_producer_id = ProducerId(next);
-                ControllerResult {
-                    records: vec![MetadataRecord::ProducerIds { broker_id, broker_epoch, next_producer_id }],
-                    response: AllocateProducerIdsResponse::default()
+                ControllerResult::atomic(
+                    vec![MetadataRecord::ProducerIds { broker_id, broker_epoch, next_producer_id }],
+                    AllocateProducerIdsResponse::default()
                         .with_producer_id_start(start.0.into())
                         .with_producer_id_len(PRODUCER_ID_BLOCK_SIZE),
-                }
+                )
             }
             Err(error) => {
                 ControllerResult::answer(AllocateProducerIdsResponse::default().with_error_code(error.code()))

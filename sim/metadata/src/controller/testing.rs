@@ -26,6 +26,8 @@ pub(super) struct TestCluster {
     /// What a broker makes of the log.
     pub(super) image: MetadataImage,
     pub(super) log: Vec<MetadataRecord>,
+    /// Where each decision ends in the log.
+    decisions: Vec<usize>,
     pub(super) now: Time,
     pub(super) rng: Rng,
     /// The records of the last decision, and what was told of them.
@@ -53,6 +55,7 @@ impl TestCluster {
             controller,
             image: MetadataImage::default(),
             log: Vec::new(),
+            decisions: Vec::new(),
             now: Time::ZERO,
             rng: Rng::named(1, "controller"),
             last: (Vec::new(), Vec::new()),
@@ -78,7 +81,10 @@ impl TestCluster {
         for record in &records {
             self.image.replay(record, &mut MetadataDelta::default()).unwrap();
         }
-        self.log.extend(records.iter().cloned());
+        if !records.is_empty() {
+            self.log.extend(records.iter().cloned());
+            self.decisions.push(self.log.len());
+        }
         self.last = (records, events);
     }
 
@@ -280,9 +286,17 @@ impl TestCluster {
         self.carry_out(result)
     }
 
-    /// The next controller takes over with the whole log.
-    pub(super) fn fail_over(&mut self) {
-        let config = self.controller.config().clone();
+    /// The next controller takes over. The last `lost` decisions had not been committed, and it does not have them.
+    pub(super) fn fail_over(&mut self, lost: usize) {
+        // What a new log begins with stays.
+        let kept = self.decisions.len().saturating_sub(lost).max(1);
+        self.decisions.truncate(kept);
+        self.log.truncate(self.decisions[kept - 1]);
+        self.image = MetadataImage::default();
+        for record in &self.log {
+            self.image.replay(record, &mut MetadataDelta::default()).unwrap();
+        }
+        let config = self.controller.config.clone();
         let (controller, bootstrap) = QuorumController::activate(config, self.now, self.image.clone());
         self.controller = controller;
         assert_eq!(bootstrap, []);

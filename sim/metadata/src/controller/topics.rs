@@ -54,7 +54,7 @@ impl QuorumController {
         if request.validate_only {
             records.clear();
         }
-        ControllerResult { records, response: CreateTopicsResponse::default().with_topics(results) }
+        ControllerResult::atomic(records, CreateTopicsResponse::default().with_topics(results))
     }
 
     fn create_topic(
@@ -332,7 +332,7 @@ impl QuorumController {
                     .with_error_message(error.message()),
             });
         }
-        ControllerResult { records, response: DeleteTopicsResponse::default().with_responses(responses) }
+        ControllerResult::atomic(records, DeleteTopicsResponse::default().with_responses(responses))
     }
 
     fn find_deletable<'a>(
@@ -390,7 +390,7 @@ impl QuorumController {
         if request.validate_only {
             records.clear();
         }
-        ControllerResult { records, response: CreatePartitionsResponse::default().with_results(results) }
+        ControllerResult::atomic(records, CreatePartitionsResponse::default().with_results(results))
     }
 
     fn add_partitions(

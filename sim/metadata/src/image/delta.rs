@@ -9,7 +9,7 @@ use trial_wire::Uuid;
 use super::TopicImage;
 use crate::record::ConfigResource;
 
-/// What records changed since a broker last applied the image: it need look at nothing else. The new values are in the
+/// What records changed, of all that a broker acts on, since it last applied the image. The new values are in the
 /// image; what is named here and not there is gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetadataDelta {
@@ -23,10 +23,6 @@ pub struct MetadataDelta {
     pub partitions: BTreeSet<TopicIdPartition>,
     /// Resources of which a config was set or removed.
     pub configs: BTreeSet<ConfigResource>,
-    /// Whether a feature's level changed.
-    pub features: bool,
-    /// Whether producer ids were given out.
-    pub producer_ids: bool,
 }
 
 impl MetadataDelta {

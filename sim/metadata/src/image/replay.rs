@@ -78,9 +78,9 @@ impl MetadataImage {
                 self.change_broker(*broker_id, *broker_epoch, delta, |broker| broker.fenced = false)?;
             }
             MetadataRecord::RemoveTopic { topic_id } => self.replay_remove_topic(*topic_id, delta)?,
-            MetadataRecord::FeatureLevel { name, level } => self.replay_feature_level(name, *level, delta),
+            MetadataRecord::FeatureLevel { name, level } => self.replay_feature_level(name, *level),
             MetadataRecord::ProducerIds { next_producer_id, .. } => {
-                self.replay_producer_ids(*next_producer_id, delta)?;
+                self.replay_producer_ids(*next_producer_id)?;
             }
             MetadataRecord::BrokerRegistrationChange(change) => {
                 let BrokerRegistrationChange {
@@ -248,21 +248,16 @@ impl MetadataImage {
         delta.configs.insert(resource.clone());
     }
 
-    fn replay_feature_level(&mut self, name: &StrBytes, level: i16, delta: &mut MetadataDelta) {
+    fn replay_feature_level(&mut self, name: &StrBytes, level: i16) {
         let features = Arc::make_mut(&mut self.features);
         let before = if level == 0 { features.remove(name) } else { features.insert(name.clone(), level) };
         self.account(
             before.map(|before| Entity::Feature(name, before)),
             (level != 0).then_some(Entity::Feature(name, level)),
         );
-        delta.features = true;
     }
 
-    fn replay_producer_ids(
-        &mut self,
-        next_producer_id: ProducerId,
-        delta: &mut MetadataDelta,
-    ) -> Result<(), ReplayError> {
+    fn replay_producer_ids(&mut self, next_producer_id: ProducerId) -> Result<(), ReplayError> {
         let before = self.next_producer_id;
         if next_producer_id <= before {
             return Err(ReplayError::ProducerIds { next_producer_id, before });
@@ -270,7 +265,6 @@ impl MetadataImage {
         self.next_producer_id = next_producer_id;
         let known = |id| (id != ProducerId::default()).then_some(Entity::NextProducerId(id));
         self.account(known(before), known(next_producer_id));
-        delta.producer_ids = true;
         Ok(())
     }
 }

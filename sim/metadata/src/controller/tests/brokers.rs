@@ -208,7 +208,7 @@ fn a_controlled_shutdown_goes_on_under_the_next_controller() {
     let mut cluster = TestCluster::of(3, &[]);
     cluster.create_assigned("orders", &[&[1, 2, 0]], &[]);
     cluster.heartbeat(1, false, true);
-    cluster.fail_over();
+    cluster.fail_over(0);
     let granted = cluster.heartbeat(1, false, true);
     assert_eq!((granted.is_fenced, granted.should_shut_down), (true, true));
 }
@@ -218,7 +218,7 @@ fn a_new_controller_gives_every_broker_a_session() {
     let mut cluster = TestCluster::of(2, &[]);
     cluster.advance_with_heartbeats(8, &[0, 1]);
     cluster.now += Span::from_secs(60);
-    cluster.fail_over();
+    cluster.fail_over(0);
     assert!(cluster.image.brokers().values().all(|broker| !broker.fenced));
     cluster.advance(SESSION);
     assert!(cluster.image.brokers().values().all(|broker| broker.fenced));

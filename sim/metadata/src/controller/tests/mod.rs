@@ -7,10 +7,14 @@ mod random;
 mod topics;
 
 use trial_node::{Offset, Span};
-use trial_wire::messages::{AllocateProducerIdsRequest, BrokerId};
+use trial_wire::messages::create_topics_request::CreatableTopic;
+use trial_wire::messages::{
+    AllocateProducerIdsRequest, BrokerHeartbeatRequest, BrokerId, CreateTopicsRequest,
+    UnregisterBrokerRequest,
+};
 use trial_wire::{ErrorCode, StrBytes};
 
-use super::testing::TestCluster;
+use super::testing::{TestCluster, topic_name};
 use crate::record::MetadataRecord;
 
 const SESSION: Span = Span::from_secs(9);
@@ -63,18 +67,36 @@ fn producer_ids_come_in_blocks_that_never_overlap() {
 }
 
 #[test]
+fn what_a_user_asks_for_is_atomic_and_what_follows_from_a_broker_is_not() {
+    let mut cluster = TestCluster::of(2, &[]);
+    let create = CreateTopicsRequest::default()
+        .with_topics(vec![CreatableTopic::default().with_name(topic_name("a")).with_num_partitions(2)]);
+    let result = cluster.controller.create_topics(&create, &mut cluster.rng);
+    assert!(result.is_atomic);
+    cluster.carry_out(result);
+    let want_fence = BrokerHeartbeatRequest::default()
+        .with_broker_id(BrokerId(1))
+        .with_broker_epoch(cluster.broker_epoch(1))
+        .with_want_fence(true);
+    assert!(!cluster.controller.broker_heartbeat(cluster.now, &want_fence).is_atomic);
+    let unregister = UnregisterBrokerRequest::default().with_broker_id(BrokerId(1));
+    assert!(!cluster.controller.unregister_broker(&unregister).is_atomic);
+    assert!(!cluster.controller.handle_timeout(cluster.now + SESSION).is_atomic);
+}
+
+#[test]
 fn nothing_changes_before_the_replay() {
     let mut cluster = TestCluster::of(3, &[]);
-    let before = cluster.controller.image().clone();
+    let before = cluster.controller.image.clone();
     let result = cluster.controller.broker_heartbeat(
         cluster.now,
-        &trial_wire::messages::BrokerHeartbeatRequest::default()
+        &BrokerHeartbeatRequest::default()
             .with_broker_id(BrokerId(1))
             .with_broker_epoch(cluster.broker_epoch(1))
             .with_want_fence(true),
     );
     assert_eq!(result.records.len(), 1);
-    assert_eq!(*cluster.controller.image(), before);
+    assert_eq!(cluster.controller.image, before);
     cluster.controller.replay(cluster.now, Offset(cluster.log.len() as i64), &result.records);
-    assert_ne!(*cluster.controller.image(), before);
+    assert_ne!(cluster.controller.image, before);
 }
