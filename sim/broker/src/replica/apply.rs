@@ -202,15 +202,16 @@ impl ReplicaManager {
     }
 }
 
+/// The number that a topic's config is; the default if the topic is gone.
 fn number<T: std::str::FromStr>(metadata: &dyn ClusterMetadata, topic_id: Uuid, key: &str, default: T) -> T {
-    metadata.topic_config(topic_id, key).and_then(|value| value.parse().ok()).unwrap_or(default)
+    let parsed = metadata.topic_config(topic_id, key).map(|value| value.parse().ok());
+    parsed.map_or(default, |number| number.expect("the config's range is within the type's"))
 }
 
 fn min_insync_replicas(metadata: &dyn ClusterMetadata, topic_id: Uuid) -> usize {
     number(metadata, topic_id, "min.insync.replicas", 1)
 }
 
-/// The values were validated when they were set.
 fn log_config(metadata: &dyn ClusterMetadata, topic_id: Uuid) -> LogConfig {
     let default = LogConfig::default();
     let log_append_time = metadata

@@ -341,6 +341,10 @@ impl ReplicaManager {
             return;
         }
         match ErrorCode::try_from_code(data.error_code) {
+            // No log ends there. Cutting ours off would leave nothing of it.
+            None if data.diverging_epoch.epoch >= 0 && data.diverging_epoch.end_offset < 0 => {
+                self.delay(ctx.now.mono, leader, tp);
+            }
             None if data.diverging_epoch.epoch >= 0 => {
                 let epoch = LeaderEpoch(data.diverging_epoch.epoch);
                 self.truncate_diverged(ctx, tp, epoch, Offset(data.diverging_epoch.end_offset));

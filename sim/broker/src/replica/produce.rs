@@ -297,6 +297,7 @@ fn append_error_code(error: &AppendError) -> ErrorCode {
         AppendError::Batch(error) => batch_error_code(error),
         AppendError::InvalidRecord { .. } => ErrorCode::InvalidRecord,
         AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
         AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
         AppendError::InvalidTxnState { .. } => ErrorCode::InvalidTxnState,

@@ -25,9 +25,12 @@ impl UnifiedLog {
         let header = batch.header();
         if origin == AppendOrigin::Client {
             header.is_well_formed_produce().map_err(|what| AppendError::InvalidRecord { what })?;
-            self.check_size(header.size, self.config.max_message_bytes)?;
+            let max = self.config.max_message_bytes as usize;
+            if header.size > max {
+                return Err(AppendError::TooLarge { size: header.size, max });
+            }
         }
-        self.check_size(header.size, self.config.segment_bytes)?;
+        check_fits_segment(header.size, self.config.segment_bytes)?;
         if header.producer_id >= 0
             && origin == AppendOrigin::Client
             && let Some(original) = self.producers.check(header)?
@@ -105,10 +108,6 @@ impl UnifiedLog {
         }))
     }
 
-    fn check_size(&self, size: usize, max: u32) -> Result<(), AppendError> {
-        if size > max as usize { Err(AppendError::TooLarge { size, max: max as usize }) } else { Ok(()) }
-    }
-
     /// The first and the last offset of the batches and the length of the whole ones; `None` if there is none.
     fn check_fetched(&self, records: &Bytes) -> Result<Option<(Offset, Offset, usize)>, AppendError> {
         let mut expected = self.log_end_offset;
@@ -124,7 +123,7 @@ impl UnifiedLog {
             if offset < expected {
                 return Err(AppendError::UnexpectedOffset { offset, expected });
             }
-            self.check_size(header.size, i32::MAX as u32)?;
+            check_fits_segment(header.size, i32::MAX as u32)?;
             first.get_or_insert(offset);
             expected = Offset(header.next_offset());
         }
@@ -180,4 +179,8 @@ fn stamped(
     head[CRC..][..4].copy_from_slice(&crc.to_be_bytes());
     let header = Batch::peek(&head).expect("only fields that are not checked have changed");
     (header, [head.freeze(), records])
+}
+
+fn check_fits_segment(size: usize, max: u32) -> Result<(), AppendError> {
+    if size > max as usize { Err(AppendError::LargerThanSegment { size, max: max as usize }) } else { Ok(()) }
 }

@@ -59,9 +59,17 @@ pub enum AppendError {
         /// What is wrong.
         what: &'static str,
     },
-    /// Larger than `max.message.bytes` or than a segment.
+    /// Larger than `max.message.bytes` (MESSAGE_TOO_LARGE).
     #[error("batch has {size} bytes, at most {max} are allowed")]
     TooLarge {
+        /// The batch's size in bytes.
+        size: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// Larger than `segment.bytes` (RECORD_LIST_TOO_LARGE).
+    #[error("batch has {size} bytes, a segment has at most {max}")]
+    LargerThanSegment {
         /// The batch's size in bytes.
         size: usize,
         /// The limit.

@@ -264,6 +264,8 @@ fn clients_may_not_write_what_brokers_write() {
     assert!(matches!(f.append(&marker, 0), Err(AppendError::InvalidRecord { .. })));
     let size = plain(20, NOW).header().size;
     assert_eq!(f.append(&plain(20, NOW), 0), Err(AppendError::TooLarge { size, max: 200 }));
+    let mut narrow = Fixture::new(LogConfig { segment_bytes: 200, ..LogConfig::default() });
+    assert_eq!(narrow.append(&plain(20, NOW), 0), Err(AppendError::LargerThanSegment { size, max: 200 }));
     let raft = f.log.append_as_leader(&mut f.disk, &marker, LeaderEpoch(3), AppendOrigin::RaftLeader, NOW);
     assert_eq!(raft.unwrap().last_offset, Offset(0));
     assert!(f.batches(0)[0].control);

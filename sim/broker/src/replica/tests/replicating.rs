@@ -205,6 +205,21 @@ fn an_answer_from_before_a_leader_change_is_ignored() {
 }
 
 #[test]
+fn a_divergence_at_no_offset_cuts_nothing_off() {
+    use trial_wire::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, PartitionData};
+    let mut cluster = Cluster::new(&[]);
+    cluster.produce(A, ALL, &[(P0, batch("a", 3))]);
+    let (_, id, _) = *cluster.in_flight.iter().find(|(from, ..)| *from == B).unwrap();
+    let data = PartitionData::default()
+        .with_partition_index(P0.partition)
+        .with_diverging_epoch(EpochEndOffset::default().with_epoch(0).with_end_offset(-1));
+    let topic = FetchableTopicResponse::default().with_topic_id(TOPIC).with_partitions(vec![data]);
+    let answer = ResponseKind::Fetch(FetchResponse::default().with_responses(vec![topic]));
+    cluster.with(B, |replicas, ctx| replicas.handle_response(ctx, id, Ok(answer)));
+    assert_eq!(cluster.log_end_offset(B, P0), 3);
+}
+
+#[test]
 fn a_divergent_tail_is_cut_off_after_a_leader_change() {
     let mut cluster = Cluster::new(&[]);
     let token = cluster.produce(A, ALL, &[(P0, batch("committed", 2))]);
