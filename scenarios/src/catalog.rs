@@ -23,6 +23,10 @@ catalog! {
     "paused-leader",
     "flapping-link",
     "leadership-transfer",
+    "lone-in-sync",
+    "impatient-producer",
+    "contested-elections",
+    "churn",
     "unclean-election",
 }
 

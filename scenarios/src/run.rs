@@ -1,5 +1,7 @@
 //! Carrying out a scenario: set up, load, faults, drain, judgement.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use trial_checkers::{Checkers, ClusterState, pending};
 use trial_client::Corpus;
@@ -7,7 +9,7 @@ use trial_faults::{
     Fault, FaultEntry, FaultPlan, Hosts, Leadership, Moment, ResolveError, ResolvedFault, What,
 };
 use trial_node::view::BrokerView;
-use trial_node::{NodeId, Span, Time};
+use trial_node::{NodeId, Offset, Span, Time};
 use trial_reports::{FaultSpan, RunRecord};
 use trial_world::{
     FaultError, HostId, HostSpec, Latency, LinkProfile, MachineProfile, RunEnd, Wire, World, WorldConfig,
@@ -77,6 +79,9 @@ pub enum RunError {
 
 /// How often a draining cluster is looked at.
 const DRAIN_STEP: Span = Span::from_millis(250);
+/// How long after it was committed a metadata record should be applied by every broker: two of the quorum's fetches, which
+/// wait 500 ms at most.
+const METADATA_SPREADS: Span = Span::from_secs(1);
 /// How far a run goes between two reports of progress.
 const PROGRESS_STEP: Span = Span::from_secs(1);
 
@@ -165,15 +170,17 @@ impl Run {
             }
         }
         let end = self.planned();
+        self.advance(Time(end.0.saturating_sub(METADATA_SPREADS.0)), progress)?;
+        let mut applied = VecDeque::from([self.metadata_applied()]);
         self.advance(end, progress)?;
         self.watch.checkers.healed(self.plan.last_heal());
 
         let deadline = end + self.scenario.settle;
-        let mut not_yet = self.pending();
+        let mut not_yet = self.pending(&mut applied);
         while !(not_yet.is_empty() && self.watch.checkers.all_acked_are_read()) && self.world.now() < deadline
         {
             self.advance((self.world.now() + DRAIN_STEP).min(deadline), progress)?;
-            not_yet = self.pending();
+            not_yet = self.pending(&mut applied);
         }
         not_yet.extend(self.audit(progress)?);
         self.watch.checkers.finish(self.world.now(), &not_yet);
@@ -284,10 +291,24 @@ impl Run {
         Ok(())
     }
 
-    /// What has not recovered yet.
-    fn pending(&self) -> Vec<String> {
+    /// Up to where any broker has applied the metadata, and when that was so.
+    fn metadata_applied(&self) -> (Time, Offset) {
+        let hosts = (0..self.scenario.cluster.nodes).filter_map(|host| self.world.node(HostId(host)));
+        let offsets = hosts.filter_map(|member| match member {
+            Member::Broker(broker) => Some(broker.metadata().offset),
+            Member::Client(_) => None,
+        });
+        (self.world.now(), offsets.max().unwrap_or(Offset::ZERO))
+    }
+
+    /// What has not recovered yet. `applied` holds what was applied when, the oldest first.
+    fn pending(&self, applied: &mut VecDeque<(Time, Offset)>) -> Vec<String> {
         let brokers = self.scenario.cluster.nodes;
-        let mut state = ClusterState::default();
+        applied.push_back(self.metadata_applied());
+        while applied.get(1).is_some_and(|(at, _)| *at + METADATA_SPREADS <= self.world.now()) {
+            applied.pop_front();
+        }
+        let mut state = ClusterState { metadata_due: applied[0].1, ..ClusterState::default() };
         for host in (0..self.world.host_count() as u32).map(HostId) {
             match self.world.node(host) {
                 Some(Member::Broker(broker)) => state.brokers.push(&**broker as &dyn BrokerView),
@@ -297,9 +318,8 @@ impl Run {
                     for consumer in &view.consumers {
                         for p in &consumer.partitions {
                             if p.position.is_none() || p.position < p.end_offset {
-                                let text = |o: Option<trial_node::Offset>| {
-                                    o.map_or("nothing".to_owned(), |o| o.to_string())
-                                };
+                                let text =
+                                    |o: Option<Offset>| o.map_or("nothing".to_owned(), |o| o.to_string());
                                 let what = format!(
                                     "read up to {}, the end is {}",
                                     text(p.position),

@@ -240,9 +240,9 @@ impl Checkers {
         }
     }
 
-    /// Whether every acknowledged record has been read, as far as there is a consumer for it.
+    /// Whether every acknowledged record has been read, as far as there is a consumer that did not begin after it.
     pub fn all_acked_are_read(&self) -> bool {
-        self.history.acked_unread() == 0
+        !self.history.awaits_reading()
     }
 
     /// What was found, in the order in which it was found. At most [`Violation::MAX_PER_PROPERTY`] a property.

@@ -1,7 +1,7 @@
 //! What must become true again once the faults are over.
 
 use trial_node::view::BrokerView;
-use trial_node::{NodeId, TopicPartition};
+use trial_node::{NodeId, Offset, TopicPartition};
 
 use crate::PropertyInfo;
 
@@ -23,6 +23,10 @@ pub struct ClusterState<'a> {
     pub struck: Vec<NodeId>,
     /// Records that were handed to a producer and are neither acknowledged nor failed.
     pub outstanding: u64,
+    /// Up to where every broker should have applied the metadata: what was committed one or two polls ago. Committed records
+    /// are never all applied everywhere: the controller writes one every `metadata.max.idle.interval.ms`, and a broker hears of
+    /// a commit by the fetch after the one that brought the record.
+    pub metadata_due: Offset,
     /// Consumers' partitions that are behind: what was read up to, and where the log ends.
     pub behind: Vec<(u32, TopicPartition, String)>,
 }
@@ -50,7 +54,6 @@ pub fn pending(state: &ClusterState<'_>) -> Vec<String> {
             }
         }
     });
-    let offset = newest.metadata().offset;
     for broker in &state.brokers {
         if broker.quorum().epoch != newest.quorum().epoch {
             pending.push(format!(
@@ -58,11 +61,12 @@ pub fn pending(state: &ClusterState<'_>) -> Vec<String> {
                 broker.node_id(),
                 newest.quorum().epoch
             ));
-        } else if broker.metadata().offset + 16 < offset {
+        } else if broker.metadata().offset < state.metadata_due {
             pending.push(format!(
-                "broker {} has metadata up to {} of {offset}",
+                "broker {} has metadata up to {}, not up to {}, which was committed a while ago",
                 broker.node_id(),
-                broker.metadata().offset
+                broker.metadata().offset,
+                state.metadata_due
             ));
         }
     }

@@ -240,7 +240,8 @@ impl ClusterModel {
     pub(crate) fn commit(&mut self, change: &ChangeFound) {
         let Partition { replicas, committed, .. } = &mut self.partitions[change.slot.0 as usize];
         let replica = &replicas[&change.broker];
-        let claimed = replica.head.high_watermark;
+        // What a replica claims beyond its own log is its own fault, and says nothing of the offsets between.
+        let claimed = replica.head.high_watermark.min(replica.head.log_end_offset);
         if claimed > committed.end {
             committed.batches.0.extend_from_slice(replica.batches.range(committed.end, claimed));
             committed.end = claimed;
@@ -365,6 +366,7 @@ impl QuorumModel {
     pub(crate) fn commit(&mut self, change: &QuorumChangeFound) {
         let node = &self.nodes[&change.node];
         let claimed = node.view.high_watermark.unwrap_or(Offset::ZERO);
+        let claimed = claimed.min(node.batches.end(node.view.log_start_offset));
         if claimed > self.committed.end {
             self.committed.batches.0.extend_from_slice(node.batches.range(self.committed.end, claimed));
             self.committed.end = claimed;

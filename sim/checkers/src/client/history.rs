@@ -10,8 +10,6 @@ use crate::client::position::Positions;
 /// One record of a workload.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sent {
-    /// An index into [`History::topics`].
-    topic: u32,
     /// `acks=all`: an acknowledgement is a promise.
     pub(crate) promised: bool,
     /// The producer promises order and no duplicates.
@@ -58,7 +56,6 @@ pub(crate) struct Seen<'a> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     sent: Vec<Vec<Sent>>,
-    topics: Vec<TopicName>,
     slots: BTreeMap<TopicPartition, u32>,
     names: Vec<TopicPartition>,
     partitions: Vec<Known>,
@@ -113,13 +110,23 @@ impl History {
         self.consumed.contains(topic)
     }
 
-    /// How many records whose acknowledgement is a promise nobody has read, in topics that are consumed.
-    pub(crate) fn acked_unread(&self) -> u64 {
-        if self.consumed.len() == self.topics.len() {
-            return self.acked_unread;
-        }
-        let unread = self.all_sent().filter(|(_, s)| s.promised && s.acked.is_some() && s.read.is_none());
-        unread.filter(|(_, s)| self.is_consumed(&self.topics[s.topic as usize])).count() as u64
+    /// Whether a record whose acknowledgement is a promise has yet to be read by a consumer of its topic.
+    pub(crate) fn awaits_reading(&self) -> bool {
+        let unread = |s: &Sent| s.promised && s.read.is_none();
+        self.acked_unread > 0
+            && self.all_sent().any(|(_, s)| {
+                let acked = s.acked.filter(|_| unread(s));
+                acked.is_some_and(|(slot, offset)| {
+                    self.is_consumed(&self.names[slot as usize].topic) && !self.is_passed_over(slot, offset)
+                })
+            })
+    }
+
+    /// Whether nobody will read an offset: every consumer of the partition is beyond it, by reading or because it began there
+    /// (`auto.offset.reset=latest`, an offset that was committed, a log that begins later now). Not if the offset is unknown.
+    pub(crate) fn is_passed_over(&self, slot: u32, offset: Offset) -> bool {
+        offset != Offset::UNKNOWN
+            && self.positions.all_beyond(self.auditors.unwrap_or(u32::MAX), slot, offset)
     }
 
     /// Consumers with this number or a higher one read what is left at the end.
@@ -140,11 +147,9 @@ impl History {
     pub(crate) fn apply(&mut self, Seen { event, slot, .. }: Seen<'_>) {
         self.positions.advance(event, slot);
         match event {
-            ClientEvent::SendInvoked { id, topic, idempotent, acks, .. } => {
-                let topic = self.topic(topic);
+            ClientEvent::SendInvoked { id, idempotent, acks, .. } => {
                 let sent = self.sent_mut(*id);
-                *sent =
-                    Sent { topic, promised: *acks == -1, idempotent: *idempotent, invoked: true, ..*sent };
+                *sent = Sent { promised: *acks == -1, idempotent: *idempotent, invoked: true, ..*sent };
             }
             ClientEvent::SendAcked { id, offset, .. } => {
                 let sent = self.sent_mut(*id);
@@ -195,7 +200,6 @@ impl History {
                 if self.auditors.is_some_and(|first| *consumer >= first) => {}
             ClientEvent::PositionReset { tp, .. } => {
                 if !self.consumed.contains(&tp.topic) {
-                    self.topic(&tp.topic);
                     self.consumed.insert(tp.topic.clone());
                 }
             }
@@ -215,14 +219,6 @@ impl History {
             records.resize(sequence + 1, Sent::default());
         }
         &mut records[sequence]
-    }
-
-    fn topic(&mut self, topic: &TopicName) -> u32 {
-        let index = self.topics.iter().position(|t| t == topic).unwrap_or_else(|| {
-            self.topics.push(topic.clone());
-            self.topics.len() - 1
-        });
-        index as u32
     }
 
     fn slot_or_new(&mut self, tp: &TopicPartition) -> u32 {

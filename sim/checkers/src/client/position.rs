@@ -11,6 +11,14 @@ impl Positions {
         self.0.get(consumer as usize)?.get(slot as usize).copied().flatten()
     }
 
+    /// Whether consumers with a number below `end` have positions in the partition, and all are beyond `offset`.
+    pub(crate) fn all_beyond(&self, end: u32, slot: u32, offset: Offset) -> bool {
+        let consumers = self.0.iter().take(end as usize);
+        let mut positions =
+            consumers.filter_map(|slots| slots.get(slot as usize).copied().flatten()).peekable();
+        positions.peek().is_some() && positions.all(|position| position > offset)
+    }
+
     /// Takes an event about the partition in `slot`.
     pub(crate) fn advance(&mut self, event: &ClientEvent, slot: u32) {
         match event {

@@ -107,6 +107,23 @@ fn an_unseen_record_is_found() {
 }
 
 #[test]
+fn what_consumers_begin_after_is_not_waited_for() {
+    // A consumer that begins at the end, and begins anew there after its process has started again.
+    let restarted = ClientEvent::ClientStarted { consumers: true, first: 0, count: 1 };
+    let events = [invoked(0), acked(0, 0), reset(-1, 1), polled(1, 7), restarted, invoked(1), acked(1, 2)];
+    let checkers = judge("unseen-after-heal", &events);
+    assert_eq!(evidence(&checkers).len(), 1, "while it has no position, it may come back to where it was");
+    assert!(!checkers.all_acked_are_read());
+    let checkers = judge("unseen-after-heal", &[&events[..], &[reset(-1, 3)]].concat());
+    assert_eq!(evidence(&checkers), Vec::<&str>::new());
+    assert!(checkers.all_acked_are_read());
+    // Another consumer will read it still.
+    let other = ClientEvent::PositionReset { consumer: 1, tp: tp(), from: Offset::UNKNOWN, to: Offset::ZERO };
+    let checkers = judge("unseen-after-heal", &[&events[..], &[reset(-1, 3), other]].concat());
+    assert!(!checkers.all_acked_are_read());
+}
+
+#[test]
 fn a_duplicate_is_found() {
     holds("duplicate", &[invoked(0), polled(0, 0), reset(1, 0), polled(0, 0)]);
     fires(
@@ -248,6 +265,18 @@ fn liveness_reports_what_is_pending() {
     );
     one.step(&mut checkers, |r| r.isr.push(NodeId(2)));
     assert_eq!(state(&one, 0), Vec::<String>::new());
+    let mut two = Fake::new(2);
+    two.quorum.epoch = LeaderEpoch(1);
+    (one.metadata.offset, two.metadata.offset) = (Offset(30), Offset(27));
+    let due = |offset| {
+        pending(&ClusterState {
+            brokers: vec![&one, &two],
+            metadata_due: Offset(offset),
+            ..ClusterState::default()
+        })
+    };
+    assert_eq!(due(27), Vec::<String>::new());
+    assert_eq!(due(28), ["broker 2 has metadata up to 27, not up to 28, which was committed a while ago"]);
     checkers.finish(Time(9), &["orders-0 has no leader".to_owned()]);
     assert_eq!(evidence(&checkers), ["orders-0 has no leader"]);
 }

@@ -8,7 +8,8 @@ use crate::{ClientProperty, PropertyInfo};
 
 pub(crate) const INFO: PropertyInfo = PropertyInfo {
     name: "unseen-after-heal",
-    about: "Once the faults are over, every record acknowledged with acks=all is read by the consumers of its topic.",
+    about: "Once the faults are over, every record acknowledged with acks=all is read by the consumers of its topic, as far \
+            as they did not begin after it.",
     source: "Jepsen's Kafka workload: unseen",
 };
 
@@ -22,7 +23,8 @@ impl ClientProperty for Unseen {
         for (id, sent) in history.all_sent().filter(|(_, s)| s.promised && s.read.is_none()) {
             let Some((slot, offset)) = sent.acked else { continue };
             let (name, partition) = history.partition(slot);
-            if partition.read_to > offset || !history.is_consumed(&name.topic) {
+            let passed = partition.read_to > offset || history.is_passed_over(slot, offset);
+            if passed || !history.is_consumed(&name.topic) {
                 continue;
             }
             out.report(

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use trial_node::{NodeId, Offset, Time};
 
-use crate::model::{Change, ClusterModel, Slot, first_difference, show};
+use crate::model::{Change, ClusterModel, Head, Slot, first_difference, show};
 use crate::violation::Findings;
 use crate::{ClusterProperty, PropertyInfo};
 
 pub(crate) const INFO: PropertyInfo = PropertyInfo {
     name: "log-matching",
-    about: "What a replica holds below its high watermark is what every other replica holds, or held, there.",
+    about: "A replica holds everything below its high watermark, and there it is what every other replica holds, or held.",
     source: "KIP-101; KAFKA-1211",
 };
 
@@ -22,12 +22,22 @@ pub(crate) struct LogMatching {
 
 impl ClusterProperty for LogMatching {
     fn changed(&mut self, at: Time, _: &ClusterModel, change: &Change<'_>, out: &mut Findings) {
-        let Change { now, committed, .. } = change;
+        let Change { before, now, committed, .. } = change;
+        let ends = |head: &Head| (head.high_watermark, head.log_end_offset);
+        if now.head.high_watermark > now.head.log_end_offset && ends(&now.head) != ends(before) {
+            out.report(
+                at,
+                vec![format!(
+                    "broker {}'s replica of {} has high watermark {}, but its log ends at {}",
+                    change.broker, change.name, now.head.high_watermark, now.head.log_end_offset
+                )],
+            );
+        }
         let matched = self.matched.entry((change.slot, change.broker)).or_insert(Offset::ZERO);
         if let Some(cut) = change.truncated_to {
             *matched = (*matched).min(cut);
         }
-        let to = now.head.high_watermark.min(committed.end);
+        let to = now.head.high_watermark.min(now.head.log_end_offset).min(committed.end);
         if to <= *matched {
             return;
         }

@@ -48,6 +48,28 @@ fn a_difference_below_the_high_watermark_is_found() {
 }
 
 #[test]
+fn a_high_watermark_beyond_the_log_is_found_where_it_is_claimed() {
+    let mut checkers = only("log-matching");
+    let (mut one, mut two) = replicated(&mut checkers);
+    two.step(&mut checkers, |r| r.high_watermark = 5);
+    two.step(&mut checkers, |r| r.epoch = 0);
+    let found = ["broker 2's replica of orders-0 has high watermark 5, but its log ends at 3"];
+    assert_eq!(evidence(&checkers), found);
+    // What comes there later is nobody's difference.
+    let more = [batch(3, 0, 13), batch(4, 0, 14)];
+    one.step(&mut checkers, |r| r.batches.extend(more));
+    one.step(&mut checkers, |r| r.high_watermark = 5);
+    two.step(&mut checkers, |r| r.batches.extend(more));
+    assert_eq!(evidence(&checkers), found);
+    // And it is known as committed.
+    one.step(&mut checkers, |r| (r.batches[4], r.truncations) = (batch(4, 0, 99), 1));
+    assert_eq!(
+        evidence(&checkers)[1..],
+        ["broker 1's replica of orders-0 differs below its high watermark 5"]
+    );
+}
+
+#[test]
 fn an_in_sync_replica_that_lacks_what_is_committed_is_found() {
     let mut checkers = only("isr-completeness");
     let (mut one, _) = replicated(&mut checkers);
