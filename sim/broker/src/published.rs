@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use trial_metadata::config::topic_value;
 use trial_metadata::{
     BrokerRegistration, ConfigResource, LeaderRecoveryState, MetadataDelta, MetadataImage, StaticConfig,
-    TopicConfig,
 };
 use trial_node::{Endpoint, LeaderEpoch, NodeId, Offset, TopicIdPartition};
 use trial_wire::{StrBytes, TopicName, Uuid};
@@ -124,7 +124,7 @@ impl ClusterMetadata for Published {
 
     fn topic_config(&self, id: Uuid, key: &str) -> Option<&str> {
         let name = &self.image.topic(id)?.name;
-        TopicConfig::value(&self.static_config, &self.image, self.node_id, name, key)
+        topic_value(&self.static_config, &self.image, self.node_id, name, key)
     }
 }
 

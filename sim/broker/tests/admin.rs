@@ -128,20 +128,24 @@ fn configs_are_changed_and_described_with_their_source() {
     create(&mut cluster, "orders");
     let before = configs(&mut cluster, 1, TOPIC, "orders").expect("the topic exists");
     assert_eq!(value(&before, "min.insync.replicas"), ("2".to_owned(), 4));
-    assert_eq!(value(&before, "retention.ms"), ("604800000".to_owned(), 5));
+    assert_eq!(value(&before, "segment.ms"), ("604800000".to_owned(), 5));
     assert_eq!(alter(&mut cluster, TOPIC, "orders", "min.insync.replicas", "3"), 0);
-    assert_eq!(alter(&mut cluster, BROKER, "", "log.retention.ms", "1000"), 0);
+    assert_eq!(alter(&mut cluster, BROKER, "", "log.roll.ms", "1000"), 0);
     let after = configs(&mut cluster, 1, TOPIC, "orders").expect("the topic exists");
     assert_eq!(value(&after, "min.insync.replicas"), ("3".to_owned(), 1));
-    assert_eq!(value(&after, "retention.ms"), ("1000".to_owned(), 3));
+    assert_eq!(value(&after, "segment.ms"), ("1000".to_owned(), 3));
 
     let defaults = configs(&mut cluster, 1, BROKER, "").expect("the cluster's defaults");
     assert_eq!(defaults.len(), 1);
-    assert_eq!(value(&defaults, "log.retention.ms"), ("1000".to_owned(), 3));
+    assert_eq!(value(&defaults, "log.roll.ms"), ("1000".to_owned(), 3));
     assert!(configs(&mut cluster, 1, BROKER, "1").is_ok());
     assert_eq!(configs(&mut cluster, 1, BROKER, "2"), Err(ErrorCode::InvalidRequest.code()));
     assert_eq!(configs(&mut cluster, 1, TOPIC, "none"), Err(ErrorCode::UnknownTopicOrPartition.code()));
-    assert_ne!(alter(&mut cluster, TOPIC, "orders", "no.such.config", "1"), 0);
+    let invalid = ErrorCode::InvalidConfig.code();
+    assert_eq!(alter(&mut cluster, TOPIC, "orders", "no.such.config", "1"), invalid);
+    assert_eq!(alter(&mut cluster, TOPIC, "orders", "flush.ms", "1"), invalid);
+    assert_eq!(alter(&mut cluster, TOPIC, "orders", "cleanup.policy", "compact"), invalid);
+    assert_eq!(alter(&mut cluster, TOPIC, "orders", "cleanup.policy", "delete"), 0);
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub mod controller;
 pub mod image;
 pub mod record;
 
-pub use config::{BrokerConfig, ConfigError, StaticConfig, TopicConfig};
+pub use config::{BrokerConfig, ConfigError, StaticConfig};
 pub use controller::{
     ControllerConfig, ControllerResult, METADATA_VERSION, METADATA_VERSION_FEATURE, PRODUCER_ID_BLOCK_SIZE,
     QuorumController, supported_features,

@@ -1,7 +1,7 @@
 //! DescribeConfigs (KIP-133): a topic's or a broker's configs, each with where its value comes from.
 
-use trial_metadata::config::{ConfigKind, ConfigLink, ConfigSource};
-use trial_metadata::{ConfigResource, TopicConfig};
+use trial_metadata::ConfigResource;
+use trial_metadata::config::{ConfigKind, ConfigLink, ConfigSource, describe_topic};
 use trial_node::Io;
 use trial_wire::messages::describe_configs_request::DescribeConfigsResource;
 use trial_wire::messages::describe_configs_response::{
@@ -38,7 +38,7 @@ fn describe(broker: &Broker, resource: &DescribeConfigsResource) -> Result<Vec<E
     let of_broker = |node| trial_metadata::BrokerConfig::describe(&broker.static_config, image, node);
     match ConfigResource::from_wire(resource.resource_type, &resource.resource_name) {
         Some(ConfigResource::Topic(name)) => match image.topic_named(&name) {
-            Some(_) => Ok(TopicConfig::describe(&broker.static_config, image, broker.config.node_id, &name)),
+            Some(_) => Ok(describe_topic(&broker.static_config, image, broker.config.node_id, &name)),
             None => Err((ErrorCode::UnknownTopicOrPartition, format!("there is no topic {}", name.as_str()))),
         },
         Some(ConfigResource::Broker(node)) if node == broker.config.node_id => Ok(of_broker(node)),

@@ -3,12 +3,12 @@
 use trial_node::Span;
 
 use super::configs;
+use super::parse::ConfigDef;
 use super::parse::ConfigKind::{Bool, Int, ListOf, Long, OneOf};
 use super::parse::ConfigLink::{Dynamic, ReadOnly};
-use super::parse::{CleanupPolicy, CompressionType, ConfigDef, TimestampType};
 
 configs! {
-    /// The effective configs of one broker, parsed.
+    /// The effective configs of one broker, parsed. What only topics have a use for has no field here.
     struct BrokerConfig;
     /// Every broker config that we honour.
     table BROKER_CONFIGS;
@@ -21,9 +21,8 @@ configs! {
     "broker.heartbeat.interval.ms" broker_heartbeat_interval: Span = "2000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how long a broker may be silent before the controller fences it, in milliseconds."]
     "broker.session.timeout.ms" broker_session_timeout: Span = "9000", Int(1, i32::MAX), ReadOnly;
-    #[doc = "the codec that batches are stored in; producer keeps what the producer sent."]
-    "compression.type" compression_type: CompressionType = "producer",
-        OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Dynamic;
+    #[doc = "the codec that batches are stored in: what the producer sent is kept as it is."]
+    "compression.type" = "producer", OneOf(&["producer"]), Dynamic;
     #[doc = "whether SIGTERM makes a broker hand over its leaderships first."]
     "controlled.shutdown.enable" controlled_shutdown_enable: bool = "true", Bool, ReadOnly;
     #[doc = "how long the quorum's leader collects records before it writes them, in milliseconds."]
@@ -46,37 +45,31 @@ configs! {
     "fetch.max.bytes" fetch_max_bytes: i32 = "57671680", Int(1024, i32::MAX), ReadOnly;
     #[doc = "how often the controller looks for leaders that are not preferred, in seconds."]
     "leader.imbalance.check.interval.seconds" leader_imbalance_check_interval_seconds: i64 = "300", Long(1, i64::MAX), ReadOnly;
-    #[doc = "what becomes of old data: delete, compact, or both."]
-    "log.cleanup.policy" log_cleanup_policy: CleanupPolicy = "delete", ListOf(&["compact", "delete"]), Dynamic;
+    #[doc = "what becomes of old data: it would be deleted, but log.retention.ms and log.retention.bytes set no limit."]
+    "log.cleanup.policy" = "delete", ListOf(&["delete"]), Dynamic;
     #[doc = "how many records may be appended before a log is flushed to the device."]
-    "log.flush.interval.messages" log_flush_interval_messages: i64 = "9223372036854775807", Long(1, i64::MAX), Dynamic;
-    #[doc = "how long, in milliseconds, a record may wait before its log is flushed to the device."]
-    "log.flush.interval.ms" log_flush_interval_ms: i64 = "9223372036854775807", Long(0, i64::MAX), Dynamic;
+    "log.flush.interval.messages" = "9223372036854775807", Long(1, i64::MAX), Dynamic;
     #[doc = "how often recovery points are written down, in milliseconds."]
     "log.flush.offset.checkpoint.interval.ms" log_flush_offset_checkpoint_interval: Span = "60000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how many bytes of records lie between two entries of an offset index."]
-    "log.index.interval.bytes" log_index_interval_bytes: i32 = "4096", Int(0, i32::MAX), Dynamic;
+    "log.index.interval.bytes" = "4096", Int(0, i32::MAX), Dynamic;
     #[doc = "the size in bytes that an index may grow to before a new segment is begun."]
-    "log.index.size.max.bytes" log_index_size_max_bytes: i32 = "10485760", Int(4, i32::MAX), Dynamic;
-    #[doc = "how far, in milliseconds, a record's timestamp may lie ahead of the broker's clock."]
-    "log.message.timestamp.after.max.ms" log_message_timestamp_after_max_ms: i64 = "3600000", Long(0, i64::MAX), Dynamic;
-    #[doc = "how far, in milliseconds, a record's timestamp may lie behind the broker's clock."]
-    "log.message.timestamp.before.max.ms" log_message_timestamp_before_max_ms: i64 = "9223372036854775807", Long(0, i64::MAX), Dynamic;
+    "log.index.size.max.bytes" = "10485760", Int(4, i32::MAX), Dynamic;
     #[doc = "whether records keep the producer's timestamps or get the broker's."]
-    "log.message.timestamp.type" log_message_timestamp_type: TimestampType = "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), Dynamic;
-    #[doc = "how many bytes a partition's log may have before its oldest segments go; -1 for any number."]
-    "log.retention.bytes" log_retention_bytes: i64 = "-1", Long(i64::MIN, i64::MAX), Dynamic;
-    #[doc = "how many milliseconds a record is kept before its segment may go; -1 for ever."]
-    "log.retention.ms" log_retention_ms: i64 = "604800000", Long(-1, i64::MAX), Dynamic;
+    "log.message.timestamp.type" = "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), Dynamic;
+    #[doc = "how many bytes a partition's log may have before its oldest segments go: any number, for nothing is deleted."]
+    "log.retention.bytes" = "-1", Long(-1, -1), Dynamic;
+    #[doc = "how many milliseconds a record is kept before its segment may go: for ever (7 days in Kafka), for nothing is deleted."]
+    "log.retention.ms" = "-1", Long(-1, -1), Dynamic;
     #[doc = "how many milliseconds of records a segment may span before a new one is begun."]
-    "log.roll.ms" log_roll_ms: i64 = "604800000", Long(1, i64::MAX), Dynamic;
+    "log.roll.ms" = "604800000", Long(1, i64::MAX), Dynamic;
     #[doc = "the size in bytes at which a new segment is begun."]
-    "log.segment.bytes" log_segment_bytes: i32 = "1073741824", Int(14, i32::MAX), Dynamic;
+    "log.segment.bytes" = "1073741824", Int(14, i32::MAX), Dynamic;
     #[doc = "how many fetch sessions a broker keeps."]
     "max.incremental.fetch.session.cache.slots" max_incremental_fetch_session_cache_slots: i32 = "1000", Int(0, i32::MAX), ReadOnly;
     #[doc = "the largest record batch, in bytes, that may be appended."]
-    "message.max.bytes" message_max_bytes: i32 = "1048588", Int(0, i32::MAX), Dynamic;
-    #[doc = "how many bytes of metadata records are written before a new snapshot is."]
+    "message.max.bytes" = "1048588", Int(0, i32::MAX), Dynamic;
+    #[doc = "how many bytes of metadata records are written before a new snapshot is; the log before the snapshot goes at once (Kafka keeps up to metadata.max.retention.bytes of both)."]
     "metadata.log.max.record.bytes.between.snapshots" metadata_log_max_record_bytes_between_snapshots: i64 = "20971520", Long(1, i64::MAX), ReadOnly;
     #[doc = "how long until a new metadata snapshot is written if there are new records, in milliseconds; 0 for never."]
     "metadata.log.max.snapshot.interval.ms" metadata_log_max_snapshot_interval: Span = "3600000", Long(0, i64::MAX), ReadOnly;
@@ -85,11 +78,9 @@ configs! {
     #[doc = "how often the active controller writes a NoOp record, in milliseconds; 0 for never."]
     "metadata.max.idle.interval.ms" metadata_max_idle_interval: Span = "500", Int(0, i32::MAX), ReadOnly;
     #[doc = "how many replicas must be in sync for a write with acks=all to be accepted."]
-    "min.insync.replicas" min_insync_replicas: i32 = "1", Int(1, i32::MAX), Dynamic;
+    "min.insync.replicas" = "1", Int(1, i32::MAX), Dynamic;
     #[doc = "the number of partitions of topics whose creator does not say."]
     "num.partitions" num_partitions: i32 = "1", Int(1, i32::MAX), ReadOnly;
-    #[doc = "how long an idle producer's state is kept, in milliseconds."]
-    "producer.id.expiration.ms" producer_id_expiration: Span = "86400000", Int(1, i32::MAX), Dynamic;
     #[doc = "how long a follower pauses after a failed fetch, in milliseconds."]
     "replica.fetch.backoff.ms" replica_fetch_backoff: Span = "1000", Int(0, i32::MAX), ReadOnly;
     #[doc = "how many bytes of one partition a follower fetches at once."]
@@ -109,5 +100,5 @@ configs! {
     #[doc = "how long a broker waits for a response to its own requests, in milliseconds."]
     "request.timeout.ms" request_timeout: Span = "30000", Int(1, i32::MAX), ReadOnly;
     #[doc = "whether a replica that is not in sync may become leader when no other can, losing data."]
-    "unclean.leader.election.enable" unclean_leader_election_enable: bool = "false", Bool, Dynamic;
+    "unclean.leader.election.enable" = "false", Bool, Dynamic;
 }

@@ -9,41 +9,47 @@ mod resolve;
 mod topic;
 
 pub use broker::{BROKER_CONFIGS, BrokerConfig};
-pub use parse::{
-    CleanupPolicy, CompressionType, ConfigDef, ConfigError, ConfigKind, ConfigLink, TimestampType,
-};
-pub use resolve::{ConfigEntry, ConfigSource, StaticConfig};
-pub use topic::{TOPIC_CONFIGS, TopicConfig};
+pub use parse::{ConfigDef, ConfigError, ConfigKind, ConfigLink};
+pub(crate) use resolve::describe_topic_with;
+pub use resolve::{ConfigEntry, ConfigSource, StaticConfig, describe_topic, topic_value};
+pub use topic::TOPIC_CONFIGS;
 
-/// Declares a table of configs together with the struct that holds their parsed values.
+/// Declares a table of configs, and if it is wanted a struct that holds the parsed values of those that name a field.
 macro_rules! configs {
     (
         $(#[$struct_doc:meta])* struct $name:ident;
         $(#[$table_doc:meta])* table $table:ident;
-        $( #[doc = $doc:literal] $key:literal $field:ident: $type:ty = $default:literal, $kind:expr, $link:expr; )*
+        $( #[doc = $doc:literal] $key:literal $($field:ident: $type:ty)? = $default:literal, $kind:expr, $link:expr; )*
     ) => {
         $(#[$struct_doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct $name {
-            $( #[doc = concat!("`", $key, "`: ", $doc)] pub $field: $type, )*
+            $( $( #[doc = concat!("`", $key, "`: ", $doc)] pub $field: $type, )? )*
         }
 
+        impl $name {
+            /// Parses every value; `value_of` gives the effective, validated text of each.
+            pub(super) fn from_values<'a>(value_of: impl Fn(&'static ConfigDef) -> &'a str) -> $name {
+                let text = |key| value_of(ConfigDef::find($table, key).expect("the table is made of the same lines"));
+                $name {
+                    $( $( $field: <$type as crate::config::parse::FromConfig>::from_config(text($key)), )? )*
+                }
+            }
+        }
+
+        configs! {
+            $(#[$table_doc])* table $table;
+            $( #[doc = $doc] $key = $default, $kind, $link; )*
+        }
+    };
+    (
+        $(#[$table_doc:meta])* table $table:ident;
+        $( #[doc = $doc:literal] $key:literal = $default:literal, $kind:expr, $link:expr; )*
+    ) => {
         $(#[$table_doc])*
         pub static $table: &[ConfigDef] = &[
             $( ConfigDef { name: $key, kind: $kind, default: $default, link: $link, doc: $doc }, )*
         ];
-
-        impl $name {
-            /// Parses every value; `value_of` gives the effective, validated text of each.
-            pub(super) fn from_values<'a>(mut value_of: impl FnMut(&'static ConfigDef) -> &'a str) -> $name {
-                let mut defs = $table.iter();
-                $name {
-                    $( $field: <$type as crate::config::parse::FromConfig>::from_config(
-                        value_of(defs.next().expect(concat!("the table has a line for ", $key)))
-                    ), )*
-                }
-            }
-        }
     };
 }
 use configs;

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use trial_node::Span;
-use trial_wire::Compression;
 
 /// One line of a table of configs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,11 +148,25 @@ fn suggestion(nearest: &Option<&'static str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
+impl ConfigKind {
+    /// The value, if there is but one: what we do where Kafka leaves a choice.
+    fn only_value(&self) -> Option<String> {
+        match *self {
+            ConfigKind::OneOf([word]) | ConfigKind::ListOf([word]) => Some((*word).to_owned()),
+            ConfigKind::Int(min, max) if min == max => Some(min.to_string()),
+            ConfigKind::Long(min, max) if min == max => Some(min.to_string()),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for ConfigKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(only) = self.only_value() {
+            return write!(f, "{only}; nothing else is supported yet");
+        }
         match self {
             ConfigKind::Bool => f.write_str("true or false"),
-            ConfigKind::Long(i64::MIN, i64::MAX) => f.write_str("a 64-bit number"),
             ConfigKind::Int(min, i32::MAX) => write!(f, "a 32-bit number of at least {min}"),
             ConfigKind::Int(min, max) => write!(f, "a number from {min} to {max}"),
             ConfigKind::Long(min, i64::MAX) => write!(f, "a 64-bit number of at least {min}"),
@@ -162,33 +175,6 @@ impl fmt::Display for ConfigKind {
             ConfigKind::ListOf(words) => write!(f, "a list of {}", words.join(", ")),
         }
     }
-}
-
-/// `cleanup.policy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CleanupPolicy {
-    /// Old segments are deleted.
-    pub delete: bool,
-    /// Only the last record of each key is kept.
-    pub compact: bool,
-}
-
-/// `compression.type` of a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CompressionType {
-    /// As the producer sent it.
-    Producer,
-    /// The broker compresses with this codec.
-    Codec(Compression),
-}
-
-/// `message.timestamp.type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimestampType {
-    /// The producer's timestamps.
-    CreateTime,
-    /// The broker's, when it appends.
-    LogAppendTime,
 }
 
 /// A type that validated config text turns into.
@@ -217,28 +203,6 @@ impl FromConfig for i64 {
 impl FromConfig for Span {
     fn from_config(text: &str) -> Span {
         Span::from_millis(1).times(text.trim().parse().expect(VALIDATED))
-    }
-}
-impl FromConfig for CleanupPolicy {
-    fn from_config(text: &str) -> CleanupPolicy {
-        let has = |word| text.split(',').any(|item| item.trim() == word);
-        CleanupPolicy { delete: has("delete"), compact: has("compact") }
-    }
-}
-impl FromConfig for CompressionType {
-    fn from_config(text: &str) -> CompressionType {
-        match text.trim() {
-            "producer" => CompressionType::Producer,
-            codec => CompressionType::Codec(Compression::from_name(codec).expect(VALIDATED)),
-        }
-    }
-}
-impl FromConfig for TimestampType {
-    fn from_config(text: &str) -> TimestampType {
-        match text.trim() {
-            "LogAppendTime" => TimestampType::LogAppendTime,
-            _ => TimestampType::CreateTime,
-        }
     }
 }
 
@@ -278,8 +242,16 @@ mod tests {
             "config min.insync.replicas: invalid value \"0\": must be a 32-bit number of at least 1"
         );
         assert_eq!(
-            message("cleanup.policy", "delete,shred"),
-            "config cleanup.policy: invalid value \"delete,shred\": must be a list of compact, delete"
+            message("cleanup.policy", "delete,compact"),
+            "config cleanup.policy: invalid value \"delete,compact\": must be delete; nothing else is supported yet"
+        );
+        assert_eq!(
+            message("compression.type", "zstd"),
+            "config compression.type: invalid value \"zstd\": must be producer; nothing else is supported yet"
+        );
+        assert_eq!(
+            message("retention.ms", "604800000"),
+            "config retention.ms: invalid value \"604800000\": must be -1; nothing else is supported yet"
         );
         assert_eq!(
             message("message.timestamp.type", "createtime"),

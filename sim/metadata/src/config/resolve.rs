@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use trial_node::NodeId;
 use trial_wire::TopicName;
 
-use super::{BROKER_CONFIGS, BrokerConfig, ConfigDef, ConfigError, ConfigLink, TOPIC_CONFIGS, TopicConfig};
+use super::{BROKER_CONFIGS, BrokerConfig, ConfigDef, ConfigError, ConfigLink, TOPIC_CONFIGS};
 use crate::image::{MetadataImage, Overrides};
 use crate::record::ConfigResource;
 
@@ -101,54 +101,40 @@ impl BrokerConfig {
     }
 }
 
-impl TopicConfig {
-    /// The effective configs of `topic` on broker `node`.
-    pub fn resolve(
-        static_config: &StaticConfig,
-        image: &MetadataImage,
-        node: NodeId,
-        topic: &TopicName,
-    ) -> TopicConfig {
-        let layers =
-            Layers::new(static_config, image, node, image.config(&ConfigResource::Topic(topic.clone())));
-        TopicConfig::from_values(|def| layers.effective(def))
-    }
+/// Every config of `topic` on broker `node` with its source, in the table's order.
+pub fn describe_topic(
+    static_config: &StaticConfig,
+    image: &MetadataImage,
+    node: NodeId,
+    topic: &TopicName,
+) -> Vec<ConfigEntry> {
+    let overrides = image.config(&ConfigResource::Topic(topic.clone()));
+    describe_topic_with(static_config, image, node, overrides)
+}
 
-    /// Every config of `topic` on broker `node` with its source, in the table's order.
-    pub fn describe(
-        static_config: &StaticConfig,
-        image: &MetadataImage,
-        node: NodeId,
-        topic: &TopicName,
-    ) -> Vec<ConfigEntry> {
-        let overrides = image.config(&ConfigResource::Topic(topic.clone()));
-        TopicConfig::describe_with(static_config, image, node, overrides)
-    }
+/// As [`describe_topic`], for a topic with these overrides that may not exist yet.
+pub(crate) fn describe_topic_with(
+    static_config: &StaticConfig,
+    image: &MetadataImage,
+    node: NodeId,
+    overrides: Option<&Overrides>,
+) -> Vec<ConfigEntry> {
+    let layers = Layers::new(static_config, image, node, overrides);
+    TOPIC_CONFIGS.iter().map(|def| layers.entry(def)).collect()
+}
 
-    /// As [`TopicConfig::describe`], for a topic with these overrides that may not exist yet.
-    pub(crate) fn describe_with(
-        static_config: &StaticConfig,
-        image: &MetadataImage,
-        node: NodeId,
-        overrides: Option<&Overrides>,
-    ) -> Vec<ConfigEntry> {
-        let layers = Layers::new(static_config, image, node, overrides);
-        TOPIC_CONFIGS.iter().map(|def| layers.entry(def)).collect()
-    }
-
-    /// The effective text of one config of `topic`, without spaces around it and without working out the others; `None` if
-    /// there is no such config.
-    pub fn value<'a>(
-        static_config: &'a StaticConfig,
-        image: &'a MetadataImage,
-        node: NodeId,
-        topic: &TopicName,
-        name: &str,
-    ) -> Option<&'a str> {
-        let def = TOPIC_CONFIGS.iter().find(|def| def.name == name)?;
-        let overrides = image.config(&ConfigResource::Topic(topic.clone()));
-        Some(Layers::new(static_config, image, node, overrides).effective(def).trim())
-    }
+/// The effective text of one config of `topic` on broker `node`, valid and without spaces around it; `None` if there is no
+/// such config.
+pub fn topic_value<'a>(
+    static_config: &'a StaticConfig,
+    image: &'a MetadataImage,
+    node: NodeId,
+    topic: &TopicName,
+    name: &str,
+) -> Option<&'a str> {
+    let def = TOPIC_CONFIGS.iter().find(|def| def.name == name)?;
+    let overrides = image.config(&ConfigResource::Topic(topic.clone()));
+    Some(Layers::new(static_config, image, node, overrides).effective(def).trim())
 }
 
 /// Everything that may set a config.
@@ -233,7 +219,7 @@ mod tests {
         let node = NodeId(1);
         let mut image = MetadataImage::default();
         let resolve = |image: &MetadataImage, config: &StaticConfig| {
-            TopicConfig::resolve(config, image, node, &topic).segment_bytes
+            topic_value(config, image, node, &topic, "segment.bytes").unwrap().parse::<i32>().unwrap()
         };
         let empty = StaticConfig::default();
         let config = StaticConfig::parse([("log.segment.bytes", "1000")]).unwrap();
@@ -245,14 +231,13 @@ mod tests {
         assert_eq!(resolve(&image, &config), 2000);
         set(&mut image, ConfigResource::Broker(node), "log.segment.bytes", "3000");
         assert_eq!(resolve(&image, &config), 3000);
-        assert_eq!(BrokerConfig::resolve(&config, &image, node).log_segment_bytes, 3000);
         set(&mut image, ConfigResource::Topic(topic.clone()), "segment.bytes", "4000");
         assert_eq!(resolve(&image, &config), 4000);
-        assert_eq!(TopicConfig::value(&config, &image, node, &topic, "segment.bytes"), Some("4000"));
-        assert_eq!(TopicConfig::value(&config, &image, node, &topic, "segment.ms"), Some("604800000"));
-        assert_eq!(TopicConfig::value(&config, &image, node, &topic, "log.segment.bytes"), None);
+        assert_eq!(topic_value(&config, &image, node, &topic, "segment.bytes"), Some("4000"));
+        assert_eq!(topic_value(&config, &image, node, &topic, "segment.ms"), Some("604800000"));
+        assert_eq!(topic_value(&config, &image, node, &topic, "log.segment.bytes"), None);
 
-        let entries = TopicConfig::describe(&config, &image, node, &topic);
+        let entries = describe_topic(&config, &image, node, &topic);
         let entry = entries.iter().find(|entry| entry.def.name == "segment.bytes").unwrap();
         assert_eq!((entry.value.as_str(), entry.source), ("4000", ConfigSource::Topic));
         let synonyms: Vec<_> =
@@ -273,16 +258,14 @@ mod tests {
     fn spaces_around_a_value_do_not_count() {
         let topic = TopicName(StrBytes::from("orders"));
         let mut image = MetadataImage::default();
-        let config = StaticConfig::parse([("min.insync.replicas", " 2")]).unwrap();
+        let config = StaticConfig::parse([("min.insync.replicas", " 2"), ("num.partitions", " 3 ")]).unwrap();
+        assert_eq!(BrokerConfig::resolve(&config, &image, NodeId(1)).num_partitions, 3);
         let value = |image: &MetadataImage| {
-            let value = TopicConfig::value(&config, image, NodeId(1), &topic, "min.insync.replicas");
-            (value.unwrap().to_owned(), TopicConfig::resolve(&config, image, NodeId(1), &topic))
+            topic_value(&config, image, NodeId(1), &topic, "min.insync.replicas").unwrap().to_owned()
         };
-        let (text, resolved) = value(&image);
-        assert_eq!((text.as_str(), resolved.min_insync_replicas), ("2", 2));
+        assert_eq!(value(&image), "2");
         set(&mut image, ConfigResource::Topic(topic.clone()), "min.insync.replicas", "3 ");
-        let (text, resolved) = value(&image);
-        assert_eq!((text.as_str(), resolved.min_insync_replicas), ("3", 3));
+        assert_eq!(value(&image), "3");
     }
 
     #[test]
@@ -307,6 +290,25 @@ mod tests {
             StaticConfig::parse([("num.partitions", "none")]),
             Err(ConfigError::Invalid { name: "num.partitions", .. })
         ));
+        for (name, value) in [
+            ("log.flush.interval.ms", "1000"),
+            ("log.message.timestamp.after.max.ms", "1000"),
+            ("log.message.timestamp.before.max.ms", "1000"),
+            ("producer.id.expiration.ms", "1000"),
+        ] {
+            let error = StaticConfig::parse([(name, value)]).unwrap_err();
+            assert!(matches!(error, ConfigError::Unknown { .. }), "nobody would obey {name}");
+        }
+        for (name, only, other) in [
+            ("compression.type", "producer", "lz4"),
+            ("log.cleanup.policy", "delete", "compact"),
+            ("log.retention.bytes", "-1", "1000000"),
+            ("log.retention.ms", "-1", "604800000"),
+        ] {
+            assert!(StaticConfig::parse([(name, only)]).is_ok(), "{name}");
+            let error = StaticConfig::parse([(name, other)]).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("must be {only}; nothing else is supported yet")), "{error}");
+        }
         let error = StaticConfig::parse([("replica.lag.time.max.ms", "400")]).unwrap_err();
         assert_eq!(
             error.to_string(),

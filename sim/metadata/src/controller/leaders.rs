@@ -11,7 +11,7 @@ use trial_wire::{ErrorCode, StrBytes, TopicName};
 
 use super::partition_change::{Election, PartitionChangeBuilder};
 use super::{ControllerResult, QuorumController};
-use crate::config::TopicConfig;
+use crate::config::topic_value;
 use crate::image::TopicImage;
 use crate::record::{LeaderRecoveryState, MetadataRecord, PartitionChange, PartitionRegistration};
 
@@ -31,7 +31,7 @@ impl QuorumController {
     fn election_of(&self, topic: &TopicName) -> Election {
         let config = &self.config;
         let name = "unclean.leader.election.enable";
-        let value = TopicConfig::value(&config.static_config, &self.image, config.node_id, topic, name);
+        let value = topic_value(&config.static_config, &self.image, config.node_id, topic, name);
         match value.expect("the table has it") {
             allowed if allowed.trim().eq_ignore_ascii_case("true") => Election::Unclean,
             _ => Election::Online,

@@ -16,7 +16,7 @@ use trial_wire::{ErrorCode, StrBytes, TopicName, Uuid};
 
 use super::placement::{PlacementError, place};
 use super::{ApiError, ControllerResult, QuorumController};
-use crate::config::{ConfigDef, TOPIC_CONFIGS, TopicConfig};
+use crate::config::{ConfigDef, TOPIC_CONFIGS, describe_topic_with};
 use crate::image::Overrides;
 use crate::record::{ConfigResource, LeaderRecoveryState, MetadataRecord, PartitionRegistration};
 
@@ -282,7 +282,7 @@ impl QuorumController {
     fn creation_configs(&self, overrides: &Overrides) -> Vec<CreatableTopicConfigs> {
         let config = &self.config;
         let entries =
-            TopicConfig::describe_with(&config.static_config, &self.image, config.node_id, Some(overrides));
+            describe_topic_with(&config.static_config, &self.image, config.node_id, Some(overrides));
         let shown = entries.into_iter().map(|entry| {
             CreatableTopicConfigs::default()
                 .with_name(StrBytes::from(entry.def.name))

@@ -39,13 +39,10 @@ fn overrides_are_set_deleted_appended_and_subtracted() {
     assert_eq!(records(DELETE, "min.insync.replicas", None), [config(orders(), "min.insync.replicas", None)]);
     assert_eq!(records(DELETE, "min.insync.replicas", None), []);
     assert_eq!(
-        records(APPEND, "cleanup.policy", Some("compact")),
-        [config(orders(), "cleanup.policy", Some("delete,compact"))]
+        records(APPEND, "cleanup.policy", Some("delete")),
+        [config(orders(), "cleanup.policy", Some("delete"))]
     );
-    assert_eq!(
-        records(SUBTRACT, "cleanup.policy", Some("delete")),
-        [config(orders(), "cleanup.policy", Some("compact"))]
-    );
+    assert_eq!(records(SUBTRACT, "cleanup.policy", Some("compact")), []);
 }
 
 #[test]
@@ -72,6 +69,12 @@ fn bad_changes_are_refused_with_a_reason() {
     assert_eq!(
         refused(&orders(), SUBTRACT, "cleanup.policy", Some("delete")).0,
         code(ErrorCode::InvalidConfig)
+    );
+    let (error, what) = refused(&orders(), APPEND, "cleanup.policy", Some("compact"));
+    assert_eq!(error, code(ErrorCode::InvalidConfig));
+    assert_eq!(
+        what,
+        "config cleanup.policy: invalid value \"delete,compact\": must be delete; nothing else is supported yet"
     );
     assert_eq!(refused(&orders(), 9, "cleanup.policy", Some("delete")).0, code(ErrorCode::InvalidRequest));
     let nosuch = ConfigResource::Topic(topic_name("nosuch"));
