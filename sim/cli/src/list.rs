@@ -4,12 +4,13 @@ use anyhow::{Result, bail};
 use trial_scenarios::catalog;
 
 use crate::args::List;
+use crate::out::say;
 
 /// Lists scenarios or properties, or prints one scenario's file.
 pub fn list(list: &List) -> Result<bool> {
     if list.checkers {
         for property in trial_scenarios::PROPERTIES {
-            println!("{:<26} {}\n{:<26}   [{}]", property.name, property.about, "", property.source);
+            say!("{:<26} {}\n{:<26}   [{}]", property.name, property.about, "", property.source);
         }
         return Ok(true);
     }
@@ -18,12 +19,12 @@ pub fn list(list: &List) -> Result<bool> {
             crate::input::scenario(name)?;
             bail!("{name} is a file of yours, not a built-in scenario");
         };
-        print!("{text}");
+        say!("{}", text.trim_end());
         return Ok(true);
     }
     for (name, _) in catalog::FILES {
-        println!("{name:<20} {}", crate::input::scenario(name)?.about);
+        say!("{name:<20} {}", crate::input::scenario(name)?.about);
     }
-    println!("\nRun one with `trial run NAME`; print its file with `trial list NAME`.");
+    say!("\nRun one with `trial run NAME`; print its file with `trial list NAME`.");
     Ok(true)
 }

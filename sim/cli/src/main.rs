@@ -10,6 +10,7 @@
 mod args;
 mod input;
 mod list;
+mod out;
 mod run;
 mod verify;
 

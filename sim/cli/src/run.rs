@@ -11,6 +11,7 @@ use trial_scenarios::{Run as ScenarioRun, RunOptions, Scenario};
 
 use crate::args::{Run, Seeds, Wire};
 use crate::input;
+use crate::out::say;
 
 /// Runs what was asked for; true if everything held.
 pub fn run(run: &Run) -> Result<bool> {
@@ -37,7 +38,7 @@ pub fn run(run: &Run) -> Result<bool> {
     }
     let record = one(&scenario, options, !run.json)?;
     if run.events.is_some() {
-        record.recorded.iter().for_each(|line| println!("{line}"));
+        record.recorded.iter().for_each(|line| say!("{line}"));
     }
     let record = record.record;
     let html = match &folder {
@@ -48,7 +49,7 @@ pub fn run(run: &Run) -> Result<bool> {
         None => None,
     };
     if run.json {
-        println!("{}", serde_json::to_string(&record).context("the record as JSON")?);
+        say!("{}", serde_json::to_string(&record).context("the record as JSON")?);
     } else if run.events.is_none() {
         print_summary(run, &record, html);
     }
@@ -60,9 +61,9 @@ fn many(run: &Run, scenario: &Scenario, options: &mut RunOptions, seeds: Seeds) 
         options.seed = seed;
         let record = one(scenario, options.clone(), false)?.record;
         if run.json {
-            println!("{}", serde_json::to_string(&record).context("the record as JSON")?);
+            say!("{}", serde_json::to_string(&record).context("the record as JSON")?);
         } else {
-            println!(
+            say!(
                 "{:<20} seed {seed:<6} {} {} {} records acknowledged, {} violations",
                 record.scenario,
                 verdict(&record),
@@ -74,7 +75,7 @@ fn many(run: &Run, scenario: &Scenario, options: &mut RunOptions, seeds: Seeds) 
         if record.verdict == Verdict::Fail {
             if !run.json {
                 print_failures(&record);
-                println!("repeat: {}", command(run, seed));
+                say!("repeat: {}", command(run, seed));
             }
             return Ok(false);
         }
@@ -120,52 +121,55 @@ fn command(run: &Run, seed: u64) -> String {
 }
 
 fn print_summary(run: &Run, record: &RunRecord, html: Option<PathBuf>) {
-    println!("{}: {} (seed {})", record.scenario, verdict(record), record.seed);
-    println!("  {}\n", record.about);
+    say!("{}: {} (seed {})", record.scenario, verdict(record), record.seed);
+    say!("  {}\n", record.about);
     print_failures(record);
     let seconds = |ns: u64| format!("{}.{:03} s", ns / 1_000_000_000, ns / 1_000_000 % 1_000);
-    println!(
+    say!(
         "  records       {} sent, {} acknowledged, {} failed, {} read",
-        record.sent_records, record.acked_records, record.failed_records, record.read_records
+        record.sent_records,
+        record.acked_records,
+        record.failed_records,
+        record.read_records
     );
-    println!("  produce       {}", latency(&record.latency_ns.produce));
-    println!("  end to end    {}", latency(&record.latency_ns.end_to_end));
-    println!("  compression   {:.2} bytes of records per byte of batches", record.compression.ratio());
+    say!("  produce       {}", latency(&record.latency_ns.produce));
+    say!("  end to end    {}", latency(&record.latency_ns.end_to_end));
+    say!("  compression   {:.2} bytes of records per byte of batches", record.compression.ratio());
     if let Some(worst) =
         record.unavailability.iter().filter_map(|u| Some((u.to_ns? - u.from_ns, u))).max_by_key(|w| w.0)
     {
-        println!("  unavailable   {} at most ({})", seconds(worst.0), worst.1.partition);
+        say!("  unavailable   {} at most ({})", seconds(worst.0), worst.1.partition);
     }
-    println!(
+    say!(
         "  simulated     {} in {} of wall time, {} events, {} RPCs",
         seconds(record.simulated_ns),
         seconds(record.wall_ns),
         record.events,
         record.rpcs
     );
-    println!("  trace hash    {}", record.trace_hash);
+    say!("  trace hash    {}", record.trace_hash);
     if let Some(html) = html {
-        println!("  report        {}", html.display());
+        say!("  report        {}", html.display());
     }
-    println!("  repeat        {}", command(run, record.seed));
+    say!("  repeat        {}", command(run, record.seed));
 }
 
 fn print_failures(record: &RunRecord) {
     for expectation in record.expectations.iter().filter(|e| !e.met) {
-        println!("  EXPECTED      {}; found: {}", expectation.what, expectation.found);
+        say!("  EXPECTED      {}; found: {}", expectation.what, expectation.found);
     }
     for violation in &record.violations {
         let at = trial_node::Time(violation.at_ns);
         let note = if violation.expected { " (expected by the scenario)" } else { "" };
-        println!("  VIOLATION     {} at {at}{note}", violation.property);
-        violation.evidence.iter().for_each(|line| println!("                {line}"));
+        say!("  VIOLATION     {} at {at}{note}", violation.property);
+        violation.evidence.iter().for_each(|line| say!("                {line}"));
         if !violation.expected {
-            println!("                last trace lines before it:");
-            violation.trace.iter().for_each(|line| println!("                  {line}"));
+            say!("                last trace lines before it:");
+            violation.trace.iter().for_each(|line| say!("                  {line}"));
         }
     }
     if record.expectations.iter().any(|e| !e.met) || !record.violations.is_empty() {
-        println!();
+        say!("");
     }
 }
 

@@ -7,6 +7,7 @@ use trial_reports::RunRecord;
 use trial_scenarios::catalog;
 
 use crate::args::Verify;
+use crate::out::say;
 
 /// The three ways that must give one hash, as arguments to `trial run`.
 const WAYS: [(&str, &[&str]); 3] =
@@ -37,14 +38,15 @@ fn compare(scenario: &str, seed: u64) -> Result<bool> {
         if other.trace_hash == first.trace_hash {
             continue;
         }
-        println!(
+        say!(
             "{scenario:<20} seed {seed} DIFFERS: {} in the first process, {} with {way}",
-            first.trace_hash, other.trace_hash
+            first.trace_hash,
+            other.trace_hash
         );
         print_difference(scenario, seed, wire, &first, &other)?;
         return Ok(false);
     }
-    println!(
+    say!(
         "{scenario:<20} seed {seed:<6} {} equal in two processes and with messages as bytes",
         first.trace_hash
     );
@@ -67,8 +69,8 @@ fn print_difference(
     let one = child(scenario, seed, &["--events", &range])?;
     let two = child(scenario, seed, &[&["--events", range.as_str()], wire].concat())?;
     match one.lines().zip(two.lines()).find(|(a, b)| a != b) {
-        Some((a, b)) => println!("the first event that differs:\n  {a}\n  {b}"),
-        None => println!("the events {range} are equal when run again: the difference does not repeat"),
+        Some((a, b)) => say!("the first event that differs:\n  {a}\n  {b}"),
+        None => say!("the events {range} are equal when run again: the difference does not repeat"),
     }
     Ok(())
 }

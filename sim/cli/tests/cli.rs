@@ -197,3 +197,13 @@ fn bad_input_exits_2_with_the_place() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("short.txt/report: cannot be made"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn a_reader_that_goes_away_ends_the_program_quietly() {
+    let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trial"));
+    let output = command.args(["list", "--checkers"]).stdout(writer).output().expect("it ends");
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(141));
+}
