@@ -1,6 +1,6 @@
 //! Carrying out a scenario: set up, load, faults, drain, judgement.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use trial_checkers::{Checkers, ClusterState, pending};
@@ -9,7 +9,7 @@ use trial_faults::{
     Fault, FaultEntry, FaultPlan, Hosts, Leadership, Moment, ResolveError, ResolvedFault, What,
 };
 use trial_node::view::BrokerView;
-use trial_node::{NodeId, Offset, Span, Time};
+use trial_node::{NodeId, Offset, Span, Time, TopicPartition};
 use trial_reports::{FaultSpan, RunRecord};
 use trial_world::{
     FaultError, HostId, HostSpec, Latency, LinkProfile, MachineProfile, RunEnd, Wire, World, WorldConfig,
@@ -205,15 +205,18 @@ impl Run {
             self.advance(self.world.now() + DRAIN_STEP, progress)?;
             let Some(Member::Client(auditor)) = self.world.node(host) else { break };
             let (mut behind, mut done) = (Vec::new(), Vec::new());
+            let ends = self.ends();
             for consumer in auditor.view().consumers {
                 if consumer.partitions.is_empty() {
                     behind.push("the audit knows no partition of a topic".to_owned());
                 }
                 for p in consumer.partitions {
-                    if p.position.is_some() && p.position == p.end_offset {
-                        done.push(p.tp);
-                    } else {
-                        behind.push(format!("the audit cannot read {} to its end", p.tp));
+                    // What lies above a high watermark that is stuck is not lost, though no consumer can read it.
+                    match (p.position, ends.get(&p.tp)) {
+                        (Some(position), Some((_, log_end_offset))) if position >= *log_end_offset => {
+                            done.push(p.tp)
+                        }
+                        _ => behind.push(format!("the audit cannot read {} to its end", p.tp)),
                     }
                 }
             }
@@ -309,6 +312,7 @@ impl Run {
             applied.pop_front();
         }
         let mut state = ClusterState { metadata_due: applied[0].1, ..ClusterState::default() };
+        let ends = self.ends();
         for host in (0..self.world.host_count() as u32).map(HostId) {
             match self.world.node(host) {
                 Some(Member::Broker(broker)) => state.brokers.push(&**broker as &dyn BrokerView),
@@ -317,14 +321,14 @@ impl Run {
                     state.outstanding += view.producers.iter().map(|p| p.outstanding).sum::<u64>();
                     for consumer in &view.consumers {
                         for p in &consumer.partitions {
-                            if p.position.is_none() || p.position < p.end_offset {
+                            // What the consumer itself knows of the end is old if it has stopped fetching.
+                            let end =
+                                ends.get(&p.tp).map(|(high_watermark, _)| *high_watermark).max(p.end_offset);
+                            if p.position.is_none() || p.position < end {
                                 let text =
                                     |o: Option<Offset>| o.map_or("nothing".to_owned(), |o| o.to_string());
-                                let what = format!(
-                                    "read up to {}, the end is {}",
-                                    text(p.position),
-                                    text(p.end_offset)
-                                );
+                                let what =
+                                    format!("read up to {}, the end is {}", text(p.position), text(end));
                                 state.behind.push((consumer.number, p.tp.clone(), what));
                             }
                         }
@@ -343,6 +347,23 @@ impl Run {
             }
         }
         pending(&state)
+    }
+
+    /// The high watermark and log end offset of every partition's leader, as far as it runs.
+    fn ends(&self) -> BTreeMap<TopicPartition, (Offset, Offset)> {
+        let mut ends = BTreeMap::new();
+        for host in (0..self.scenario.cluster.nodes).map(HostId) {
+            let Some(Member::Broker(broker)) = self.world.node(host) else { continue };
+            broker.partitions(&mut |p| {
+                if let Some(replica) =
+                    broker.replica(p.id).filter(|r| r.leader && r.leader_epoch == p.leader_epoch)
+                {
+                    let tp = TopicPartition { topic: p.topic.clone(), partition: p.id.partition };
+                    ends.insert(tp, (replica.high_watermark, replica.log_end_offset));
+                }
+            });
+        }
+        ends
     }
 
     /// Whether a fault that never heals keeps this host down.

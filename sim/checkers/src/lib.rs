@@ -172,6 +172,9 @@ impl Checkers {
         broker: &dyn BrokerView,
         disk: &mut dyn Disk,
     ) -> Result<(), DiskError> {
+        if broker.quorum_changed() {
+            self.model.learn(broker);
+        }
         for &tp in broker.changed_replicas() {
             let Some(found) = self.model.update(broker, disk, tp)? else { continue };
             let change = found.borrow(&self.model);

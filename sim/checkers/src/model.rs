@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trial_node::view::{BatchView, BrokerView, QuorumView};
+use trial_node::view::{BatchView, BrokerView, MetadataView, QuorumView};
 use trial_node::{Disk, DiskError, LeaderEpoch, NodeId, Offset, TopicIdPartition, TopicPartition};
 
 /// Batches in offset order, from the first that the log still has.
@@ -116,6 +116,8 @@ pub(crate) struct Committed {
 pub(crate) struct ClusterModel {
     slots: BTreeMap<TopicIdPartition, Slot>,
     partitions: Vec<Partition>,
+    /// The newest metadata that any broker has applied: up to where, its digest, and each partition's leader epoch and ISR.
+    decided: (MetadataView, BTreeMap<TopicIdPartition, (LeaderEpoch, Vec<NodeId>)>),
 }
 
 /// Where the model keeps a partition; properties, too, know partitions by it, since it is quick to compare.
@@ -124,6 +126,7 @@ pub(crate) struct Slot(u32);
 
 #[derive(Clone, Debug)]
 struct Partition {
+    id: TopicIdPartition,
     name: TopicPartition,
     replicas: BTreeMap<NodeId, Replica>,
     committed: Committed,
@@ -199,7 +202,12 @@ impl ClusterModel {
         let partitions = &mut self.partitions;
         let slot = *self.slots.entry(tp).or_insert_with(|| {
             let name = TopicPartition { topic: view.topic.clone(), partition: tp.partition };
-            partitions.push(Partition { name, replicas: BTreeMap::new(), committed: Committed::default() });
+            partitions.push(Partition {
+                id: tp,
+                name,
+                replicas: BTreeMap::new(),
+                committed: Committed::default(),
+            });
             Slot(partitions.len() as u32 - 1)
         });
         let replica = partitions[slot.0 as usize].replicas.entry(node).or_default();
@@ -256,6 +264,31 @@ impl ClusterModel {
                 replica.head.before_power_loss =
                     replica.head.before_power_loss.max(Some(replica.head.log_end_offset));
             }
+        }
+    }
+
+    /// Takes in what a broker's metadata says of the ISRs, if it is newer than what is known.
+    pub(crate) fn learn(&mut self, broker: &dyn BrokerView) {
+        let view = broker.metadata();
+        let (known, isrs) = &mut self.decided;
+        if view.offset <= known.offset {
+            return;
+        }
+        if view.digest != known.digest {
+            isrs.clear();
+            broker.partitions(&mut |p| {
+                isrs.insert(p.id, (p.leader_epoch, p.isr.to_vec()));
+            });
+        }
+        *known = view;
+    }
+
+    /// The ISR that the controller decided on last, as far as any broker knows, if it is of this leader epoch. The leader may
+    /// not have been told yet, and must count on it all the same (KIP-497).
+    pub(crate) fn decided_isr(&self, slot: Slot, epoch: LeaderEpoch) -> &[NodeId] {
+        match self.decided.1.get(&self.partitions[slot.0 as usize].id) {
+            Some((of, isr)) if *of == epoch => isr,
+            _ => &[],
         }
     }
 

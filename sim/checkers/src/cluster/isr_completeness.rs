@@ -8,7 +8,8 @@ use crate::{ClusterProperty, PropertyInfo};
 
 pub(crate) const INFO: PropertyInfo = PropertyInfo {
     name: "isr-completeness",
-    about: "When a leader advances its high watermark, every member of its ISR holds all records below it.",
+    about: "When a leader advances its high watermark, every member of its ISR holds all records below it, those \
+            included that the controller has just let in.",
     source: "KIP-497, KIP-841; Kafka documentation, Replication",
 };
 
@@ -23,7 +24,9 @@ impl ClusterProperty for IsrCompleteness {
             return;
         }
         let replicas = model.replicas(change.slot);
-        for member in now.isr.iter().filter(|member| **member != change.broker) {
+        let decided = model.decided_isr(change.slot, now.head.leader_epoch);
+        let not_confirmed = decided.iter().filter(|member| !now.isr.contains(member));
+        for member in now.isr.iter().chain(not_confirmed).filter(|member| **member != change.broker) {
             let held = replicas.get(member).map(|r| r.head);
             // A member that lost power may have lost what it had acknowledged; Kafka finds out when it registers anew.
             if held.is_some_and(|h| Some(h.log_end_offset).max(h.before_power_loss) >= Some(claimed)) {
@@ -37,8 +40,9 @@ impl ClusterProperty for IsrCompleteness {
                         change.broker, change.name, now.head.leader_epoch, before.high_watermark
                     ),
                     format!(
-                        "broker {member} is in its ISR {:?} and its log ends at {}",
+                        "broker {member} is in the ISR (confirmed {:?}, decided {:?}) and its log ends at {}",
                         now.isr.iter().map(|id| id.0).collect::<Vec<_>>(),
+                        decided.iter().map(|id| id.0).collect::<Vec<_>>(),
                         held.map_or("nothing".to_owned(), |h| h.log_end_offset.to_string())
                     ),
                 ],

@@ -1,9 +1,9 @@
 //! Each property holds in a healthy history and fires in a broken one.
 
-use trial_node::view::BatchView;
-use trial_node::{NodeId, ProducerEpoch, ProducerId};
+use trial_node::view::{BatchView, MetadataView};
+use trial_node::{NodeId, Offset, ProducerEpoch, ProducerId};
 
-use crate::testing::{Fake, batch, evidence, only};
+use crate::testing::{Fake, FakeReplica, TP, batch, evidence, only};
 
 const ISR: [NodeId; 2] = [NodeId(1), NodeId(2)];
 
@@ -114,6 +114,23 @@ fn an_in_sync_replica_that_lacks_what_is_committed_is_found() {
     two.remove(&mut checkers);
     one.step(&mut checkers, |r| r.high_watermark = 4);
     assert!(checkers.violations().is_empty(), "it had offset 3 until the topic was deleted");
+}
+
+#[test]
+fn a_member_that_the_leader_has_not_been_told_of_counts() {
+    let mut checkers = only("isr-completeness");
+    let (mut one, _) = replicated(&mut checkers);
+    one.step(&mut checkers, |r| r.isr = vec![NodeId(1)]);
+    // The controller has let broker 2 in; its own broker is the first to know.
+    let mut three = Fake::new(3);
+    three.replicas.insert(TP, FakeReplica { leader: true, isr: ISR.to_vec(), ..FakeReplica::default() });
+    three.quorum_step(&mut checkers, |n| n.metadata = MetadataView { offset: Offset(9), digest: 1 });
+    one.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
+    one.step(&mut checkers, |r| r.high_watermark = 4);
+    assert_eq!(
+        checkers.violations()[0].evidence[1],
+        "broker 2 is in the ISR (confirmed [1], decided [1, 2]) and its log ends at 3"
+    );
 }
 
 #[test]
