@@ -3,6 +3,8 @@
 //! The JSON form of [`RunRecord`] is what `trial run --json` prints and `record.json` holds; [`SCHEMA`] names its version. Fields
 //! are only added within a version.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The version of the JSON form.
@@ -47,12 +49,20 @@ pub struct RunRecord {
     pub events: u64,
     /// Requests that were sent.
     pub rpcs: u64,
+    /// Records that the load plan had: rate times the time from warm-up to the end of load. More than were sent if producers
+    /// were blocked until the end, or their process was down.
+    pub scheduled_records: u64,
     /// Records handed to producers.
     pub sent_records: u64,
     /// Records acknowledged.
     pub acked_records: u64,
     /// Records whose producer gave up on them.
     pub failed_records: u64,
+    /// Those by Kafka's name of the error.
+    pub failures: BTreeMap<String, u64>,
+    /// Acknowledged records that were not in the log when it was read once more at the end, whatever `acks` promised. Those with
+    /// `acks=all` are violations, too.
+    pub lost_records: u64,
     /// Records that consumers read (a record read by two consumers counts twice).
     pub read_records: u64,
     /// The violations, in the order in which they were found.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trial_checkers::PROPERTIES;
 use trial_client::{Rate, WorkloadConfig};
-use trial_faults::{FaultPlan, Target};
+use trial_faults::{Fault, FaultPlan, Leadership, Target};
 use trial_metadata::config::{BROKER_CONFIGS, ConfigDef, TOPIC_CONFIGS};
 use trial_node::{Span, TopicPartition, TraceEvent};
 
@@ -95,6 +95,10 @@ impl Scenario {
                 return complain("name", format!("topic {:?} is there twice", topic.name));
             }
             seen.push(&topic.name);
+            if !is_topic_name(&topic.name) {
+                let what = "letters, digits, dots, dashes and underscores, 249 at most, not beginning with two underscores";
+                return complain("name", format!("topic {:?}: a name has {what}", topic.name));
+            }
             if !(1..=10_000).contains(&topic.partitions) {
                 return complain("partitions", format!("partitions = {}: 1 to 10000", topic.partitions));
             }
@@ -125,8 +129,8 @@ impl Scenario {
             let complain = |needle: &str, what| {
                 Err(Complaint { from: spanned.span().start, needle: needle.to_owned(), what })
             };
-            if !(1..=10_000).contains(&workload.clients()) {
-                return complain("clients", format!("clients = {}: 1 to 10000", workload.clients()));
+            if !(1..=1_000).contains(&workload.clients()) {
+                return complain("clients", format!("clients = {}: 1 to 1000", workload.clients()));
             }
             if let Some(what) = self.unknown_topic(workload.topic()) {
                 return complain("topic", what);
@@ -170,6 +174,24 @@ impl Scenario {
                 let what = format!("fault: times = {times}: 1 to 1000000");
                 return Err(Complaint { from: spanned.span().start, needle: "times".to_owned(), what });
             }
+            let complain = |needle: &str, what: String| {
+                Err(Complaint {
+                    from: spanned.span().start,
+                    needle: needle.to_owned(),
+                    what: format!("fault: {what}"),
+                })
+            };
+            if entry.at >= self.duration {
+                return complain(
+                    "at",
+                    format!("it comes at {}, when load is over (duration {})", entry.at, self.duration),
+                );
+            }
+            if matches!(entry.fault, Fault::SlowDisk { .. }) && !self.machine.has_disk() {
+                let what = "the disks cost no time, so none can be slow: give [machine] an fsync, disk or page_cache, as in \
+                            fsync = \"1ms\"";
+                return complain("slow_disk", what.to_owned());
+            }
             let mut wrong = None;
             let mut target = |target: &Target| {
                 let found = match target {
@@ -192,9 +214,7 @@ impl Scenario {
                 }
             };
             entry.fault.for_each_target(&mut target);
-            if let trial_faults::Fault::TransferLeadership(trial_faults::Leadership::Partition(tp)) =
-                &entry.fault
-            {
+            if let Fault::TransferLeadership(Leadership::Partition(tp)) = &entry.fault {
                 wrong = wrong.or_else(|| self.unknown_partition(tp));
             }
             if let Some((needle, what)) = wrong {
@@ -268,6 +288,16 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+/// Kafka's rule, and none of the names that belong to the cluster itself.
+fn is_topic_name(name: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    (1..=249).contains(&name.len())
+        && name.bytes().all(legal)
+        && name != "."
+        && name != ".."
+        && !name.starts_with("__")
+}
+
 fn meant(nearest: Option<&str>) -> String {
     nearest.map_or(String::new(), |name| format!("; did you mean {name:?}?"))
 }
@@ -337,9 +367,7 @@ reached = ["leader-elected"]
         refused(
             "duration",
             "durration",
-            expect![[
-                r#"s.toml:4: unknown field `durration`, expected one of `name`, `about`, `duration`, `warmup`, `settle`, `cluster`, `network`, `topic`, `workload`, `fault`, `expect`; did you mean "duration"?"#
-            ]],
+            expect![[r#"s.toml:4: unknown field `durration`, expected one of `name`, `about`, `duration`, `warmup`, `settle`, `cluster`, `machine`, `network`, `topic`, `workload`, `fault`, `expect`; did you mean "duration"?"#]],
         );
         refused(
             r#""20s""#,

@@ -24,7 +24,7 @@ pub mod catalog;
 pub use check::ScenarioError;
 pub use corpus::{CorpusError, cut, generate};
 pub use member::{Member, MemberConfig};
-pub use model::{Cluster, Expect, Network, Scenario, Topic, Value, Which, Workload};
+pub use model::{Cluster, Expect, Machine, Network, Scenario, Topic, Value, Which, Workload};
 pub use run::{Finished, Run, RunError, RunOptions};
 pub use trial_checkers::PROPERTIES;
 pub use trial_world::Wire;

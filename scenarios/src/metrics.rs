@@ -22,7 +22,7 @@ struct Intended {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Acks {
     last: Time,
-    /// Stretches without any, longer than [`GAP_MIN`].
+    /// Stretches, longer than [`GAP_MIN`], in which a record waited and none was acknowledged.
     pub(crate) gaps: Vec<(Time, Time)>,
 }
 
@@ -37,7 +37,8 @@ pub(crate) struct Metrics {
     pub(crate) sent: u64,
     pub(crate) acked: u64,
     pub(crate) acked_bytes: u64,
-    pub(crate) failed: u64,
+    /// How many records producers gave up on, by error.
+    pub(crate) failed: BTreeMap<&'static str, u64>,
     pub(crate) read: u64,
 }
 
@@ -84,7 +85,7 @@ impl Metrics {
             sent: 0,
             acked: 0,
             acked_bytes: 0,
-            failed: 0,
+            failed: BTreeMap::new(),
             read: 0,
         }
     }
@@ -119,12 +120,14 @@ impl Metrics {
                     Some(acks) => acks,
                     None => self.acks.entry(tp.clone()).or_insert(Acks { last: at, gaps: Vec::new() }),
                 };
-                if at.since(acks.last) > GAP_MIN {
-                    acks.gaps.push((acks.last, at));
+                // A partition that nobody writes to is not unavailable: the gap begins when this record was meant to be sent.
+                let from = acks.last.max(intended.at);
+                if at.since(from) > GAP_MIN {
+                    acks.gaps.push((from, at));
                 }
                 acks.last = at;
             }
-            ClientEvent::SendFailed { .. } => self.failed += 1,
+            ClientEvent::SendFailed { error, .. } => *self.failed.entry(error).or_default() += 1,
             ClientEvent::Polled { id, .. } => {
                 self.interval.read += 1;
                 self.read += 1;
@@ -262,13 +265,18 @@ mod tests {
     #[test]
     fn a_stretch_without_acknowledgements_is_a_gap() {
         let mut metrics = Metrics::new();
-        for (sequence, at) in [(0, 1_000_000_000), (1, 1_100_000_000), (2, 3_000_000_000)] {
-            send(&mut metrics, sequence, at, at);
+        for (sequence, intended, at) in [
+            (0, 1_000_000_000, 1_000_000_000),
+            (1, 1_100_000_000, 1_100_000_000),
+            (2, 2_000_000_000, 3_000_000_000),
+            (3, 9_000_000_000, 9_000_000_500),
+        ] {
+            send(&mut metrics, sequence, intended, at);
         }
         let acks = &metrics.acks()[&TopicPartition::new("t", 0)];
-        assert_eq!(acks.gaps, [(Time(1_100_000_000), Time(3_000_000_000))]);
-        assert_eq!(acks.open_gap(Time(3_500_000_000)), None);
-        assert_eq!(acks.open_gap(Time(5_000_000_000)), Some(Time(3_000_000_000)));
+        assert_eq!(acks.gaps, [(Time(2_000_000_000), Time(3_000_000_000))], "nobody wrote from 3 s to 9 s");
+        assert_eq!(acks.open_gap(Time(9_500_000_000)), None);
+        assert_eq!(acks.open_gap(Time(12_000_000_000)), Some(Time(9_000_000_500)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use trial_faults::{FaultEntry, quantity};
 use trial_node::Span;
+use trial_world::{CpuProfile, DiskProfile, MachineProfile};
 
 /// A scenario: a cluster, its topics, the load on it, what goes wrong, and what is expected.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Scenario {
     pub settle: Span,
     /// The brokers.
     pub cluster: Cluster,
+    /// What the brokers' machines cost. Nothing unless said otherwise.
+    #[serde(default)]
+    pub machine: Machine,
     /// The network between all hosts.
     #[serde(default)]
     pub network: Network,
@@ -54,6 +58,56 @@ pub struct Cluster {
     /// Broker configs, as Kafka names them.
     #[serde(default)]
     pub config: BTreeMap<String, Value>,
+}
+
+/// What the machines of the brokers cost. What is left out costs nothing.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// How long an fsync takes, whatever it moves.
+    #[serde(default, with = "quantity::span::option")]
+    pub fsync: Option<Span>,
+    /// Bytes per second that the device writes; an fsync waits for what it has to move.
+    #[serde(default, with = "quantity::bandwidth::option")]
+    pub disk: Option<u64>,
+    /// Bytes per second into the page cache.
+    #[serde(default, with = "quantity::bandwidth::option")]
+    pub page_cache: Option<u64>,
+    /// Processor time for each message that a broker takes in or sends.
+    #[serde(default, with = "quantity::span::option")]
+    pub cpu_per_message: Option<Span>,
+    /// Bytes per second through the network card, in each direction.
+    #[serde(default, with = "quantity::bandwidth::option")]
+    pub nic: Option<u64>,
+}
+
+impl Machine {
+    /// Whether nothing costs anything.
+    pub fn is_free(&self) -> bool {
+        self.profile() == MachineProfile::default()
+    }
+
+    /// Whether the disk costs something.
+    pub fn has_disk(&self) -> bool {
+        self.profile().disk != DiskProfile::default()
+    }
+
+    /// The same in the world's terms.
+    pub fn profile(&self) -> MachineProfile {
+        let nic = self.nic.unwrap_or(0);
+        let cpu = self.cpu_per_message.unwrap_or(Span::ZERO);
+        MachineProfile {
+            nic_in_bytes_per_s: nic,
+            nic_out_bytes_per_s: nic,
+            disk: DiskProfile {
+                write_bytes_per_s: self.page_cache.unwrap_or(0),
+                sync_latency: self.fsync.unwrap_or(Span::ZERO),
+                device_bytes_per_s: self.disk.unwrap_or(0),
+                ..DiskProfile::default()
+            },
+            cpu: CpuProfile { per_message_in: cpu, per_message_out: cpu, ..CpuProfile::default() },
+        }
+    }
 }
 
 /// The network of a scenario.

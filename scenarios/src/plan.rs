@@ -185,3 +185,17 @@ fn elections(scenario: &Scenario) -> Vec<(Time, TopicPartition)> {
         })
         .collect()
 }
+
+/// How many records the load plan has.
+pub(crate) fn scheduled_records(scenario: &Scenario) -> u64 {
+    let load = u128::from((scenario.duration - scenario.warmup).0);
+    let of = |workload: &Workload| match workload {
+        Workload::Produce { rate, .. } => {
+            let rate = parse_rate(rate).expect("the scenario's check has read every rate");
+            // Record n is due n * per / records after the start, and made if that is before the end.
+            (load * u128::from(rate.records)).div_ceil(u128::from(rate.per.0)) as u64
+        }
+        Workload::Consume { .. } => 0,
+    };
+    scenario.workloads.iter().map(|w| of(w.get_ref())).sum()
+}

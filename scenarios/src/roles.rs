@@ -50,7 +50,8 @@ impl Roles for Cast<'_> {
     }
 
     fn clients(&self) -> Vec<String> {
-        (self.brokers..self.world.host_count() as u32)
+        // The first host after the brokers is the operator's, who is no part of the load.
+        (self.brokers + 1..self.world.host_count() as u32)
             .map(|i| self.world.name(HostId(i)).to_owned())
             .collect()
     }

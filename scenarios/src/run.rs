@@ -17,7 +17,7 @@ use trial_world::{
 };
 
 use crate::corpus::{self, CorpusError};
-use crate::member::Member;
+use crate::member::{Member, MemberConfig};
 use crate::model::{Scenario, Which};
 use crate::observe::Watch;
 use crate::plan::{self, HostPlan};
@@ -127,7 +127,11 @@ impl Run {
         let names = hosts.iter().map(|h| h.name.clone()).collect();
         for HostPlan { name, config } in hosts {
             let ports = vec![trial_broker::BROKER_PORT, trial_broker::CONTROLLER_PORT];
-            world.add_host(HostSpec { name, ports, profile: MachineProfile::default(), config });
+            let profile = match &config {
+                MemberConfig::Broker(_) => scenario.machine.profile(),
+                MemberConfig::Client(_) => MachineProfile::default(),
+            };
+            world.add_host(HostSpec { name, ports, profile, config });
         }
         let named = match &scenario.expect.checkers {
             Which::All => None,

@@ -1,5 +1,7 @@
 //! Records made by hand, for tests and the example.
 
+use std::collections::BTreeMap;
+
 use trial_reports::*;
 
 pub const MS: u64 = 1_000_000;
@@ -61,9 +63,12 @@ pub fn leader_crash() -> RunRecord {
         wall_ns: 431 * MS,
         events: 412_345,
         rpcs: 187_210,
+        scheduled_records: 60_000,
         sent_records: 60_000,
         acked_records: 60_000,
         failed_records: 0,
+        failures: BTreeMap::new(),
+        lost_records: 0,
         read_records: 60_000,
         violations: vec![],
         expectations: vec![

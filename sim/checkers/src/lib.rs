@@ -248,6 +248,12 @@ impl Checkers {
         !self.history.awaits_reading()
     }
 
+    /// How many acknowledged records the audit did not find in the partitions that it read to their end, whatever `acks`
+    /// promised of them.
+    pub fn lost_records(&self) -> u64 {
+        self.history.lost_records()
+    }
+
     /// What was found, in the order in which it was found. At most [`Violation::MAX_PER_PROPERTY`] a property.
     pub fn violations(&self) -> &[Violation] {
         self.findings.violations()

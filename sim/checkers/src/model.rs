@@ -65,7 +65,7 @@ pub(crate) fn same_batch(a: &BatchView, b: &BatchView) -> bool {
 /// A batch in evidence.
 pub(crate) fn show(batch: Option<BatchView>) -> String {
     match batch {
-        None => "nothing".to_owned(),
+        None => "no batch there".to_owned(),
         Some(b) => format!(
             "batch {}..={} of leader epoch {} (crc {:#010x}, producer {} epoch {} sequence {})",
             b.base_offset,

@@ -126,12 +126,22 @@ fn print_summary(run: &Run, record: &RunRecord, html: Option<PathBuf>) {
     print_failures(record);
     let seconds = |ns: u64| format!("{}.{:03} s", ns / 1_000_000_000, ns / 1_000_000 % 1_000);
     say!(
-        "  records       {} sent, {} acknowledged, {} failed, {} read",
+        "  records       {} scheduled, {} sent, {} acknowledged, {} failed, {} read",
+        record.scheduled_records,
         record.sent_records,
         record.acked_records,
         record.failed_records,
         record.read_records
     );
+    if record.lost_records > 0 {
+        say!("  lost          {} acknowledged records are not in the log at the end", record.lost_records);
+    }
+    for (error, count) in &record.failures {
+        say!("  failed        {count} with {error}");
+    }
+    for fault in record.timeline.faults.iter().filter(|f| f.what.contains("(nobody: ")) {
+        say!("  no effect     {} at {}", fault.what, trial_node::Time(fault.from_ns));
+    }
     say!("  produce       {}", latency(&record.latency_ns.produce));
     say!("  end to end    {}", latency(&record.latency_ns.end_to_end));
     say!("  compression   {:.2} bytes of records per byte of batches", record.compression.ratio());
@@ -158,12 +168,15 @@ fn print_failures(record: &RunRecord) {
     for expectation in record.expectations.iter().filter(|e| !e.met) {
         say!("  EXPECTED      {}; found: {}", expectation.what, expectation.found);
     }
+    let mut traced = "";
     for violation in &record.violations {
         let at = trial_node::Time(violation.at_ns);
         let note = if violation.expected { " (expected by the scenario)" } else { "" };
         say!("  VIOLATION     {} at {at}{note}", violation.property);
         violation.evidence.iter().for_each(|line| say!("                {line}"));
-        if !violation.expected {
+        // One trace a property will do; the report has them all.
+        if !violation.expected && traced != violation.property {
+            traced = &violation.property;
             say!("                last trace lines before it:");
             violation.trace.iter().for_each(|line| say!("                  {line}"));
         }

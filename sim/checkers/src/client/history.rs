@@ -139,6 +139,15 @@ impl History {
         self.audited.insert(tp);
     }
 
+    /// Acknowledged records that the audit did not find where it has read everything.
+    pub(crate) fn lost_records(&self) -> u64 {
+        let lost = self.all_sent().filter(|(_, sent)| {
+            let acked = sent.acked.filter(|(_, offset)| *offset != Offset::UNKNOWN);
+            sent.audited.is_none() && acked.is_some_and(|(slot, _)| self.is_audited(self.partition(slot).0))
+        });
+        lost.count() as u64
+    }
+
     /// Whether a partition was read from end to end once more after the run.
     pub(crate) fn is_audited(&self, tp: &TopicPartition) -> bool {
         self.audited.contains(tp)
