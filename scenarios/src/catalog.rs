@@ -22,6 +22,7 @@ catalog! {
     "rolling-restart",
     "paused-leader",
     "flapping-link",
+    "slow-disk",
     "leadership-transfer",
     "lone-in-sync",
     "impatient-producer",

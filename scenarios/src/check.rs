@@ -367,7 +367,9 @@ reached = ["leader-elected"]
         refused(
             "duration",
             "durration",
-            expect![[r#"s.toml:4: unknown field `durration`, expected one of `name`, `about`, `duration`, `warmup`, `settle`, `cluster`, `machine`, `network`, `topic`, `workload`, `fault`, `expect`; did you mean "duration"?"#]],
+            expect![[
+                r#"s.toml:4: unknown field `durration`, expected one of `name`, `about`, `duration`, `warmup`, `settle`, `cluster`, `machine`, `network`, `topic`, `workload`, `fault`, `expect`; did you mean "duration"?"#
+            ]],
         );
         refused(
             r#""20s""#,
