@@ -42,7 +42,7 @@ pub fn load(name: &str) -> Option<Result<Scenario, ScenarioError>> {
 
 /// The name that is nearest to one that does not exist, if one is near.
 pub fn nearest(name: &str) -> Option<&'static str> {
-    crate::nearest::nearest(name, FILES.iter().map(|(n, _)| *n))
+    trial_node::nearest(name, FILES.iter().map(|(n, _)| *n))
 }
 
 #[cfg(test)]

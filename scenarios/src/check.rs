@@ -6,10 +6,9 @@ use trial_checkers::PROPERTIES;
 use trial_client::{Rate, WorkloadConfig};
 use trial_faults::{Fault, FaultPlan, Leadership, Target};
 use trial_metadata::config::{BROKER_CONFIGS, ConfigDef, TOPIC_CONFIGS};
-use trial_node::{Span, TopicPartition, TraceEvent};
+use trial_node::{Span, TopicPartition, TraceEvent, nearest};
 
 use crate::model::{Scenario, Value, Which, Workload};
-use crate::nearest::nearest;
 
 /// A scenario file that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -11,7 +11,6 @@ mod corpus;
 mod member;
 mod metrics;
 mod model;
-mod nearest;
 mod observe;
 mod plan;
 mod record;

@@ -90,12 +90,12 @@ impl<'a> Properties<'a> {
     /// Refuses names that nobody asked for.
     ///
     /// # Errors
-    /// [`OpenError::Config`] with the nearest valid name.
+    /// [`OpenError::Config`], with the valid name that was probably meant.
     pub fn finish(self) -> Result<(), OpenError> {
         match self.given.keys().find(|name| !self.known.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => {
-                let nearest = self.known.iter().min_by_key(|known| edit_distance(name, known));
+                let nearest = trial_node::nearest(name, self.known.iter().copied());
                 let nearest = nearest.map_or(String::new(), |nearest| format!("; did you mean {nearest}?"));
                 Err(invalid(name, format!("no such client config{nearest}")))
             }
@@ -106,21 +106,6 @@ impl<'a> Properties<'a> {
 /// The error for a config that makes no sense.
 pub fn invalid(key: &str, what: String) -> OpenError {
     OpenError::Config { key: key.to_owned(), what }
-}
-
-/// How many insertions, removals and replacements of one byte make `b` from `a` (Levenshtein).
-fn edit_distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

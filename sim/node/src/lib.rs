@@ -14,6 +14,7 @@ pub mod disk;
 pub mod history;
 pub mod id;
 pub mod io;
+mod nearest;
 pub mod rng;
 pub mod time;
 pub mod trace;
@@ -27,6 +28,7 @@ pub use id::{
 pub use io::{
     CloseReason, ConnId, Effect, HaltReason, Input, Io, Message, Node, OpenError, Request, Response, Signal,
 };
+pub use nearest::nearest;
 pub use rng::Rng;
 pub use time::{Now, Span, Time};
 pub use trace::TraceEvent;

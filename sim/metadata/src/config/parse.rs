@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use trial_node::Span;
+use trial_node::{Span, nearest};
 
 /// One line of a table of configs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,33 +115,11 @@ impl ConfigDef {
     /// # Errors
     /// [`ConfigError::Unknown`] with the nearest name that the table has.
     pub fn find(table: &'static [ConfigDef], name: &str) -> Result<&'static ConfigDef, ConfigError> {
-        table
-            .iter()
-            .find(|def| def.name == name)
-            .ok_or_else(|| ConfigError::Unknown { name: name.to_owned(), nearest: nearest_name(table, name) })
+        table.iter().find(|def| def.name == name).ok_or_else(|| ConfigError::Unknown {
+            name: name.to_owned(),
+            nearest: nearest(name, table.iter().map(|def| def.name)),
+        })
     }
-}
-
-/// The name that takes the fewest edits from `name`, if those are at most a third of it.
-fn nearest_name(table: &'static [ConfigDef], name: &str) -> Option<&'static str> {
-    let (edits, nearest) =
-        table.iter().map(|def| (edit_distance(name, def.name), def.name)).min_by_key(|(edits, _)| *edits)?;
-    (edits * 3 <= name.len()).then_some(nearest)
-}
-
-/// The Levenshtein distance in bytes.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 fn suggestion(nearest: &Option<&'static str>) -> String {

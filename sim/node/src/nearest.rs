@@ -1,16 +1,12 @@
 //! The name that somebody probably meant.
 
-/// The candidate nearest to `name` by edit distance, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(name, candidate), candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(name.len()).div_ceil(3))
-        .map(|(_, candidate)| candidate)
+/// The candidate that takes the fewest edits (Levenshtein's distance in bytes) from `name`, the first in the alphabet of several,
+/// if those are at most a third of the longer of the two: further away, a suggestion would be a guess.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let edits = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
+    edits.min().filter(|(edits, near)| edits * 3 <= name.len().max(near.len())).map(|(_, near)| near)
 }
 
-/// Levenshtein's distance over bytes.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
@@ -38,6 +34,7 @@ mod tests {
     #[test]
     fn only_what_is_near_is_suggested() {
         assert_eq!(nearest("durration", ["name", "duration"]), Some("duration"));
-        assert_eq!(nearest("zebra", ["name", "duration"]), None);
+        assert_eq!(nearest("linger", ["acks", "linger.ms"]), Some("linger.ms"));
+        assert_eq!(nearest("group.id", ["check.crcs", "fetch.min.bytes"]), None);
     }
 }
