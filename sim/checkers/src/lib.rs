@@ -46,9 +46,7 @@ trait ClientProperty {
     /// Looks at one event; `history` is as it was before the event.
     fn event(&mut self, seen: Seen<'_>, history: &History, out: &mut Findings);
     /// The run has drained.
-    fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
-        let _: (Time, &History, &mut Findings) = (at, history, out);
-    }
+    fn finish(&mut self, _at: Time, _history: &History, _out: &mut Findings) {}
 }
 
 /// A property of the replicas of partitions.
