@@ -137,7 +137,10 @@ impl Metrics {
                     self.interval.end_to_end.push(latency);
                 }
             }
-            ClientEvent::PositionReset { .. } | ClientEvent::ClientStarted { .. } => {}
+            ClientEvent::PositionReset { .. }
+            | ClientEvent::ClientStarted { .. }
+            | ClientEvent::Transaction(_)
+            | ClientEvent::Group(_) => {}
         }
     }
 
@@ -236,14 +239,22 @@ fn distribution(latency: &Latency) -> Distribution {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trial_node::Offset;
+    use trial_node::{Content, Offset};
     use trial_wire::TopicName;
 
     fn send(metrics: &mut Metrics, sequence: u64, intended: u64, acked: u64) {
         let id = RecordId { producer: 0, sequence };
         let topic = TopicName("t".into());
         let intended = Time(intended);
-        let invoked = ClientEvent::SendInvoked { id, topic, intended, bytes: 7, idempotent: true, acks: -1 };
+        let invoked = ClientEvent::SendInvoked {
+            id,
+            topic,
+            intended,
+            bytes: 7,
+            idempotent: true,
+            acks: -1,
+            content: Content::Plain,
+        };
         metrics.event(intended, &invoked);
         let tp = TopicPartition::new("t", 0);
         metrics.event(Time(acked), &ClientEvent::SendAcked { id, tp, offset: Offset(0) });

@@ -1,6 +1,9 @@
 //! What observers may read of the node between two events.
 
-use trial_node::view::{BatchView, BrokerView, MetadataView, PartitionView, QuorumView, ReplicaView};
+use trial_node::view::{
+    AbortedTransactionView, BatchView, BrokerView, CoordinatorEntry, CoordinatorView, LogRecordView,
+    MetadataView, OpenTransactionView, PartitionView, QuorumView, ReplicaView,
+};
 use trial_node::{Disk, DiskError, NodeId, Offset, TopicIdPartition};
 
 use crate::Broker;
@@ -28,6 +31,33 @@ impl BrokerView for Broker {
         self.replicas.batches(disk, tp, from, each)
     }
 
+    fn records(
+        &self,
+        _: &mut dyn Disk,
+        _: TopicIdPartition,
+        _: Offset,
+        _: &mut dyn FnMut(LogRecordView<'_>),
+    ) -> Result<(), DiskError> {
+        Ok(())
+    }
+    fn open_transactions(&self, _: TopicIdPartition, _: &mut dyn FnMut(OpenTransactionView)) {}
+    fn aborted_transactions(
+        &self,
+        _: &mut dyn Disk,
+        _: TopicIdPartition,
+        _: Offset,
+        _: Offset,
+        _: &mut dyn FnMut(AbortedTransactionView),
+    ) -> Result<(), DiskError> {
+        Ok(())
+    }
+    fn changed_coordinators(&self) -> &[TopicIdPartition] {
+        &[]
+    }
+    fn coordinator(&self, _: TopicIdPartition) -> Option<CoordinatorView> {
+        None
+    }
+    fn coordinator_entries(&self, _: TopicIdPartition, _: &mut dyn FnMut(CoordinatorEntry<'_>)) {}
     fn quorum_changed(&self) -> bool {
         self.quorum_changed
     }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use trial_node::view::{BatchView, BrokerView, MetadataView, PartitionView, QuorumView, ReplicaView};
+use trial_node::view::{
+    AbortedTransactionView, BatchView, BrokerView, CoordinatorEntry, CoordinatorView, LogRecordView,
+    MetadataView, OpenTransactionView, PartitionView, QuorumView, ReplicaView,
+};
 use trial_node::{
     Disk, DiskError, FileId, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, Time, TopicIdPartition,
 };
@@ -49,6 +52,7 @@ pub(crate) fn batch(offset: i64, epoch: i32, crc: u32) -> BatchView {
         base_sequence: -1,
         last_sequence: -1,
         control: false,
+        transactional: false,
         size: 100,
     }
 }
@@ -120,6 +124,7 @@ impl BrokerView for Fake {
             log_start_offset: Offset(0),
             log_end_offset: replica.batches.last().map_or(Offset(0), |b| b.last_offset + 1) + replica.boasts,
             high_watermark: Offset(replica.high_watermark),
+            last_stable_offset: Offset(replica.high_watermark),
             truncations: replica.truncations,
         })
     }
@@ -133,6 +138,33 @@ impl BrokerView for Fake {
         self.replicas[&tp].batches.iter().filter(|b| b.last_offset >= from).copied().for_each(each);
         Ok(())
     }
+    fn records(
+        &self,
+        _: &mut dyn Disk,
+        _: TopicIdPartition,
+        _: Offset,
+        _: &mut dyn FnMut(LogRecordView<'_>),
+    ) -> Result<(), DiskError> {
+        Ok(())
+    }
+    fn open_transactions(&self, _: TopicIdPartition, _: &mut dyn FnMut(OpenTransactionView)) {}
+    fn aborted_transactions(
+        &self,
+        _: &mut dyn Disk,
+        _: TopicIdPartition,
+        _: Offset,
+        _: Offset,
+        _: &mut dyn FnMut(AbortedTransactionView),
+    ) -> Result<(), DiskError> {
+        Ok(())
+    }
+    fn changed_coordinators(&self) -> &[TopicIdPartition] {
+        &[]
+    }
+    fn coordinator(&self, _: TopicIdPartition) -> Option<CoordinatorView> {
+        None
+    }
+    fn coordinator_entries(&self, _: TopicIdPartition, _: &mut dyn FnMut(CoordinatorEntry<'_>)) {}
     fn quorum_changed(&self) -> bool {
         self.quorum_changed
     }

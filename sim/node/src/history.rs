@@ -1,9 +1,17 @@
 //! What clients did and saw, for the checkers: the history that they judge the cluster by.
 
+mod content;
+mod group;
+mod transaction;
+
 use trial_wire::TopicName;
 
 use crate::id::{Offset, TopicPartition};
 use crate::time::Time;
+
+pub use content::Content;
+pub use group::GroupEvent;
+pub use transaction::{TransactionEvent, TransactionId, TransactionOutcome};
 
 /// The identity that a workload gives each record, carried in the record's header [`RecordId::HEADER`], so that a checker
 /// can tell a record from its duplicate and know which one is missing.
@@ -54,6 +62,8 @@ pub enum ClientEvent {
         idempotent: bool,
         /// Whether a missing acknowledgement is expected (`acks=0` promises nothing, `acks=1` only the leader).
         acks: i16,
+        /// What the record means to its workload.
+        content: Content,
     },
     /// The cluster acknowledged a record.
     SendAcked {
@@ -106,4 +116,8 @@ pub enum ClientEvent {
         /// How many there are.
         count: u32,
     },
+    /// A transaction began, is about to end, or has ended.
+    Transaction(TransactionEvent),
+    /// A member of a consumer group got or gave up partitions, or committed offsets.
+    Group(GroupEvent),
 }

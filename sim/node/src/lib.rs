@@ -21,7 +21,9 @@ pub mod trace;
 pub mod view;
 
 pub use disk::{Disk, DiskError, FileId};
-pub use history::{ClientEvent, RecordId};
+pub use history::{
+    ClientEvent, Content, GroupEvent, RecordId, TransactionEvent, TransactionId, TransactionOutcome,
+};
 pub use id::{
     Endpoint, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, TopicIdPartition, TopicPartition,
 };

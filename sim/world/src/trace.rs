@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use bytes::{BufMut, BytesMut};
-use trial_node::{ClientEvent, RecordId, Time, TopicPartition};
+use trial_node::{ClientEvent, Content, RecordId, Time, TopicPartition};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The trace hash after an event.
@@ -203,7 +203,7 @@ pub(crate) fn put_history(out: &mut BytesMut, event: &ClientEvent) {
         out.put_i32(tp.partition);
     };
     match event {
-        ClientEvent::SendInvoked { id, topic, intended, bytes, idempotent, acks } => {
+        ClientEvent::SendInvoked { id, topic, intended, bytes, idempotent, acks, content } => {
             out.put_u8(1);
             put_id(out, id);
             out.put_slice(topic.as_bytes());
@@ -211,6 +211,18 @@ pub(crate) fn put_history(out: &mut BytesMut, event: &ClientEvent) {
             out.put_u32(*bytes);
             out.put_u8(u8::from(*idempotent));
             out.put_i16(*acks);
+            match content {
+                Content::Plain => {}
+                Content::Copy { source, offset } => {
+                    put_tp(out, source);
+                    out.put_i64(offset.0);
+                }
+                Content::Transfer { account, amount } => {
+                    out.put_u32(*account);
+                    out.put_i64(*amount);
+                }
+                Content::Append => out.put_u8(1),
+            }
         }
         ClientEvent::SendAcked { id, tp, offset } => {
             out.put_u8(2);
@@ -245,6 +257,15 @@ pub(crate) fn put_history(out: &mut BytesMut, event: &ClientEvent) {
             out.put_u8(u8::from(*consumers));
             out.put_u32(*first);
             out.put_u32(*count);
+        }
+        // Rare enough to be hashed as people read them.
+        ClientEvent::Transaction(event) => {
+            out.put_u8(7);
+            write!(out, "{event:?}").expect("a buffer grows");
+        }
+        ClientEvent::Group(event) => {
+            out.put_u8(8);
+            write!(out, "{event:?}").expect("a buffer grows");
         }
     }
 }

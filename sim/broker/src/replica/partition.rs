@@ -162,6 +162,7 @@ impl Partition {
             log_start_offset: self.log.log_start_offset(),
             log_end_offset: self.log.log_end_offset(),
             high_watermark: self.log.high_watermark(),
+            last_stable_offset: self.log.last_stable_offset(),
             truncations: self.log.truncations(),
         }
     }

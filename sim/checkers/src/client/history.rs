@@ -96,7 +96,9 @@ impl History {
             | ClientEvent::PositionReset { tp, .. } => self.slot_or_new(tp),
             ClientEvent::SendInvoked { .. }
             | ClientEvent::SendFailed { .. }
-            | ClientEvent::ClientStarted { .. } => 0,
+            | ClientEvent::ClientStarted { .. }
+            | ClientEvent::Transaction(_)
+            | ClientEvent::Group(_) => 0,
         }
     }
 
@@ -212,7 +214,7 @@ impl History {
                     self.consumed.insert(tp.topic.clone());
                 }
             }
-            ClientEvent::ClientStarted { .. } => {}
+            ClientEvent::ClientStarted { .. } | ClientEvent::Transaction(_) | ClientEvent::Group(_) => {}
         }
     }
 

@@ -30,7 +30,9 @@ impl Positions {
             ClientEvent::SendInvoked { .. }
             | ClientEvent::SendAcked { .. }
             | ClientEvent::SendFailed { .. }
-            | ClientEvent::ClientStarted { consumers: false, .. } => {}
+            | ClientEvent::ClientStarted { consumers: false, .. }
+            | ClientEvent::Transaction(_)
+            | ClientEvent::Group(_) => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Each property holds in a healthy history and fires in a broken one.
 
-use trial_node::{ClientEvent, Offset, RecordId, Time, TopicPartition};
+use trial_node::{ClientEvent, Content, Offset, RecordId, Time, TopicPartition};
 use trial_wire::TopicName;
 
 use crate::Checkers;
@@ -23,6 +23,7 @@ fn invoked(sequence: u64) -> ClientEvent {
         bytes: 10,
         idempotent: true,
         acks: -1,
+        content: Content::Plain,
     }
 }
 

@@ -1,7 +1,8 @@
 //! A producer that follows a schedule.
 
 use trial_node::{
-    ClientEvent, ConnId, Input, Io, Now, Offset, OpenError, RecordId, Time, TopicPartition, TraceEvent,
+    ClientEvent, ConnId, Content, Input, Io, Now, Offset, OpenError, RecordId, Time, TopicPartition,
+    TraceEvent,
 };
 use trial_wire::{ErrorCode, StrBytes};
 
@@ -159,6 +160,7 @@ impl Load {
             bytes: (key.map_or(0, |key| key.len()) + value.len()) as u32,
             idempotent: self.producer.config().idempotence,
             acks: self.producer.config().acks,
+            content: Content::Plain,
         });
         Made { sequence, key, timestamp: now.wall_ms }
     }

@@ -74,7 +74,9 @@ fn everything_sent_is_acknowledged_and_read_once() {
                 assert_eq!((from, to), (Offset::UNKNOWN, Offset::ZERO));
                 resets.push((consumer, tp.partition));
             }
-            ClientEvent::SendFailed { .. } => panic!("{event:?}"),
+            ClientEvent::SendFailed { .. } | ClientEvent::Transaction(_) | ClientEvent::Group(_) => {
+                panic!("{event:?}")
+            }
             ClientEvent::ClientStarted { .. } => {}
         }
     }

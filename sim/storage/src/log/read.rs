@@ -248,6 +248,7 @@ fn view(header: &Header) -> BatchView {
         base_sequence: if sequenced { header.base_sequence } else { -1 },
         last_sequence: if sequenced { header.last_sequence() } else { -1 },
         control: header.is_control(),
+        transactional: header.is_transactional(),
         size: header.size as u32,
     }
 }
