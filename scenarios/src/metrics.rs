@@ -107,32 +107,39 @@ impl Metrics {
                 }
                 records[index] = Intended { at: *intended, bytes: *bytes };
             }
-            ClientEvent::SendAcked { id, tp, .. } => {
-                let intended = self.intended(*id);
-                let latency = at.since(intended.at).0;
-                self.produce.record(latency);
-                self.interval.produce.push(latency);
-                self.interval.acked += 1;
-                self.acked += 1;
-                self.interval.acked_bytes += u64::from(intended.bytes);
-                self.acked_bytes += u64::from(intended.bytes);
+            ClientEvent::SendAcked { producer, sequences, tp, .. } => {
+                let mut earliest = Time::MAX;
+                for &sequence in sequences {
+                    let intended = self.intended(RecordId { producer: *producer, sequence });
+                    earliest = earliest.min(intended.at);
+                    let latency = at.since(intended.at).0;
+                    self.produce.record(latency);
+                    self.interval.produce.push(latency);
+                    self.interval.acked_bytes += u64::from(intended.bytes);
+                    self.acked_bytes += u64::from(intended.bytes);
+                }
+                self.interval.acked += sequences.len() as u64;
+                self.acked += sequences.len() as u64;
                 let acks = match self.acks.get_mut(tp) {
                     Some(acks) => acks,
                     None => self.acks.entry(tp.clone()).or_insert(Acks { last: at, gaps: Vec::new() }),
                 };
-                // A partition that nobody writes to is not unavailable: the gap begins when this record was meant to be sent.
-                let from = acks.last.max(intended.at);
+                // A partition that nobody writes to is not unavailable: the gap begins when its first record was meant to be
+                // sent.
+                let from = acks.last.max(earliest);
                 if at.since(from) > GAP_MIN {
                     acks.gaps.push((from, at));
                 }
                 acks.last = at;
             }
-            ClientEvent::SendFailed { error, .. } => *self.failed.entry(error).or_default() += 1,
-            ClientEvent::Polled { id, .. } => {
-                self.interval.read += 1;
-                self.read += 1;
-                if let Some(id) = id {
-                    let latency = at.since(self.intended(*id).at).0;
+            ClientEvent::SendFailed { sequences, error, .. } => {
+                *self.failed.entry(error).or_default() += sequences.len() as u64;
+            }
+            ClientEvent::Polled { records, .. } => {
+                self.interval.read += records.len() as u64;
+                self.read += records.len() as u64;
+                for id in records.iter().filter_map(|record| record.id) {
+                    let latency = at.since(self.intended(id).at).0;
                     self.end_to_end.record(latency);
                     self.interval.end_to_end.push(latency);
                 }
@@ -257,7 +264,9 @@ mod tests {
         };
         metrics.event(intended, &invoked);
         let tp = TopicPartition::new("t", 0);
-        metrics.event(Time(acked), &ClientEvent::SendAcked { id, tp, offset: Offset(0) });
+        let base_offset = Offset(0);
+        let acknowledged = ClientEvent::SendAcked { producer: 0, sequences: vec![sequence], tp, base_offset };
+        metrics.event(Time(acked), &acknowledged);
     }
 
     #[test]

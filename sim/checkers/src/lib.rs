@@ -26,7 +26,7 @@ use trial_node::{ClientEvent, Disk, DiskError, NodeId, Time, TopicPartition};
 pub use liveness::{ClusterState, pending};
 pub use violation::Violation;
 
-use client::{History, Seen};
+use client::{History, Seen, for_each_record};
 use model::{ClusterModel, QuorumModel};
 use violation::Findings;
 
@@ -152,12 +152,15 @@ impl Checkers {
 
     /// A client did or saw something.
     pub fn client_event(&mut self, at: Time, event: &ClientEvent) {
-        let seen = Seen { at, event, slot: self.history.slot_of(event) };
-        for (name, property) in &mut self.client {
-            self.findings.of(name);
-            property.event(seen, &self.history, &mut self.findings);
-        }
-        self.history.apply(seen);
+        let slot = self.history.slot_of(event);
+        for_each_record(event, |event| {
+            let seen = Seen { at, event, slot };
+            for (name, property) in &mut self.client {
+                self.findings.of(name);
+                property.event(seen, &self.history, &mut self.findings);
+            }
+            self.history.apply(seen);
+        });
     }
 
     /// A broker handled an input or was started. Cheap if nothing that the properties look at has changed.

@@ -45,7 +45,19 @@ impl RecordId {
     }
 }
 
+/// A record that a consumer handed to its application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolledRecord {
+    /// Its offset.
+    pub offset: Offset,
+    /// Its identity, if it carries one.
+    pub id: Option<RecordId>,
+}
+
 /// One thing that a client did or saw. The instant is that of the step that it came from.
+///
+/// What happens to the records of a batch together is one event: there are as many records as a run has time for, and each
+/// event is hashed, kept and judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientEvent {
     /// A record was handed to a producer.
@@ -65,35 +77,38 @@ pub enum ClientEvent {
         /// What the record means to its workload.
         content: Content,
     },
-    /// The cluster acknowledged a record.
+    /// The cluster acknowledged the records of a batch.
     SendAcked {
-        /// The record.
-        id: RecordId,
-        /// Where it was written.
+        /// Their producer.
+        producer: u32,
+        /// Their sequences, in the order in which they were written.
+        sequences: Vec<u64>,
+        /// Where they were written.
         tp: TopicPartition,
-        /// The offset that the cluster gave it; [`Offset::UNKNOWN`] with `acks=0`.
-        offset: Offset,
+        /// The offset that the cluster gave the first, the others follow without a gap; [`Offset::UNKNOWN`] for all with
+        /// `acks=0`.
+        base_offset: Offset,
     },
-    /// The producer gave up on a record.
+    /// The producer gave up on records, for one and the same reason.
     SendFailed {
-        /// The record.
-        id: RecordId,
+        /// Their producer.
+        producer: u32,
+        /// Their sequences.
+        sequences: Vec<u64>,
         /// Kafka's name of the error, for people.
         error: &'static str,
-        /// Whether the record may have been written all the same (a time-out, a lost connection). If false it must never
+        /// Whether the records may have been written all the same (a time-out, a lost connection). If false they must never
         /// be read.
         ambiguous: bool,
     },
-    /// A consumer handed a record to its application.
+    /// A consumer handed records of one partition to its application.
     Polled {
         /// The consumer, numbered from 0 over the whole run.
         consumer: u32,
         /// The partition.
         tp: TopicPartition,
-        /// The record's offset.
-        offset: Offset,
-        /// The record's identity, if it carries one.
-        id: Option<RecordId>,
+        /// The records, in the order in which they were handed out.
+        records: Vec<PolledRecord>,
     },
     /// A consumer's position jumped other than by reading: its start, a reset policy (`auto.offset.reset`), or a
     /// truncation that it detected (KIP-320). The next record may be any from `to` on.

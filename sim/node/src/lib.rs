@@ -22,7 +22,8 @@ pub mod view;
 
 pub use disk::{Disk, DiskError, FileId};
 pub use history::{
-    ClientEvent, Content, GroupEvent, RecordId, TransactionEvent, TransactionId, TransactionOutcome,
+    ClientEvent, Content, GroupEvent, PolledRecord, RecordId, TransactionEvent, TransactionId,
+    TransactionOutcome,
 };
 pub use id::{
     Endpoint, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, TopicIdPartition, TopicPartition,

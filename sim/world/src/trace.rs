@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use bytes::{BufMut, BytesMut};
-use trial_node::{ClientEvent, Content, RecordId, Time, TopicPartition};
+use trial_node::{ClientEvent, Content, PolledRecord, RecordId, Time, TopicPartition};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The trace hash after an event.
@@ -202,6 +202,11 @@ pub(crate) fn put_history(out: &mut BytesMut, event: &ClientEvent) {
         out.put_slice(tp.topic.as_bytes());
         out.put_i32(tp.partition);
     };
+    let put_sequences = |out: &mut BytesMut, producer: u32, sequences: &[u64]| {
+        out.put_u32(producer);
+        out.put_u32(sequences.len() as u32);
+        sequences.iter().for_each(|sequence| out.put_u64(*sequence));
+    };
     match event {
         ClientEvent::SendInvoked { id, topic, intended, bytes, idempotent, acks, content } => {
             out.put_u8(1);
@@ -224,25 +229,29 @@ pub(crate) fn put_history(out: &mut BytesMut, event: &ClientEvent) {
                 Content::Append => out.put_u8(1),
             }
         }
-        ClientEvent::SendAcked { id, tp, offset } => {
+        ClientEvent::SendAcked { producer, sequences, tp, base_offset } => {
             out.put_u8(2);
-            put_id(out, id);
+            put_sequences(out, *producer, sequences);
             put_tp(out, tp);
-            out.put_i64(offset.0);
+            out.put_i64(base_offset.0);
         }
-        ClientEvent::SendFailed { id, error, ambiguous } => {
+        ClientEvent::SendFailed { producer, sequences, error, ambiguous } => {
             out.put_u8(3);
-            put_id(out, id);
+            put_sequences(out, *producer, sequences);
             out.put_slice(error.as_bytes());
             out.put_u8(u8::from(*ambiguous));
         }
-        ClientEvent::Polled { consumer, tp, offset, id } => {
+        ClientEvent::Polled { consumer, tp, records } => {
             out.put_u8(4);
             out.put_u32(*consumer);
             put_tp(out, tp);
-            out.put_i64(offset.0);
-            if let Some(id) = id {
-                put_id(out, id);
+            for PolledRecord { offset, id } in records {
+                out.put_i64(offset.0);
+                // No record without an identity looks like one with it.
+                out.put_u8(u8::from(id.is_some()));
+                if let Some(id) = id {
+                    put_id(out, id);
+                }
             }
         }
         ClientEvent::PositionReset { consumer, tp, from, to } => {

@@ -1,8 +1,8 @@
 //! A record is where its acknowledgement said.
 
-use trial_node::{ClientEvent, Offset, RecordId, Time, TopicPartition};
+use trial_node::{Offset, RecordId, Time, TopicPartition};
 
-use crate::client::{History, Seen};
+use crate::client::{Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -19,16 +19,16 @@ impl ClientProperty for AckedOffset {
     fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
         // Whichever comes second is judged. A producer that may duplicate has its record at other offsets too.
         match event {
-            ClientEvent::Polled { tp, offset, id: Some(id), .. } => {
-                let Some(sent) = history.sent(*id).filter(|s| s.idempotent) else { return };
-                if let Some(acked) = sent.acked.filter(|acked| *acked != (slot, *offset)) {
-                    judge(at, *id, (history.partition(acked.0).0, acked.1), (tp, *offset), out);
+            Event::Polled { tp, offset, id: Some(id), .. } => {
+                let Some(sent) = history.sent(id).filter(|s| s.idempotent) else { return };
+                if let Some(acked) = sent.acked.filter(|acked| *acked != (slot, offset)) {
+                    judge(at, id, (history.partition(acked.0).0, acked.1), (tp, offset), out);
                 }
             }
-            ClientEvent::SendAcked { id, tp, offset } => {
-                let Some(sent) = history.sent(*id).filter(|s| s.idempotent) else { return };
-                if let Some(read) = sent.read.filter(|read| *read != (slot, *offset)) {
-                    judge(at, *id, (tp, *offset), (history.partition(read.0).0, read.1), out);
+            Event::Acked { id, tp, offset } => {
+                let Some(sent) = history.sent(id).filter(|s| s.idempotent) else { return };
+                if let Some(read) = sent.read.filter(|read| *read != (slot, offset)) {
+                    judge(at, id, (tp, offset), (history.partition(read.0).0, read.1), out);
                 }
             }
             _ => {}

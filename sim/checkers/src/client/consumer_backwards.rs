@@ -1,8 +1,6 @@
 //! A consumer does not go back.
 
-use trial_node::ClientEvent;
-
-use crate::client::{History, Seen};
+use crate::client::{Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -17,8 +15,8 @@ pub(crate) struct ConsumerBackwards;
 
 impl ClientProperty for ConsumerBackwards {
     fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
-        let ClientEvent::Polled { consumer, tp, offset, .. } = event else { return };
-        if let Some(expected) = history.position(*consumer, slot).filter(|expected| offset < expected) {
+        let Event::Polled { consumer, tp, offset, .. } = event else { return };
+        if let Some(expected) = history.position(consumer, slot).filter(|expected| offset < *expected) {
             out.report(
                 at,
                 vec![format!(

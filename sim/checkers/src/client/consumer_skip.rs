@@ -2,7 +2,7 @@
 
 use trial_node::{ClientEvent, Offset, Time};
 
-use crate::client::{History, Seen};
+use crate::client::{Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -31,16 +31,16 @@ pub(crate) struct ConsumerSkip {
 impl ClientProperty for ConsumerSkip {
     fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, _: &mut Findings) {
         let (consumer, from, to) = match event {
-            ClientEvent::Polled { consumer, offset, .. } => {
-                (consumer, history.position(*consumer, slot), offset)
-            }
-            ClientEvent::PositionReset { consumer, from, to, .. } if *from != Offset::UNKNOWN => {
-                (consumer, Some(*from), to)
+            Event::Polled { consumer, offset, .. } => (consumer, history.position(consumer, slot), offset),
+            Event::Single(ClientEvent::PositionReset { consumer, from, to, .. })
+                if *from != Offset::UNKNOWN =>
+            {
+                (*consumer, Some(*from), *to)
             }
             _ => return,
         };
-        if let Some(from) = from.filter(|from| from < to) {
-            self.gaps.push(Gap { at, consumer: *consumer, slot, from, to: *to });
+        if let Some(from) = from.filter(|from| *from < to) {
+            self.gaps.push(Gap { at, consumer, slot, from, to });
         }
     }
 

@@ -1,8 +1,6 @@
 //! An idempotent producer's record is there once.
 
-use trial_node::ClientEvent;
-
-use crate::client::{History, Seen};
+use crate::client::{Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -17,10 +15,10 @@ pub(crate) struct Duplicate;
 
 impl ClientProperty for Duplicate {
     fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
-        let ClientEvent::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
-        let Some(sent) = history.sent(*id).filter(|s| s.idempotent) else { return };
+        let Event::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
+        let Some(sent) = history.sent(id).filter(|s| s.idempotent) else { return };
         let Some((first_slot, first)) = sent.read.or(sent.audited) else { return };
-        if (first_slot, first) != (slot, *offset) {
+        if (first_slot, first) != (slot, offset) {
             let (first_tp, _) = history.partition(first_slot);
             out.report(
                 at,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trial_node::{ClientEvent, Offset, RecordId, Time, TopicPartition};
+use trial_node::{ClientEvent, Offset, PolledRecord, RecordId, Time, TopicPartition};
 use trial_wire::TopicName;
 
 use crate::client::position::Positions;
@@ -43,13 +43,56 @@ impl Known {
     }
 }
 
+/// A client's event as properties see it: one record at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event<'a> {
+    /// A record was acknowledged.
+    Acked { id: RecordId, tp: &'a TopicPartition, offset: Offset },
+    /// A producer gave up on a record.
+    Failed { id: RecordId, error: &'static str, ambiguous: bool },
+    /// A consumer handed a record to its application.
+    Polled { consumer: u32, tp: &'a TopicPartition, offset: Offset, id: Option<RecordId> },
+    /// What is not about several records, as it came.
+    Single(&'a ClientEvent),
+}
+
 /// An event on its way through the properties.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen<'a> {
     pub(crate) at: Time,
-    pub(crate) event: &'a ClientEvent,
+    pub(crate) event: Event<'a>,
     /// The slot of the partition that the event names; 0 if it names none.
     pub(crate) slot: u32,
+}
+
+/// Takes an event apart into what happened to each record, and calls `each` with that.
+pub(crate) fn for_each_record<'a>(event: &'a ClientEvent, mut each: impl FnMut(Event<'a>)) {
+    match event {
+        ClientEvent::SendAcked { producer, sequences, tp, base_offset } => {
+            for (nth, sequence) in sequences.iter().enumerate() {
+                let id = RecordId { producer: *producer, sequence: *sequence };
+                let known = *base_offset != Offset::UNKNOWN;
+                let offset = if known { *base_offset + nth as i64 } else { *base_offset };
+                each(Event::Acked { id, tp, offset });
+            }
+        }
+        ClientEvent::SendFailed { producer, sequences, error, ambiguous } => {
+            for sequence in sequences {
+                let id = RecordId { producer: *producer, sequence: *sequence };
+                each(Event::Failed { id, error, ambiguous: *ambiguous });
+            }
+        }
+        ClientEvent::Polled { consumer, tp, records } => {
+            for PolledRecord { offset, id } in records {
+                each(Event::Polled { consumer: *consumer, tp, offset: *offset, id: *id });
+            }
+        }
+        ClientEvent::SendInvoked { .. }
+        | ClientEvent::PositionReset { .. }
+        | ClientEvent::ClientStarted { .. }
+        | ClientEvent::Transaction(_)
+        | ClientEvent::Group(_) => each(Event::Single(event)),
+    }
 }
 
 /// The state of the clients' history.
@@ -156,65 +199,65 @@ impl History {
     }
 
     pub(crate) fn apply(&mut self, Seen { event, slot, .. }: Seen<'_>) {
-        self.positions.advance(event, slot);
+        self.positions.advance(&event, slot);
         match event {
-            ClientEvent::SendInvoked { id, idempotent, acks, .. } => {
+            Event::Single(ClientEvent::SendInvoked { id, idempotent, acks, .. }) => {
                 let sent = self.sent_mut(*id);
                 *sent = Sent { promised: *acks == -1, idempotent: *idempotent, invoked: true, ..*sent };
             }
-            ClientEvent::SendAcked { id, offset, .. } => {
-                let sent = self.sent_mut(*id);
-                sent.acked = Some((slot, *offset));
+            Event::Acked { id, offset, .. } => {
+                let sent = self.sent_mut(id);
+                sent.acked = Some((slot, offset));
                 if sent.promised && sent.read.is_none() {
                     self.acked_unread += 1;
                 }
-                if *offset != Offset::UNKNOWN {
+                if offset != Offset::UNKNOWN {
                     let partition = &mut self.partitions[slot as usize];
                     // A consumer may have got past the offset before the producer heard of it, with or without the record.
-                    if partition.value(*offset).is_none() {
-                        partition.acked.insert(*offset);
+                    if partition.value(offset).is_none() {
+                        partition.acked.insert(offset);
                     }
                 }
             }
-            ClientEvent::SendFailed { id, ambiguous, .. } => self.sent_mut(*id).refused = !ambiguous,
-            ClientEvent::Polled { consumer, tp, offset, id }
-                if self.auditors.is_some_and(|first| *consumer >= first) =>
+            Event::Failed { id, ambiguous, .. } => self.sent_mut(id).refused = !ambiguous,
+            Event::Polled { consumer, offset, id, .. }
+                if self.auditors.is_some_and(|first| consumer >= first) =>
             {
                 if let Some(id) = id.filter(|id| self.sent(*id).is_some()) {
-                    self.sent_mut(id).audited.get_or_insert((slot, *offset));
+                    self.sent_mut(id).audited.get_or_insert((slot, offset));
                 }
             }
-            ClientEvent::Polled { offset, id, .. } => {
+            Event::Polled { offset, id, .. } => {
                 let partition = &mut self.partitions[slot as usize];
                 let index = usize::try_from(offset.0).unwrap_or(0);
                 if partition.values.len() <= index {
                     partition.values.resize(index + 1, None);
                 }
                 if partition.values[index].is_none() {
-                    partition.values[index] = *id;
+                    partition.values[index] = id;
                 }
-                partition.read_to = partition.read_to.max(*offset + 1);
+                partition.read_to = partition.read_to.max(offset + 1);
                 if !partition.acked.is_empty() {
-                    partition.acked.remove(offset);
+                    partition.acked.remove(&offset);
                 }
                 if let Some(id) = id.filter(|id| self.sent(*id).is_some()) {
                     let sent = self.sent_mut(id);
                     if sent.read.is_none() {
-                        sent.read = Some((slot, *offset));
+                        sent.read = Some((slot, offset));
                         if sent.promised && sent.acked.is_some() {
                             self.acked_unread -= 1;
                         }
                     }
                 }
             }
-            ClientEvent::PositionReset { consumer, .. }
+            Event::Single(ClientEvent::PositionReset { consumer, .. })
                 if self.auditors.is_some_and(|first| *consumer >= first) => {}
-            ClientEvent::PositionReset { tp, .. } => {
+            Event::Single(ClientEvent::PositionReset { tp, .. }) => {
                 if !self.consumed.contains(&tp.topic) {
                     self.consumed.insert(tp.topic.clone());
                 }
             }
-            ClientEvent::ClientStarted { .. } | ClientEvent::Transaction(_) | ClientEvent::Group(_) => {}
+            Event::Single(_) => {}
         }
     }
 

@@ -2,6 +2,8 @@
 
 use trial_node::{ClientEvent, Offset};
 
+use crate::client::Event;
+
 /// What a consumer should read next in each of its partitions: by consumer, then by partition's slot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Positions(Vec<Vec<Option<Offset>>>);
@@ -20,19 +22,14 @@ impl Positions {
     }
 
     /// Takes an event about the partition in `slot`.
-    pub(crate) fn advance(&mut self, event: &ClientEvent, slot: u32) {
+    pub(crate) fn advance(&mut self, event: &Event<'_>, slot: u32) {
         match event {
-            ClientEvent::Polled { consumer, offset, .. } => self.set(*consumer, slot, *offset + 1),
-            ClientEvent::PositionReset { consumer, to, .. } => self.set(*consumer, slot, *to),
-            ClientEvent::ClientStarted { consumers: true, first, count } => {
+            Event::Polled { consumer, offset, .. } => self.set(*consumer, slot, *offset + 1),
+            Event::Single(ClientEvent::PositionReset { consumer, to, .. }) => self.set(*consumer, slot, *to),
+            Event::Single(ClientEvent::ClientStarted { consumers: true, first, count }) => {
                 self.0.iter_mut().skip(*first as usize).take(*count as usize).for_each(Vec::clear);
             }
-            ClientEvent::SendInvoked { .. }
-            | ClientEvent::SendAcked { .. }
-            | ClientEvent::SendFailed { .. }
-            | ClientEvent::ClientStarted { consumers: false, .. }
-            | ClientEvent::Transaction(_)
-            | ClientEvent::Group(_) => {}
+            Event::Acked { .. } | Event::Failed { .. } | Event::Single(_) => {}
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trial_node::{ClientEvent, RecordId};
 
-use crate::client::{History, Seen};
+use crate::client::{Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -23,14 +23,14 @@ pub(crate) struct ProducerOrder {
 impl ClientProperty for ProducerOrder {
     fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
         match event {
-            ClientEvent::Polled { consumer, tp, offset, id: Some(RecordId { producer, sequence }) } => {
-                let id = RecordId { producer: *producer, sequence: *sequence };
+            Event::Polled { consumer, tp, offset, id: Some(id) } => {
+                let RecordId { producer, sequence } = id;
                 if !history.sent(id).is_some_and(|s| s.idempotent) {
                     return;
                 }
-                let before = self.last.entry((*consumer, slot)).or_default().insert(*producer, *sequence);
+                let before = self.last.entry((consumer, slot)).or_default().insert(producer, sequence);
                 // The same record again is a duplicate, which has a property of its own.
-                if let Some(before) = before.filter(|before| before > sequence) {
+                if let Some(before) = before.filter(|before| *before > sequence) {
                     out.report(
                         at,
                         vec![format!(
@@ -40,10 +40,10 @@ impl ClientProperty for ProducerOrder {
                     );
                 }
             }
-            ClientEvent::PositionReset { consumer, .. } => {
+            Event::Single(ClientEvent::PositionReset { consumer, .. }) => {
                 self.last.remove(&(*consumer, slot));
             }
-            ClientEvent::ClientStarted { consumers: true, first, count } => {
+            Event::Single(ClientEvent::ClientStarted { consumers: true, first, count }) => {
                 self.last.retain(|(consumer, _), _| !(*first..first + count).contains(consumer));
             }
             _ => {}

@@ -1,8 +1,6 @@
 //! What was refused is not there.
 
-use trial_node::ClientEvent;
-
-use crate::client::{History, Seen};
+use crate::client::{Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -19,8 +17,8 @@ impl ClientProperty for RefusedRead {
     fn event(&mut self, Seen { at, event, .. }: Seen<'_>, history: &History, out: &mut Findings) {
         // Whichever comes second is judged.
         match event {
-            ClientEvent::Polled { consumer, tp, offset, id: Some(id) } => {
-                let what = match history.sent(*id) {
+            Event::Polled { consumer, tp, offset, id: Some(id) } => {
+                let what = match history.sent(id) {
                     None => "was never sent",
                     Some(sent) if sent.refused => "failed for certain",
                     Some(_) => return,
@@ -33,8 +31,8 @@ impl ClientProperty for RefusedRead {
                     )],
                 );
             }
-            ClientEvent::SendFailed { id, error, ambiguous: false } => {
-                let Some((slot, offset)) = history.sent(*id).and_then(|sent| sent.read) else { return };
+            Event::Failed { id, error, ambiguous: false } => {
+                let Some((slot, offset)) = history.sent(id).and_then(|sent| sent.read) else { return };
                 let (tp, _) = history.partition(slot);
                 out.report(
                     at,

@@ -1,10 +1,10 @@
 //! Each property holds in a healthy history and fires in a broken one.
 
-use trial_node::{ClientEvent, Content, Offset, RecordId, Time, TopicPartition};
+use trial_node::{ClientEvent, Content, Offset, PolledRecord, RecordId, Time, TopicPartition};
 use trial_wire::TopicName;
 
-use crate::Checkers;
 use crate::testing::{evidence, only};
+use crate::{Checkers, PROPERTIES};
 
 fn id(sequence: u64) -> RecordId {
     RecordId { producer: 0, sequence }
@@ -28,15 +28,23 @@ fn invoked(sequence: u64) -> ClientEvent {
 }
 
 fn acked(sequence: u64, offset: i64) -> ClientEvent {
-    ClientEvent::SendAcked { id: id(sequence), tp: tp(), offset: Offset(offset) }
+    ClientEvent::SendAcked { producer: 0, sequences: vec![sequence], tp: tp(), base_offset: Offset(offset) }
 }
 
 fn failed(sequence: u64, ambiguous: bool) -> ClientEvent {
-    ClientEvent::SendFailed { id: id(sequence), error: "REQUEST_TIMED_OUT", ambiguous }
+    ClientEvent::SendFailed { producer: 0, sequences: vec![sequence], error: "REQUEST_TIMED_OUT", ambiguous }
 }
 
 fn polled(offset: i64, sequence: u64) -> ClientEvent {
-    ClientEvent::Polled { consumer: 0, tp: tp(), offset: Offset(offset), id: Some(id(sequence)) }
+    polled_by(0, offset, sequence)
+}
+
+fn record(offset: i64, sequence: u64) -> PolledRecord {
+    PolledRecord { offset: Offset(offset), id: Some(id(sequence)) }
+}
+
+fn polled_by(consumer: u32, offset: i64, sequence: u64) -> ClientEvent {
+    ClientEvent::Polled { consumer, tp: tp(), records: vec![record(offset, sequence)] }
 }
 
 fn reset(from: i64, to: i64) -> ClientEvent {
@@ -88,7 +96,7 @@ fn the_audit_finds_what_was_read_and_then_lost() {
         checkers.finish(Time(2), &[]);
         checkers
     };
-    let by_auditor = ClientEvent::Polled { consumer: 9, tp: tp(), offset: Offset(0), id: Some(id(0)) };
+    let by_auditor = polled_by(9, 0, 0);
     assert_eq!(evidence(&run(&[by_auditor], true)), Vec::<&str>::new());
     assert_eq!(evidence(&run(&[], false)), Vec::<&str>::new(), "what could not be read need not be lost");
     assert_eq!(
@@ -140,7 +148,7 @@ fn the_audit_finds_a_duplicate_that_no_consumer_has_read() {
     checkers.audit(9);
     checkers.client_event(Time(0), &invoked(0));
     for offset in [0, 1] {
-        let polled = ClientEvent::Polled { consumer: 9, tp: tp(), offset: Offset(offset), id: Some(id(0)) };
+        let polled = polled_by(9, offset, 0);
         checkers.client_event(Time(1), &polled);
     }
     assert_eq!(
@@ -168,6 +176,42 @@ fn a_producers_disorder_is_found() {
         "producer-order",
         &[invoked(0), invoked(1), polled(0, 1), polled(1, 0)],
         "consumer 0 read record 0 of producer 0 at orders-0 offset 1, after its record 1",
+    );
+}
+
+#[test]
+fn records_of_one_event_are_judged_one_after_the_other() {
+    let sent = [invoked(0), invoked(1)];
+    let acked =
+        ClientEvent::SendAcked { producer: 0, sequences: vec![0, 1], tp: tp(), base_offset: Offset(4) };
+    let polled = |records: &[(i64, u64)]| {
+        let records = records.iter().map(|&(offset, sequence)| record(offset, sequence)).collect();
+        ClientEvent::Polled { consumer: 0, tp: tp(), records }
+    };
+    for property in PROPERTIES {
+        holds(property.name, &[&sent[..], &[acked.clone(), polled(&[(4, 0), (5, 1)])]].concat());
+    }
+    let turned = [&sent[..], &[acked, polled(&[(4, 1), (5, 0)])]].concat();
+    fires(
+        "producer-order",
+        &turned,
+        "consumer 0 read record 0 of producer 0 at orders-0 offset 5, after its record 1",
+    );
+    let wrong = |sequence, said, read| {
+        format!(
+            "record {sequence} of producer 0 was acknowledged at orders-0 offset {said} and read at orders-0 offset {read}"
+        )
+    };
+    assert_eq!(evidence(&judge("acked-offset", &turned)), [wrong(1, 5, 4), wrong(0, 4, 5)]);
+    fires(
+        "consumer-backwards",
+        &[&sent[..], &[polled(&[(5, 1), (4, 0)])]].concat(),
+        "consumer 0 read orders-0 offset 4, but had already read up to 6",
+    );
+    fires(
+        "duplicate",
+        &[&sent[..], &[polled(&[(4, 0), (5, 0)])]].concat(),
+        "record 0 of producer 0 was read at orders-0 offset 4, and again at orders-0 offset 5 by consumer 0",
     );
 }
 

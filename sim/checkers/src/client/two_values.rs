@@ -1,8 +1,6 @@
 //! An offset holds one record.
 
-use trial_node::ClientEvent;
-
-use crate::client::{History, Seen};
+use crate::client::{Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -17,9 +15,9 @@ pub(crate) struct TwoValues;
 
 impl ClientProperty for TwoValues {
     fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
-        let ClientEvent::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
+        let Event::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
         let (_, partition) = history.partition(slot);
-        if let Some(known) = partition.value(*offset).filter(|known| known != id) {
+        if let Some(known) = partition.value(offset).filter(|known| *known != id) {
             out.report(
                 at,
                 vec![

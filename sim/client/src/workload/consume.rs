@@ -1,7 +1,8 @@
 //! A consumer that reads its share of a topic.
 
 use trial_node::{
-    ClientEvent, ConnId, Input, Io, Now, Offset, OpenError, RecordId, Time, TopicPartition, TraceEvent,
+    ClientEvent, ConnId, Input, Io, Now, Offset, OpenError, PolledRecord, RecordId, Time, TopicPartition,
+    TraceEvent,
 };
 use trial_wire::{RecordRef, StrBytes, TopicName};
 
@@ -83,24 +84,30 @@ impl Reader {
     }
 
     fn read(&mut self, now: Now, io: &mut Io<'_>) {
-        let number = self.number;
+        let consumer = self.number;
         let topic = &self.topic_name;
         let of = self.of as i32;
         let first = self.index as i32;
-        let mut each = |index: usize, record: &RecordRef<'_>| {
-            let id =
-                record.headers.find(RecordId::HEADER.as_bytes()).flatten().and_then(RecordId::from_bytes);
+        // Records come partition by partition: those of one make one event.
+        let (mut of_index, mut records): (usize, Vec<PolledRecord>) = (0, Vec::new());
+        let mut tell = |index: usize, records: Vec<PolledRecord>| {
             // Partitions were assigned in ascending order, every `of`th.
             let tp = TopicPartition { topic: topic.clone(), partition: first + index as i32 * of };
-            let offset = Offset(record.offset);
-            io.effects.push(trial_node::Effect::History(ClientEvent::Polled {
-                consumer: number,
-                tp,
-                offset,
-                id,
-            }));
+            io.history(ClientEvent::Polled { consumer, tp, records });
+        };
+        let mut each = |index: usize, record: &RecordRef<'_>| {
+            if index != of_index && !records.is_empty() {
+                tell(of_index, std::mem::take(&mut records));
+            }
+            of_index = index;
+            let id =
+                record.headers.find(RecordId::HEADER.as_bytes()).flatten().and_then(RecordId::from_bytes);
+            records.push(PolledRecord { offset: Offset(record.offset), id });
         };
         while self.consumer.take(now, &mut each) > 0 {}
+        if !records.is_empty() {
+            tell(of_index, records);
+        }
     }
 
     fn report(&mut self, io: &mut Io<'_>) {

@@ -1,8 +1,7 @@
 //! A producer that follows a schedule.
 
 use trial_node::{
-    ClientEvent, ConnId, Content, Input, Io, Now, Offset, OpenError, RecordId, Time, TopicPartition,
-    TraceEvent,
+    ClientEvent, ConnId, Content, Input, Io, Now, OpenError, RecordId, Time, TopicPartition, TraceEvent,
 };
 use trial_wire::{ErrorCode, StrBytes};
 
@@ -180,32 +179,34 @@ impl Load {
     /// A record that the producer never took.
     fn refused(&mut self, io: &mut Io<'_>, made: Made, error: ErrorCode) {
         self.outstanding -= 1;
-        let id = self.id(made.sequence);
-        io.history(ClientEvent::SendFailed { id, error: errors::name(error), ambiguous: false });
+        io.history(ClientEvent::SendFailed {
+            producer: self.number,
+            sequences: vec![made.sequence],
+            error: errors::name(error),
+            ambiguous: false,
+        });
     }
 
     /// Tells the history what became of records.
     fn report(&mut self, io: &mut Io<'_>) {
-        let number = self.number;
-        for Delivery { partition, tokens, outcome, .. } in self.producer.deliveries() {
-            self.outstanding -= tokens.len() as u64;
+        let producer = self.number;
+        for Delivery { partition, tokens: sequences, outcome, .. } in self.producer.deliveries() {
+            self.outstanding -= sequences.len() as u64;
             let tp = TopicPartition { topic: self.plan.topic.clone(), partition };
-            if let Err(error) = &outcome {
-                let what = format!("producer {number}: {} records for {tp}: {}", tokens.len(), error.name());
-                io.trace(TraceEvent::ClientError { what });
-            }
-            for (nth, sequence) in tokens.into_iter().enumerate() {
-                let id = RecordId { producer: number, sequence };
-                io.history(match outcome {
-                    Ok(base) => {
-                        let offset = if base == Offset::UNKNOWN { base } else { base + nth as i64 };
-                        ClientEvent::SendAcked { id, tp: tp.clone(), offset }
-                    }
-                    Err(error) => {
-                        ClientEvent::SendFailed { id, error: error.name(), ambiguous: error.ambiguous }
-                    }
-                });
-            }
+            let event = match outcome {
+                Ok(base_offset) => ClientEvent::SendAcked { producer, sequences, tp, base_offset },
+                Err(error) => {
+                    let what = format!(
+                        "producer {producer}: {} records for {tp}: {}",
+                        sequences.len(),
+                        error.name()
+                    );
+                    io.trace(TraceEvent::ClientError { what });
+                    let (error, ambiguous) = (error.name(), error.ambiguous);
+                    ClientEvent::SendFailed { producer, sequences, error, ambiguous }
+                }
+            };
+            io.history(event);
         }
     }
 }

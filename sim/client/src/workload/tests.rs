@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use trial_node::{
-    ClientEvent, HaltReason, Input, Node, Offset, OpenError, RecordId, Signal, Span, Time, TopicPartition,
+    ClientEvent, HaltReason, Input, Node, Offset, OpenError, PolledRecord, RecordId, Signal, Span, Time,
+    TopicPartition,
 };
 use trial_wire::StrBytes;
 
@@ -66,9 +67,16 @@ fn everything_sent_is_acknowledged_and_read_once() {
             ClientEvent::SendInvoked { id, intended, .. } => {
                 assert_eq!(invoked.insert(id, intended), None);
             }
-            ClientEvent::SendAcked { id, tp, offset } => assert_eq!(acked.insert(id, (tp, offset)), None),
-            ClientEvent::Polled { id, tp, offset, .. } => {
-                assert_eq!(read.insert(id.unwrap(), (tp, offset)), None);
+            ClientEvent::SendAcked { producer, sequences, tp, base_offset } => {
+                for (nth, sequence) in sequences.into_iter().enumerate() {
+                    let written = (tp.clone(), base_offset + nth as i64);
+                    assert_eq!(acked.insert(RecordId { producer, sequence }, written), None);
+                }
+            }
+            ClientEvent::Polled { tp, records, .. } => {
+                for PolledRecord { offset, id } in records {
+                    assert_eq!(read.insert(id.unwrap(), (tp.clone(), offset)), None);
+                }
             }
             ClientEvent::PositionReset { consumer, tp, from, to } => {
                 assert_eq!((from, to), (Offset::UNKNOWN, Offset::ZERO));
