@@ -8,6 +8,7 @@ mod axis;
 mod chart;
 mod format;
 mod glyph;
+mod junit;
 mod lanes;
 mod latency;
 mod markup;
@@ -18,6 +19,7 @@ mod tables;
 mod timeline;
 mod write;
 
+pub use junit::{JunitRun, junit};
 pub use page::to_html;
 pub use record::*;
 pub use tables::{latency_csv, series_csv, timeline_csv};

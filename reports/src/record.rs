@@ -35,6 +35,9 @@ pub struct RunRecord {
     pub profile: String,
     /// The seed.
     pub seed: u64,
+    /// Which of the scenario's variants it was, e.g. `group.protocol=consumer, transaction.version=1`; empty if it has none.
+    #[serde(default)]
+    pub variant: String,
     /// The commit that the binary was built from, or `unknown`.
     pub commit: String,
     /// Whether the run was as expected.

@@ -3,7 +3,9 @@
 mod records;
 
 use expect_test::expect_file;
-use trial_reports::{RunRecord, latency_csv, series_csv, timeline_csv, to_html, to_json, write};
+use trial_reports::{
+    JunitRun, RunRecord, junit, latency_csv, series_csv, timeline_csv, to_html, to_json, write,
+};
 
 fn every_record() -> [RunRecord; 5] {
     [records::leader_crash(), records::unclean(), records::empty(), records::crowd(), records::small()]
@@ -17,6 +19,20 @@ fn the_files_of_a_small_run_are_as_they_were() {
     expect_file!["golden/latency.csv"].assert_eq(&latency_csv(&record));
     expect_file!["golden/timeline.csv"].assert_eq(&timeline_csv(&record));
     expect_file!["golden/report.html"].assert_eq(&to_html(&record));
+}
+
+#[test]
+fn junit_has_a_suite_per_scenario_and_a_case_per_seed() {
+    let (small, unclean) = (records::small(), records::unclean());
+    let next = RunRecord { seed: small.seed + 1, ..small.clone() };
+    let other = RunRecord { variant: "transaction.version=1".into(), ..small.clone() };
+    let run = |record| JunitRun { record, repeat: "trial run this --seed 7" };
+    expect_file!["golden/junit.xml"].assert_eq(&junit(&[
+        run(&small),
+        run(&next),
+        run(&other),
+        run(&unclean),
+    ]));
 }
 
 #[test]

@@ -47,6 +47,7 @@ impl Run {
             engine: "world".to_owned(),
             profile: if self.scenario.machine.is_free() { "zero-cost" } else { "scenario" }.to_owned(),
             seed: self.seed,
+            variant: String::new(),
             commit: "unknown".to_owned(),
             verdict: if held { Verdict::Pass } else { Verdict::Fail },
             trace_hash: format!("{:032x}", self.world.hash()),

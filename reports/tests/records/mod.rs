@@ -56,6 +56,7 @@ pub fn leader_crash() -> RunRecord {
         engine: "world".into(),
         profile: "zero-cost".into(),
         seed: 7,
+        variant: String::new(),
         commit: "0dc1754".into(),
         verdict: Verdict::Pass,
         trace_hash: "5f0c9a7be1d24c30a8b95d8e44f7c2a1".into(),

@@ -1,0 +1,85 @@
+//! Runs as JUnit XML, the form that CI servers read.
+
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::{RunRecord, Verdict};
+
+/// A run with the command that repeats it.
+#[derive(Clone, Copy, Debug)]
+pub struct JunitRun<'a> {
+    /// The run.
+    pub record: &'a RunRecord,
+    /// The one command that repeats it.
+    pub repeat: &'a str,
+}
+
+/// The runs as JUnit XML: a test suite per scenario and variant, a test case per seed. What did not hold is the failure's text,
+/// with its evidence, the last trace lines and the command that repeats the run. Times are wall time, which is what CI servers
+/// take them for.
+pub fn junit(runs: &[JunitRun<'_>]) -> String {
+    let mut report = Report::new("trial");
+    for run in runs {
+        let name = suite_name(run.record);
+        let case = test_case(run);
+        match report.test_suites.iter_mut().find(|suite| suite.name.as_str() == name) {
+            Some(suite) => {
+                suite.add_test_case(case);
+            }
+            None => {
+                let mut suite = TestSuite::new(name);
+                suite.add_test_case(case);
+                report.add_test_suite(suite);
+            }
+        }
+    }
+    report.to_string().expect("XML in memory has no errors but our own")
+}
+
+fn suite_name(record: &RunRecord) -> String {
+    match record.variant.as_str() {
+        "" => record.scenario.clone(),
+        variant => format!("{} ({variant})", record.scenario),
+    }
+}
+
+fn test_case(JunitRun { record, repeat }: &JunitRun<'_>) -> TestCase {
+    let mut case = TestCase::new(format!("seed {}", record.seed), status(record, repeat));
+    case.set_classname(format!("trial.{}", record.scenario))
+        .set_time(Duration::from_nanos(record.wall_ns))
+        .set_system_out(format!(
+            "trace hash {}\n{} records acknowledged, {} read, {} simulated ms\n",
+            record.trace_hash,
+            record.acked_records,
+            record.read_records,
+            record.simulated_ns / 1_000_000
+        ));
+    case
+}
+
+fn status(record: &RunRecord, repeat: &str) -> TestCaseStatus {
+    if record.verdict == Verdict::Pass {
+        return TestCaseStatus::success();
+    }
+    let mut text = String::new();
+    let mut first = None;
+    for violation in record.violations.iter().filter(|violation| !violation.expected) {
+        let evidence = violation.evidence.first().map_or("", String::as_str);
+        first.get_or_insert((violation.property.as_str(), evidence.to_owned()));
+        text += &format!("{} at {} ns\n", violation.property, violation.at_ns);
+        violation.evidence.iter().for_each(|line| text += &format!("  {line}\n"));
+        text += "last trace lines:\n";
+        violation.trace.iter().for_each(|line| text += &format!("  {line}\n"));
+    }
+    for expectation in record.expectations.iter().filter(|expectation| !expectation.met) {
+        let line = format!("expected: {}; found: {}", expectation.what, expectation.found);
+        text += &format!("{line}\n");
+        first.get_or_insert(("expectation", line));
+    }
+    text += &format!("repeat: {repeat}\n");
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    let (kind, message) = first.unwrap_or(("failure", String::new()));
+    status.set_type(kind).set_message(message).set_description(text);
+    status
+}
