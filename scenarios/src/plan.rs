@@ -83,6 +83,7 @@ pub(crate) fn client_workload(
         Workload::Consume { topic, config, .. } => WorkloadConfig::Consume(ConsumeWorkload {
             topic: topic_name(topic),
             share,
+            group: None,
             config: properties(config),
         }),
     })
@@ -151,6 +152,7 @@ pub(crate) fn auditor(scenario: &Scenario) -> (HostPlan, u32) {
         WorkloadConfig::Consume(ConsumeWorkload {
             topic: topic_name(&topic.get_ref().name),
             share: Share::whole(number, 1),
+            group: None,
             config: BTreeMap::from([("auto.offset.reset".to_owned(), "earliest".to_owned())]),
         })
     });

@@ -15,8 +15,9 @@ pub mod workload;
 
 pub use admin::NewTopic;
 pub use workload::{
-    AssignedPartition, ClientConfig, ClientNode, ClientView, ConsumeWorkload, ConsumerView, Corpus,
-    ElectWorkload, Keys, ProduceWorkload, ProducerView, Rate, SetupWorkload, Share, WorkloadConfig,
+    AssignedPartition, BankWorkload, ClientConfig, ClientNode, ClientView, ConsumeWorkload, ConsumerView,
+    Corpus, ElectWorkload, Keys, ListsWorkload, PipelineWorkload, ProduceWorkload, ProducerView, Rate,
+    Semantics, SetupWorkload, Share, WorkloadConfig,
 };
 
 #[cfg(test)]

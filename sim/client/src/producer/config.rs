@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use trial_node::{OpenError, Span};
-use trial_wire::Compression;
+use trial_wire::{Compression, StrBytes};
 
 use crate::network::NetworkConfig;
 use crate::properties::{Properties, invalid};
@@ -33,6 +33,10 @@ pub struct ProducerConfig {
     pub delivery_timeout: Span,
     /// `compression.type`.
     pub compression: Compression,
+    /// `transactional.id`: the producer is transactional (KIP-98).
+    pub transactional_id: Option<StrBytes>,
+    /// `transaction.timeout.ms`: the coordinator aborts a transaction that is open for longer.
+    pub transaction_timeout: Span,
 }
 
 impl Default for ProducerConfig {
@@ -49,6 +53,8 @@ impl Default for ProducerConfig {
             max_request_size: 1 << 20,
             delivery_timeout: Span::from_secs(120),
             compression: Compression::None,
+            transactional_id: None,
+            transaction_timeout: Span::from_secs(60),
         }
     }
 }
@@ -77,9 +83,15 @@ impl ProducerConfig {
         let codecs = ["none", "gzip", "snappy", "lz4", "zstd"];
         let codecs = codecs.map(|name| (name, Compression::from_name(name).unwrap_or_default()));
         properties.choice("compression.type", &codecs, &mut config.compression)?;
+        config.transactional_id =
+            properties.text("transactional.id").map(|id| StrBytes::from_string(id.to_owned()));
+        properties.millis("transaction.timeout.ms", &mut config.transaction_timeout)?;
         properties.finish()?;
         config.settle_idempotence(given.contains_key("enable.idempotence"))?;
         config.settle_delivery_timeout(given.contains_key("delivery.timeout.ms"))?;
+        if config.transactional_id.is_some() && !config.idempotence {
+            return Err(invalid("transactional.id", "transactions need idempotence".to_owned()));
+        }
         Ok(config)
     }
 

@@ -8,7 +8,7 @@ use trial_node::{Endpoint, OpenError, Span, Time, TopicPartition};
 use trial_wire::{StrBytes, TopicName};
 
 use crate::admin::{AdminConfig, NewTopic};
-use crate::consumer::{ConsumerConfig, ResetPolicy};
+use crate::consumer::ConsumerConfig;
 use crate::producer::ProducerConfig;
 use crate::properties::invalid;
 
@@ -36,6 +36,12 @@ pub enum WorkloadConfig {
     Consume(ConsumeWorkload),
     /// Asks for elections at given times.
     Elect(ElectWorkload),
+    /// Reads one topic as a consumer group and writes what it makes of each record to another.
+    Pipeline(PipelineWorkload),
+    /// Moves money between accounts in transactions.
+    Bank(BankWorkload),
+    /// Appends to lists and reads them, in transactions.
+    Lists(ListsWorkload),
 }
 
 /// Waits until the cluster serves, creates topics and waits until every partition of theirs has a leader; a topic that
@@ -147,15 +153,108 @@ impl Corpus {
     }
 }
 
-/// Reads a topic by manual assignment: of its partitions, client `i` of `n` reads those with `partition mod n = i`.
+/// Reads a topic: as a consumer group, or by manual assignment, where of the topic's partitions client `i` of `n` reads
+/// those with `partition mod n = i`.
 #[derive(Clone, Debug)]
 pub struct ConsumeWorkload {
     /// The topic. It must exist, or come into being some time.
     pub topic: TopicName,
     /// Which of the workload's consumers this process hosts.
     pub share: Share,
-    /// Consumer configs, as Kafka names them. `auto.offset.reset` is `earliest` unless given here.
+    /// `group.id`: the consumers subscribe as its members. Without it they assign themselves partitions.
+    pub group: Option<StrBytes>,
+    /// Consumer configs, as Kafka names them. `auto.offset.reset` is `earliest` unless given here. A `group.instance.id` gets
+    /// `-<client>` behind it. With `enable.auto.commit` off, a member of a group commits what it has read itself, every
+    /// `auto.commit.interval.ms`, and when partitions are taken from it.
     pub config: BTreeMap<String, String>,
+}
+
+/// Reads one topic as a consumer group and writes one record to another topic for each that it has read, with the same key
+/// and value. Its clients are a consumer and a producer each.
+#[derive(Clone, Debug)]
+pub struct PipelineWorkload {
+    /// The topic to read. It must exist, or come into being some time.
+    pub from: TopicName,
+    /// The topic to write.
+    pub to: TopicName,
+    /// `group.id`; the producer of client `i` has `transactional.id` `<group>-<i>` if the pipeline is exactly-once.
+    pub group: StrBytes,
+    /// What is promised of each record read.
+    pub semantics: Semantics,
+    /// How long a transaction, or the time between two commits, is. 1 ms and up.
+    pub commit_interval: Span,
+    /// Which of the workload's clients this process hosts; its first number is the first producer's.
+    pub share: Share,
+    /// The number, over the whole run, of client 0's consumer.
+    pub first_consumer: u32,
+    /// Consumer configs, as Kafka names them. The pipeline sets `enable.auto.commit` (off), and unless they are given here
+    /// `auto.offset.reset` (`earliest`) and, if it is exactly-once, `isolation.level` (`read_committed`). A
+    /// `group.instance.id` gets `-<client>` behind it.
+    pub consumer: BTreeMap<String, String>,
+    /// Producer configs, as Kafka names them. `transactional.id` is the pipeline's business.
+    pub producer: BTreeMap<String, String>,
+}
+
+/// What a pipeline promises of each record that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Semantics {
+    /// Written once: output and offsets are committed in one transaction (KIP-98, KIP-447).
+    ExactlyOnce,
+    /// Written once or more often: offsets are committed after the output is acknowledged.
+    AtLeastOnce,
+    /// Written once or not at all: offsets are committed before the output is sent.
+    AtMostOnce,
+}
+
+/// Moves money between accounts: each transaction writes two records, +x for one account and −x for another whose records
+/// are in another partition. An account is a key: its number, 8 bytes, big-endian. The topic should have two partitions or
+/// more.
+///
+/// Transaction `n` of the workload is intended for `start_at + n × per ÷ records`, as with [`ProduceWorkload`]; a client has
+/// one at a time, so a slow one delays the next.
+#[derive(Clone, Debug)]
+pub struct BankWorkload {
+    /// The topic.
+    pub topic: TopicName,
+    /// Which of the workload's producers this process hosts.
+    pub share: Share,
+    /// How many accounts there are, 2 and up.
+    pub accounts: u32,
+    /// How many transactions per time, over all the workload's producers.
+    pub rate: Rate,
+    /// When the first transaction is intended.
+    pub start_at: Time,
+    /// How many of a hundred transactions are aborted on purpose, 0 to 100.
+    pub abort_percent: u8,
+    /// Producer configs, as Kafka names them. The producer of client `i` has the `transactional.id` given here (or `bank`)
+    /// with `-<i>` behind it.
+    pub config: BTreeMap<String, String>,
+}
+
+/// Appends to lists and reads them: each transaction polls all partitions of a topic and appends 1 to 4 records to
+/// partitions at random. Its clients are a consumer, which assigns itself all partitions, and a producer each.
+///
+/// Transactions are scheduled as those of [`BankWorkload`].
+#[derive(Clone, Debug)]
+pub struct ListsWorkload {
+    /// The topic; its partitions are the lists.
+    pub topic: TopicName,
+    /// Which of the workload's clients this process hosts; its first number is the first producer's.
+    pub share: Share,
+    /// The number, over the whole run, of client 0's consumer.
+    pub first_consumer: u32,
+    /// How many transactions per time, over all the workload's clients.
+    pub rate: Rate,
+    /// When the first transaction is intended.
+    pub start_at: Time,
+    /// How many of a hundred transactions are aborted on purpose, 0 to 100.
+    pub abort_percent: u8,
+    /// Consumer configs, as Kafka names them. `auto.offset.reset` is `earliest` and `isolation.level` is `read_committed`
+    /// unless given here.
+    pub consumer: BTreeMap<String, String>,
+    /// Producer configs, as Kafka names them. The producer of client `i` has the `transactional.id` given here (or `lists`)
+    /// with `-<i>` behind it.
+    pub producer: BTreeMap<String, String>,
 }
 
 /// Asks for preferred-leader elections (KIP-460), as an operator with `kafka-leader-election.sh` does.
@@ -176,8 +275,17 @@ impl WorkloadConfig {
         match self {
             WorkloadConfig::Setup(setup) => setup.admin_config().map(drop),
             WorkloadConfig::Produce(produce) => produce.producer_config().map(drop),
-            WorkloadConfig::Consume(consume) => consume.consumer_config().map(drop),
+            WorkloadConfig::Consume(consume) => consume.consumer_config(0).map(drop),
             WorkloadConfig::Elect(elect) => elect.admin_config().map(drop),
+            WorkloadConfig::Pipeline(pipeline) => {
+                pipeline.consumer_config(0)?;
+                pipeline.producer_config(0).map(drop)
+            }
+            WorkloadConfig::Bank(bank) => bank.producer_config(0).map(drop),
+            WorkloadConfig::Lists(lists) => {
+                lists.consumer_config()?;
+                lists.producer_config(0).map(drop)
+            }
         }
     }
 }
@@ -197,9 +305,7 @@ impl ElectWorkload {
 impl ProduceWorkload {
     pub(super) fn producer_config(&self) -> Result<ProducerConfig, OpenError> {
         self.share.check()?;
-        if self.rate.records == 0 || self.rate.per == Span::ZERO {
-            return Err(invalid("rate", "must be at least one record in some time".to_owned()));
-        }
+        self.rate.check()?;
         if self.keys == Keys::Uniform(0) {
             return Err(invalid("keys", "must be at least 1".to_owned()));
         }
@@ -208,13 +314,110 @@ impl ProduceWorkload {
 }
 
 impl ConsumeWorkload {
+    /// What client `index` is told.
+    pub(super) fn consumer_config(&self, index: u32) -> Result<ConsumerConfig, OpenError> {
+        self.share.check()?;
+        let mut config = self.config.clone();
+        if let Some(group) = &self.group {
+            config.insert("group.id".to_owned(), group.to_string());
+            number(&mut config, "group.instance.id", index);
+        }
+        consumer_config(config)
+    }
+}
+
+impl PipelineWorkload {
+    pub(super) fn consumer_config(&self, index: u32) -> Result<ConsumerConfig, OpenError> {
+        self.share.check()?;
+        if self.commit_interval < Span::from_millis(1) {
+            return Err(invalid("commit_interval", "must be at least 1 ms".to_owned()));
+        }
+        let mut config = self.consumer.clone();
+        config.insert("group.id".to_owned(), self.group.to_string());
+        config.insert("enable.auto.commit".to_owned(), "false".to_owned());
+        number(&mut config, "group.instance.id", index);
+        if self.semantics == Semantics::ExactlyOnce {
+            config.entry("isolation.level".to_owned()).or_insert("read_committed".to_owned());
+        }
+        consumer_config(config)
+    }
+
+    pub(super) fn producer_config(&self, index: u32) -> Result<ProducerConfig, OpenError> {
+        let mut config = self.producer.clone();
+        if config.contains_key("transactional.id") {
+            return Err(invalid("transactional.id", "follows from a pipeline's group".to_owned()));
+        }
+        if self.semantics == Semantics::ExactlyOnce {
+            config.insert("transactional.id".to_owned(), format!("{}-{index}", self.group.as_str()));
+        }
+        ProducerConfig::from_properties(&config)
+    }
+}
+
+impl BankWorkload {
+    pub(super) fn producer_config(&self, index: u32) -> Result<ProducerConfig, OpenError> {
+        self.share.check()?;
+        self.rate.check()?;
+        check_percent(self.abort_percent)?;
+        if self.accounts < 2 {
+            return Err(invalid("accounts", "must be at least 2".to_owned()));
+        }
+        transactional(&self.config, "bank", index)
+    }
+}
+
+impl ListsWorkload {
     pub(super) fn consumer_config(&self) -> Result<ConsumerConfig, OpenError> {
         self.share.check()?;
-        let mut config = ConsumerConfig::from_properties(&self.config)?;
-        if !self.config.contains_key("auto.offset.reset") {
-            config.reset_policy = ResetPolicy::Earliest;
+        self.rate.check()?;
+        check_percent(self.abort_percent)?;
+        let mut config = self.consumer.clone();
+        config.entry("isolation.level".to_owned()).or_insert("read_committed".to_owned());
+        consumer_config(config)
+    }
+
+    pub(super) fn producer_config(&self, index: u32) -> Result<ProducerConfig, OpenError> {
+        transactional(&self.producer, "lists", index)
+    }
+}
+
+/// A workload's consumers read everything unless they are told otherwise.
+fn consumer_config(mut config: BTreeMap<String, String>) -> Result<ConsumerConfig, OpenError> {
+    config.entry("auto.offset.reset".to_owned()).or_insert("earliest".to_owned());
+    ConsumerConfig::from_properties(&config)
+}
+
+/// Tells the workload's clients apart by their index behind a name that is given for all of them.
+fn number(config: &mut BTreeMap<String, String>, key: &str, index: u32) {
+    if let Some(name) = config.get_mut(key) {
+        *name = format!("{name}-{index}");
+    }
+}
+
+fn transactional(
+    config: &BTreeMap<String, String>,
+    default_id: &str,
+    index: u32,
+) -> Result<ProducerConfig, OpenError> {
+    let mut config = config.clone();
+    config.entry("transactional.id".to_owned()).or_insert(default_id.to_owned());
+    number(&mut config, "transactional.id", index);
+    ProducerConfig::from_properties(&config)
+}
+
+fn check_percent(percent: u8) -> Result<(), OpenError> {
+    if percent > 100 {
+        return Err(invalid("abort_percent", format!("{percent} is more than 100")));
+    }
+    Ok(())
+}
+
+impl Rate {
+    fn check(self) -> Result<(), OpenError> {
+        if self.records == 0 || self.per == Span::ZERO {
+            return Err(invalid("rate", "must be at least one in some time".to_owned()));
         }
-        Ok(config)
+        Ok(())
     }
 }
 

@@ -33,7 +33,7 @@ impl Reader {
         (index, number): (u32, u32),
     ) -> Result<Reader, OpenError> {
         let client_id = StrBytes::from_string(format!("{}-consumer-{number}", process.client_id.as_str()));
-        let mut consumer = Consumer::new(plan.consumer_config()?, client_id, process.bootstrap.clone())?;
+        let mut consumer = Consumer::new(plan.consumer_config(index)?, client_id, process.bootstrap.clone())?;
         let topic = consumer.topic(&plan.topic);
         let topic_name = plan.topic.clone();
         Ok(Reader { number, index, of: plan.share.of, topic_name, topic, consumer, seen: 0 })

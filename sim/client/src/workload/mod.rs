@@ -10,8 +10,8 @@ mod setup;
 mod view;
 
 pub use config::{
-    ClientConfig, ConsumeWorkload, Corpus, ElectWorkload, Keys, ProduceWorkload, Rate, SetupWorkload, Share,
-    WorkloadConfig,
+    BankWorkload, ClientConfig, ConsumeWorkload, Corpus, ElectWorkload, Keys, ListsWorkload,
+    PipelineWorkload, ProduceWorkload, Rate, Semantics, SetupWorkload, Share, WorkloadConfig,
 };
 pub use node::ClientNode;
 pub use view::{AssignedPartition, ClientView, ConsumerView, ProducerView};

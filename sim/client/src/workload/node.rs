@@ -10,6 +10,7 @@ use super::elect::Operator;
 use super::produce::Load;
 use super::setup::Setup;
 use super::view::ClientView;
+use crate::properties::invalid;
 
 /// Its presence on disk says that this is not the process's first start.
 const STARTED: &str = "started";
@@ -92,6 +93,9 @@ impl Node for ClientNode {
                 WorkloadConfig::Elect(plan) => {
                     apps.push(App::Operator(Operator::new(&config, plan)?));
                     continue;
+                }
+                WorkloadConfig::Pipeline(_) | WorkloadConfig::Bank(_) | WorkloadConfig::Lists(_) => {
+                    return Err(invalid("workload", "is not there yet".to_owned()));
                 }
                 WorkloadConfig::Produce(plan) => {
                     for client in plan.share.clients() {

@@ -28,7 +28,7 @@ fn produce(share: Share, config: &[(&str, &str)]) -> WorkloadConfig {
 
 fn consume(share: Share) -> WorkloadConfig {
     let config = BTreeMap::new();
-    WorkloadConfig::Consume(ConsumeWorkload { topic: topic_name("orders"), share, config })
+    WorkloadConfig::Consume(ConsumeWorkload { topic: topic_name("orders"), share, group: None, config })
 }
 
 fn process(cluster: &Cluster, workloads: Vec<WorkloadConfig>) -> ClientConfig {
