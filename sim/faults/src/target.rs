@@ -10,7 +10,8 @@ use trial_wire::StrBytes;
 /// To whom a fault happens, as a plan says it.
 ///
 /// In TOML: a host's name (`"broker-1"`, `"produce-0"`), one of the words `"controller"`, `"all_brokers"` and
-/// `"all_clients"`, a table with one of `leader_of`, `followers_of` and `broker`, or a list of these.
+/// `"all_clients"`, a table with one of `leader_of`, `followers_of`, `broker`, `group_coordinator_of` and
+/// `transaction_coordinator_of`, or a list of these.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// The host of that name: a broker or a client.
@@ -19,6 +20,10 @@ pub enum Target {
     LeaderOf(TopicPartition),
     /// The replicas of a partition that do not lead it.
     FollowersOf(TopicPartition),
+    /// The broker that coordinates the group with that `group.id`.
+    GroupCoordinatorOf(String),
+    /// The broker that coordinates transactions of that `transactional.id`.
+    TransactionCoordinatorOf(String),
     /// The quorum's leader, the active controller.
     Controller,
     /// The broker with that index, from 0, in the order in which the cluster was laid out.
@@ -66,6 +71,10 @@ pub trait Roles {
     fn clients(&self) -> Vec<String>;
     /// The quorum's leader, if it has one.
     fn controller(&self) -> Option<String>;
+    /// The broker that coordinates a group, by `group.id`.
+    fn group_coordinator_of(&self, group: &str) -> Option<String>;
+    /// The broker that coordinates a `transactional.id`.
+    fn transaction_coordinator_of(&self, transactional_id: &str) -> Option<String>;
     /// A partition's leader, if it exists and has one.
     fn leader_of(&self, tp: &TopicPartition) -> Option<String>;
     /// A partition's replicas without its leader; empty if the partition does not exist.
@@ -115,6 +124,8 @@ impl Target {
             Target::Host(name) => return Err(ResolveError::NoSuchHost { name: name.clone() }),
             Target::LeaderOf(tp) => names.extend(roles.leader_of(tp)),
             Target::FollowersOf(tp) => names.extend(roles.followers_of(tp)),
+            Target::GroupCoordinatorOf(group) => names.extend(roles.group_coordinator_of(group)),
+            Target::TransactionCoordinatorOf(id) => names.extend(roles.transaction_coordinator_of(id)),
             Target::Controller => names.extend(roles.controller()),
             Target::Broker(index) => {
                 let brokers = roles.brokers();
@@ -148,6 +159,8 @@ impl fmt::Display for Target {
             Target::Host(name) => f.write_str(name),
             Target::LeaderOf(tp) => write!(f, "leader of {tp}"),
             Target::FollowersOf(tp) => write!(f, "followers of {tp}"),
+            Target::GroupCoordinatorOf(group) => write!(f, "coordinator of group {group}"),
+            Target::TransactionCoordinatorOf(id) => write!(f, "coordinator of transactional id {id}"),
             Target::Controller => f.write_str("controller"),
             Target::Broker(index) => write!(f, "broker {index}"),
             Target::AllBrokers => f.write_str("all brokers"),
@@ -163,8 +176,9 @@ impl fmt::Display for Target {
 }
 
 const EXPECTED: &str = "a host's name, \"controller\", \"all_brokers\", \"all_clients\", a table with one of leader_of, \
-                        followers_of and broker, or a list of these";
-const KEYS: &[&str] = &["leader_of", "followers_of", "broker"];
+                        followers_of, broker, group_coordinator_of and transaction_coordinator_of, or a list of these";
+const KEYS: &[&str] =
+    &["leader_of", "followers_of", "broker", "group_coordinator_of", "transaction_coordinator_of"];
 
 /// Reads a partition as people write it: `orders-0`. The last dash ends the topic's name.
 pub(crate) fn parse_partition(text: &str) -> Result<TopicPartition, String> {
@@ -218,6 +232,8 @@ impl<'de> Deserialize<'de> for Target {
                     "leader_of" => Target::LeaderOf(partition(map.next_value()?)?),
                     "followers_of" => Target::FollowersOf(partition(map.next_value()?)?),
                     "broker" => Target::Broker(map.next_value()?),
+                    "group_coordinator_of" => Target::GroupCoordinatorOf(map.next_value()?),
+                    "transaction_coordinator_of" => Target::TransactionCoordinatorOf(map.next_value()?),
                     other => return Err(de::Error::unknown_field(other, KEYS)),
                 };
                 match map.next_key::<String>()? {
@@ -251,6 +267,8 @@ impl Serialize for Target {
                 map.serialize_entry("broker", index)?;
                 return map.end();
             }
+            Target::GroupCoordinatorOf(group) => entry("group_coordinator_of", group),
+            Target::TransactionCoordinatorOf(id) => entry("transaction_coordinator_of", id),
             Target::LeaderOf(tp) => entry("leader_of", tp),
             Target::FollowersOf(tp) => entry("followers_of", tp),
         };

@@ -33,6 +33,12 @@ impl Roles for Cluster {
     fn controller(&self) -> Option<String> {
         Some("broker-0".to_owned())
     }
+    fn group_coordinator_of(&self, group: &str) -> Option<String> {
+        (group == "billing").then(|| "broker-1".to_owned())
+    }
+    fn transaction_coordinator_of(&self, transactional_id: &str) -> Option<String> {
+        (transactional_id == "billing-0").then(|| "broker-2".to_owned())
+    }
     fn leader_of(&self, tp: &TopicPartition) -> Option<String> {
         (*tp == orders()).then(|| "broker-0".to_owned())
     }
@@ -167,6 +173,12 @@ fn targets_that_stand_for_nobody_say_why() {
         Target::Host("consume-0".to_owned()),
     ]);
     assert_eq!(resolve(many).unwrap().names(), ["broker-0", "consume-0"]);
+
+    let text = "[[fault]]\nat = \"1s\"\nkill = [{ group_coordinator_of = \"billing\" }, { transaction_coordinator_of = \"billing-0\" }]\n";
+    let coordinators = plan(text);
+    assert_eq!(plan(&coordinators.to_toml()), coordinators);
+    let Fault::Kill(target) = &coordinators.entries[0].fault else { panic!("{coordinators:?}") };
+    assert_eq!(resolve(target.clone()).unwrap().names(), ["broker-1", "broker-2"]);
 }
 
 #[test]
