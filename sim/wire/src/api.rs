@@ -56,15 +56,31 @@ pub const APIS: &[Api] = &[
     api(ApiKey::Fetch, 4, 18, Listener::Both),
     api(ApiKey::ListOffsets, 1, 10, Listener::Broker),
     api(ApiKey::Metadata, 0, 13, Listener::Broker),
+    api(ApiKey::OffsetCommit, 2, 9, Listener::Broker),
+    api(ApiKey::OffsetFetch, 1, 9, Listener::Broker),
+    api(ApiKey::FindCoordinator, 0, 6, Listener::Broker),
+    api(ApiKey::JoinGroup, 0, 9, Listener::Broker),
+    api(ApiKey::Heartbeat, 0, 4, Listener::Broker),
+    api(ApiKey::LeaveGroup, 0, 5, Listener::Broker),
+    api(ApiKey::SyncGroup, 0, 5, Listener::Broker),
+    api(ApiKey::DescribeGroups, 0, 6, Listener::Broker),
+    api(ApiKey::ListGroups, 0, 5, Listener::Broker),
     api(ApiKey::ApiVersions, 0, 4, Listener::Both),
     api(ApiKey::CreateTopics, 2, 7, Listener::Both),
     api(ApiKey::DeleteTopics, 1, 6, Listener::Both),
     api(ApiKey::InitProducerId, 0, 5, Listener::Broker),
     api(ApiKey::OffsetForLeaderEpoch, 2, 4, Listener::Broker),
+    api(ApiKey::AddPartitionsToTxn, 0, 5, Listener::Broker),
+    api(ApiKey::AddOffsetsToTxn, 0, 4, Listener::Broker),
+    api(ApiKey::EndTxn, 0, 5, Listener::Broker),
+    api(ApiKey::WriteTxnMarkers, 1, 1, Listener::Broker),
+    api(ApiKey::TxnOffsetCommit, 0, 5, Listener::Broker),
     api(ApiKey::DescribeConfigs, 1, 4, Listener::Both),
     api(ApiKey::CreatePartitions, 0, 3, Listener::Both),
+    api(ApiKey::DeleteGroups, 0, 2, Listener::Broker),
     api(ApiKey::ElectLeaders, 0, 2, Listener::Both),
     api(ApiKey::IncrementalAlterConfigs, 0, 1, Listener::Both),
+    api(ApiKey::OffsetDelete, 0, 0, Listener::Broker),
     api(ApiKey::Vote, 0, 2, Listener::Controller),
     api(ApiKey::BeginQuorumEpoch, 0, 1, Listener::Controller),
     api(ApiKey::EndQuorumEpoch, 0, 1, Listener::Controller),
@@ -72,10 +88,15 @@ pub const APIS: &[Api] = &[
     api(ApiKey::AlterPartition, 2, 3, Listener::Controller),
     api(ApiKey::FetchSnapshot, 0, 1, Listener::Controller),
     api(ApiKey::DescribeCluster, 0, 2, Listener::Both),
+    api(ApiKey::DescribeProducers, 0, 0, Listener::Broker),
     api(ApiKey::BrokerRegistration, 0, 4, Listener::Controller),
     api(ApiKey::BrokerHeartbeat, 0, 1, Listener::Controller),
     api(ApiKey::UnregisterBroker, 0, 0, Listener::Both),
+    api(ApiKey::DescribeTransactions, 0, 0, Listener::Broker),
+    api(ApiKey::ListTransactions, 0, 1, Listener::Broker),
     api(ApiKey::AllocateProducerIds, 0, 0, Listener::Controller),
+    api(ApiKey::ConsumerGroupHeartbeat, 0, 1, Listener::Broker),
+    api(ApiKey::ConsumerGroupDescribe, 0, 1, Listener::Broker),
 ];
 
 /// One more than the largest key there is.
@@ -120,7 +141,7 @@ mod tests {
             assert_eq!(api.key.valid_versions().intersect(&api.versions), api.versions, "{:?}", api.key);
             assert!(api.advertised.min <= api.versions.min && api.advertised.max == api.versions.max);
         }
-        assert_eq!(lookup(ApiKey::JoinGroup), None);
+        assert_eq!(lookup(ApiKey::SaslHandshake), None);
     }
 
     #[test]

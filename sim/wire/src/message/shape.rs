@@ -278,6 +278,103 @@ const BROKER_REGISTRATION: Body = fields(&[
 const BROKER_HEARTBEAT: Body = fields(&[(0, 1, Fixed(22))]).tagged(&[(0, 1, 1, ArrayOf(&Fixed(16)))]);
 const UNREGISTER_BROKER: Body = fields(&[(0, 0, Fixed(4))]);
 const ALLOCATE_PRODUCER_IDS: Body = fields(&[(0, 0, Fixed(12))]);
+const FIND_COORDINATOR: Body = fields(&[(0, 3, Str), (1, 6, Fixed(1)), (4, 6, ArrayOf(&Str))]);
+const OFFSET_COMMIT_PARTITION: Body = fields(&[(2, 9, Fixed(12)), (6, 9, Fixed(4)), (2, 9, Str)]);
+const OFFSET_COMMIT_TOPIC: Body = fields(&[(2, 9, Str), (2, 9, Array(&OFFSET_COMMIT_PARTITION))]);
+const OFFSET_COMMIT: Body = fields(&[
+    (2, 9, Str),
+    (2, 9, Fixed(4)),
+    (2, 9, Str),
+    (7, 9, Str),
+    (2, 4, Fixed(8)),
+    (2, 9, Array(&OFFSET_COMMIT_TOPIC)),
+]);
+const OFFSET_FETCH_TOPIC: Body = fields(&[(1, 7, Str), (1, 7, ArrayOf(&Fixed(4)))]);
+const OFFSET_FETCH_TOPICS: Body = fields(&[(8, 9, Str), (8, 9, ArrayOf(&Fixed(4)))]);
+const OFFSET_FETCH_GROUP: Body =
+    fields(&[(8, 9, Str), (9, 9, Str), (9, 9, Fixed(4)), (8, 9, Array(&OFFSET_FETCH_TOPICS))]);
+const OFFSET_FETCH: Body = fields(&[
+    (1, 7, Str),
+    (1, 7, Array(&OFFSET_FETCH_TOPIC)),
+    (8, 9, Array(&OFFSET_FETCH_GROUP)),
+    (7, 9, Fixed(1)),
+]);
+const JOIN_GROUP_PROTOCOL: Body = fields(&[(0, 9, Str), (0, 9, Bytes)]);
+const JOIN_GROUP: Body = fields(&[
+    (0, 9, Str),
+    (0, 9, Fixed(4)),
+    (1, 9, Fixed(4)),
+    (0, 9, Str),
+    (5, 9, Str),
+    (0, 9, Str),
+    (0, 9, Array(&JOIN_GROUP_PROTOCOL)),
+    (8, 9, Str),
+]);
+const HEARTBEAT: Body = fields(&[(0, 4, Str), (0, 4, Fixed(4)), (0, 4, Str), (3, 4, Str)]);
+const LEAVE_GROUP_MEMBER_IDENTITY: Body = fields(&[(3, 5, Str), (3, 5, Str), (5, 5, Str)]);
+const LEAVE_GROUP: Body = fields(&[(0, 5, Str), (0, 2, Str), (3, 5, Array(&LEAVE_GROUP_MEMBER_IDENTITY))]);
+const SYNC_GROUP_ASSIGNMENT: Body = fields(&[(0, 5, Str), (0, 5, Bytes)]);
+const SYNC_GROUP: Body = fields(&[
+    (0, 5, Str),
+    (0, 5, Fixed(4)),
+    (0, 5, Str),
+    (3, 5, Str),
+    (5, 5, Str),
+    (5, 5, Str),
+    (0, 5, Array(&SYNC_GROUP_ASSIGNMENT)),
+]);
+const DESCRIBE_GROUPS: Body = fields(&[(0, 6, ArrayOf(&Str)), (3, 6, Fixed(1))]);
+const LIST_GROUPS: Body = fields(&[(4, 5, ArrayOf(&Str)), (5, 5, ArrayOf(&Str))]);
+const ADD_PARTITIONS_TO_TXN_TOPIC: Body = fields(&[(0, 5, Str), (0, 5, ArrayOf(&Fixed(4)))]);
+const ADD_PARTITIONS_TO_TXN_TRANSACTION: Body =
+    fields(&[(4, 5, Str), (4, 5, Fixed(11)), (4, 5, Array(&ADD_PARTITIONS_TO_TXN_TOPIC))]);
+const ADD_PARTITIONS_TO_TXN: Body = fields(&[
+    (4, 5, Array(&ADD_PARTITIONS_TO_TXN_TRANSACTION)),
+    (0, 3, Str),
+    (0, 3, Fixed(10)),
+    (0, 3, Array(&ADD_PARTITIONS_TO_TXN_TOPIC)),
+]);
+const ADD_OFFSETS_TO_TXN: Body = fields(&[(0, 4, Str), (0, 4, Fixed(10)), (0, 4, Str)]);
+const END_TXN: Body = fields(&[(0, 5, Str), (0, 5, Fixed(11))]);
+const WRITE_TXN_MARKERS_MARKER_TOPIC: Body = fields(&[(1, 1, Str), (1, 1, ArrayOf(&Fixed(4)))]);
+const WRITE_TXN_MARKERS_MARKER: Body =
+    fields(&[(1, 1, Fixed(11)), (1, 1, Array(&WRITE_TXN_MARKERS_MARKER_TOPIC)), (1, 1, Fixed(4))]);
+const WRITE_TXN_MARKERS: Body = fields(&[(1, 1, Array(&WRITE_TXN_MARKERS_MARKER))]);
+const TXN_OFFSET_COMMIT_PARTITION: Body = fields(&[(0, 5, Fixed(12)), (2, 5, Fixed(4)), (0, 5, Str)]);
+const TXN_OFFSET_COMMIT_TOPIC: Body = fields(&[(0, 5, Str), (0, 5, Array(&TXN_OFFSET_COMMIT_PARTITION))]);
+const TXN_OFFSET_COMMIT: Body = fields(&[
+    (0, 5, Str),
+    (0, 5, Str),
+    (0, 5, Fixed(10)),
+    (3, 5, Fixed(4)),
+    (3, 5, Str),
+    (3, 5, Str),
+    (0, 5, Array(&TXN_OFFSET_COMMIT_TOPIC)),
+]);
+const DELETE_GROUPS: Body = fields(&[(0, 2, ArrayOf(&Str))]);
+const OFFSET_DELETE_PARTITION: Body = fields(&[(0, 0, Fixed(4))]);
+const OFFSET_DELETE_TOPIC: Body = fields(&[(0, 0, Str), (0, 0, Array(&OFFSET_DELETE_PARTITION))]);
+const OFFSET_DELETE: Body = fields(&[(0, 0, Str), (0, 0, Array(&OFFSET_DELETE_TOPIC))]);
+const DESCRIBE_PRODUCERS_TOPIC: Body = fields(&[(0, 0, Str), (0, 0, ArrayOf(&Fixed(4)))]);
+const DESCRIBE_PRODUCERS: Body = fields(&[(0, 0, Array(&DESCRIBE_PRODUCERS_TOPIC))]);
+const DESCRIBE_TRANSACTIONS: Body = fields(&[(0, 0, ArrayOf(&Str))]);
+const LIST_TRANSACTIONS: Body =
+    fields(&[(0, 1, ArrayOf(&Str)), (0, 1, ArrayOf(&Fixed(8))), (1, 1, Fixed(8))]);
+const CONSUMER_GROUP_HEARTBEAT_TOPIC_PARTITIONS: Body =
+    fields(&[(0, 1, Fixed(16)), (0, 1, ArrayOf(&Fixed(4)))]);
+const CONSUMER_GROUP_HEARTBEAT: Body = fields(&[
+    (0, 1, Str),
+    (0, 1, Str),
+    (0, 1, Fixed(4)),
+    (0, 1, Str),
+    (0, 1, Str),
+    (0, 1, Fixed(4)),
+    (0, 1, ArrayOf(&Str)),
+    (1, 1, Str),
+    (0, 1, Str),
+    (0, 1, Array(&CONSUMER_GROUP_HEARTBEAT_TOPIC_PARTITIONS)),
+]);
+const CONSUMER_GROUP_DESCRIBE: Body = fields(&[(0, 1, ArrayOf(&Str)), (0, 1, Fixed(1))]);
 
 fn request(api: ApiKey) -> Option<&'static Body> {
     Some(match api {
@@ -305,6 +402,27 @@ fn request(api: ApiKey) -> Option<&'static Body> {
         ApiKey::BrokerHeartbeat => &BROKER_HEARTBEAT,
         ApiKey::UnregisterBroker => &UNREGISTER_BROKER,
         ApiKey::AllocateProducerIds => &ALLOCATE_PRODUCER_IDS,
+        ApiKey::FindCoordinator => &FIND_COORDINATOR,
+        ApiKey::OffsetCommit => &OFFSET_COMMIT,
+        ApiKey::OffsetFetch => &OFFSET_FETCH,
+        ApiKey::JoinGroup => &JOIN_GROUP,
+        ApiKey::Heartbeat => &HEARTBEAT,
+        ApiKey::LeaveGroup => &LEAVE_GROUP,
+        ApiKey::SyncGroup => &SYNC_GROUP,
+        ApiKey::DescribeGroups => &DESCRIBE_GROUPS,
+        ApiKey::ListGroups => &LIST_GROUPS,
+        ApiKey::AddPartitionsToTxn => &ADD_PARTITIONS_TO_TXN,
+        ApiKey::AddOffsetsToTxn => &ADD_OFFSETS_TO_TXN,
+        ApiKey::EndTxn => &END_TXN,
+        ApiKey::WriteTxnMarkers => &WRITE_TXN_MARKERS,
+        ApiKey::TxnOffsetCommit => &TXN_OFFSET_COMMIT,
+        ApiKey::DeleteGroups => &DELETE_GROUPS,
+        ApiKey::OffsetDelete => &OFFSET_DELETE,
+        ApiKey::DescribeProducers => &DESCRIBE_PRODUCERS,
+        ApiKey::DescribeTransactions => &DESCRIBE_TRANSACTIONS,
+        ApiKey::ListTransactions => &LIST_TRANSACTIONS,
+        ApiKey::ConsumerGroupHeartbeat => &CONSUMER_GROUP_HEARTBEAT,
+        ApiKey::ConsumerGroupDescribe => &CONSUMER_GROUP_DESCRIBE,
         _ => return None,
     })
 }
