@@ -38,6 +38,15 @@ pub fn name(error: ErrorCode) -> &'static str {
         ErrorCode::OutOfOrderSequenceNumber => "OUT_OF_ORDER_SEQUENCE_NUMBER",
         ErrorCode::DuplicateSequenceNumber => "DUPLICATE_SEQUENCE_NUMBER",
         ErrorCode::InvalidProducerEpoch => "INVALID_PRODUCER_EPOCH",
+        ErrorCode::InvalidTxnState => "INVALID_TXN_STATE",
+        ErrorCode::InvalidProducerIdMapping => "INVALID_PRODUCER_ID_MAPPING",
+        ErrorCode::InvalidTransactionTimeout => "INVALID_TRANSACTION_TIMEOUT",
+        ErrorCode::ConcurrentTransactions => "CONCURRENT_TRANSACTIONS",
+        ErrorCode::TransactionCoordinatorFenced => "TRANSACTION_COORDINATOR_FENCED",
+        ErrorCode::TransactionalIdAuthorizationFailed => "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+        ErrorCode::OperationNotAttempted => "OPERATION_NOT_ATTEMPTED",
+        ErrorCode::ProducerFenced => "PRODUCER_FENCED",
+        ErrorCode::TransactionAbortable => "TRANSACTION_ABORTABLE",
         ErrorCode::KafkaStorageError => "KAFKA_STORAGE_ERROR",
         ErrorCode::UnknownProducerId => "UNKNOWN_PRODUCER_ID",
         ErrorCode::FetchSessionIdNotFound => "FETCH_SESSION_ID_NOT_FOUND",
@@ -103,5 +112,10 @@ pub fn is_rejection_before_append(error: ErrorCode) -> bool {
             | ErrorCode::OutOfOrderSequenceNumber
             | ErrorCode::UnknownProducerId
             | ErrorCode::InvalidProducerEpoch
+            | ErrorCode::ProducerFenced
+            | ErrorCode::InvalidTxnState
+            | ErrorCode::InvalidProducerIdMapping
+            | ErrorCode::ConcurrentTransactions
+            | ErrorCode::TransactionAbortable
     )
 }

@@ -33,6 +33,9 @@ pub struct NetworkClient<C> {
     metadata_in_flight: bool,
     /// Asking for metadata found no broker to ask; the next attempt.
     metadata_retry_at: Option<Time>,
+    /// The newest finalized features that a broker has told (KIP-584): their epoch, and what we care for.
+    features_epoch: i64,
+    transaction_version: i16,
 }
 
 /// What all connections together want.
@@ -94,6 +97,8 @@ impl<C> NetworkClient<C> {
             last_correlation_id: -1,
             metadata_in_flight: false,
             metadata_retry_at: None,
+            features_epoch: -1,
+            transaction_version: 0,
         }
     }
 
@@ -119,6 +124,21 @@ impl<C> NetworkClient<C> {
     /// The version of an API that a broker and we speak; `None` if the connection is not ready or there is none.
     pub fn version(&self, node: NodeId, api: ApiKey) -> Option<i16> {
         self.connections.get(&node)?.version(api)
+    }
+
+    /// The finalized level of `transaction.version` that brokers have last told; 0 while none has.
+    pub fn transaction_version(&self) -> i16 {
+        self.transaction_version
+    }
+
+    /// Whether a connection to a broker is being made.
+    pub fn is_preparing(&self, node: NodeId) -> bool {
+        self.connections.get(&node).is_some_and(Connection::is_preparing)
+    }
+
+    /// Whether a connection to a broker stands, even if too much is in flight on it.
+    pub fn is_connected(&self, node: NodeId) -> bool {
+        self.connections.get(&node).is_some_and(|c| matches!(c.state, State::Ready { .. }))
     }
 
     /// Whether a request may be sent to a broker now. If there is no connection, begins to make one, or remembers to when
@@ -280,6 +300,12 @@ impl<C> NetworkClient<C> {
                 let connection = self.connections.get_mut(&node).expect("it just answered");
                 let conn = connection.conn().expect("it just answered");
                 connection.negotiated(conn, &response.api_keys);
+                if response.finalized_features_epoch > self.features_epoch {
+                    self.features_epoch = response.finalized_features_epoch;
+                    let mut features = response.finalized_features.iter();
+                    let level = features.find(|feature| feature.name.as_str() == "transaction.version");
+                    self.transaction_version = level.map_or(0, |feature| feature.max_version_level);
+                }
             }
             // KIP-511: the broker does not know our version of this API; every broker knows version 0.
             Some(ErrorCode::UnsupportedVersion) if asked_in > 0 => self.ask_versions(now, node, 0, io),
@@ -409,9 +435,7 @@ impl<C> NetworkClient<C> {
     }
 
     fn any_ready(&self) -> bool {
-        let connected =
-            |node| self.connections.get(node).is_some_and(|c| matches!(c.state, State::Ready { .. }));
-        self.metadata.nodes().keys().any(connected)
+        self.metadata.nodes().keys().any(|node| self.is_connected(*node))
     }
 
     fn first_reconnect(&self) -> Option<Time> {
