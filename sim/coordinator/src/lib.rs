@@ -9,8 +9,8 @@
 //!   [`Coordinator::replay`], in order, then call [`Coordinator::activate`]; until then requests are answered with
 //!   COORDINATOR_LOAD_IN_PROGRESS by the caller;
 //! - [`Coordinator::handle`] for each request, [`Coordinator::handle_response`] for what became of each [`Output::Send`],
-//!   [`Coordinator::handle_timeout`] at or after [`Coordinator::poll_timeout`], [`Coordinator::metadata_changed`] when
-//!   topics changed;
+//!   [`Coordinator::producer_id`] for the answer to each [`Output::ProducerId`], [`Coordinator::handle_timeout`] at or after
+//!   [`Coordinator::poll_timeout`], [`Coordinator::metadata_changed`] when topics changed;
 //! - after each of these, take [`Coordinator::poll_output`] until there is no more, and carry each out at once and in
 //!   order; nothing else may be called in between but what an output asks for;
 //! - [`Coordinator::resign`] when the broker no longer leads the partition in the epoch in which it was loaded.
@@ -18,8 +18,10 @@
 pub mod group;
 pub mod transaction;
 
+mod partition;
 mod runtime;
 
+pub use partition::partition_for;
 pub use runtime::{
     CallId, ClusterMetadata, Coordinator, CorruptRecord, Env, LogRecord, Marker, Output, Record, Request,
     SendId, Ticket,

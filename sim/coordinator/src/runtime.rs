@@ -144,6 +144,13 @@ pub enum Output {
         /// The request.
         body: RequestKind,
     },
+    /// Ask the broker for a producer id that has never been given out (KIP-730); [`Coordinator::producer_id`] is told it, at once
+    /// or later. If the broker has none left and is waiting for the controller, it need not wait: COORDINATOR_LOAD_IN_PROGRESS is
+    /// an answer, too.
+    ProducerId {
+        /// Names the question. [`Output::Send`] uses the same numbers.
+        id: SendId,
+    },
     /// Tell the people who read the run.
     Trace(TraceEvent),
 }
@@ -177,6 +184,10 @@ pub trait Coordinator: Clone + fmt::Debug {
 
     /// What became of an [`Output::Send`]; `None` if there was no response.
     fn handle_response(&mut self, env: &mut Env<'_>, id: SendId, response: Option<ResponseKind>);
+
+    /// The answer to an [`Output::ProducerId`]: a producer id, or the error for the client that needs it. A coordinator that
+    /// never asks has nothing to do here.
+    fn producer_id(&mut self, _env: &mut Env<'_>, _id: SendId, _result: Result<ProducerId, ErrorCode>) {}
 
     /// Topics were created, changed or deleted, or leaders are others.
     fn metadata_changed(&mut self, env: &mut Env<'_>);
