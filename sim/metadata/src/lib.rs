@@ -4,17 +4,19 @@
 //! - [`image`]: the state that the log amounts to: [`MetadataImage::replay`] applies one record and notes in a
 //!   [`MetadataDelta`] what changed;
 //! - [`controller`]: the active controller, which decides by returning records;
+//! - [`feature`]: the features that a cluster finalizes at a level;
 //! - [`config`]: the names, types, defaults and ranges of the topic and broker configs that we honour.
 
 pub mod config;
 pub mod controller;
+pub mod feature;
 pub mod image;
 pub mod record;
 
 pub use config::{BrokerConfig, ConfigError, StaticConfig};
-pub use controller::{
-    ControllerConfig, ControllerResult, METADATA_VERSION, METADATA_VERSION_FEATURE, PRODUCER_ID_BLOCK_SIZE,
-    QuorumController, supported_features,
+pub use controller::{ControllerConfig, ControllerResult, PRODUCER_ID_BLOCK_SIZE, QuorumController};
+pub use feature::{
+    BootstrapFeatures, FeatureError, METADATA_VERSION, METADATA_VERSION_FEATURE, supported_features,
 };
 pub use image::{MetadataDelta, MetadataImage, ReplayError, TopicImage};
 pub use record::{

@@ -220,8 +220,8 @@ mod tests {
             "config min.insync.replicas: invalid value \"0\": must be a 32-bit number of at least 1"
         );
         assert_eq!(
-            message("cleanup.policy", "delete,compact"),
-            "config cleanup.policy: invalid value \"delete,compact\": must be delete; nothing else is supported yet"
+            message("cleanup.policy", "delete,shred"),
+            "config cleanup.policy: invalid value \"delete,shred\": must be a list of compact, delete"
         );
         assert_eq!(
             message("compression.type", "zstd"),

@@ -301,7 +301,6 @@ mod tests {
         }
         for (name, only, other) in [
             ("compression.type", "producer", "lz4"),
-            ("log.cleanup.policy", "delete", "compact"),
             ("log.retention.bytes", "-1", "1000000"),
             ("log.retention.ms", "-1", "604800000"),
         ] {

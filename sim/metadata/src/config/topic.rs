@@ -9,8 +9,8 @@ configs! {
     /// Every topic config that we honour. One that has but one value is what we do, whatever Kafka can do beyond that.
     table TOPIC_CONFIGS;
 
-    #[doc = "what becomes of old data: it would be deleted, but retention.ms and retention.bytes set no limit."]
-    "cleanup.policy" = "delete", ListOf(&["delete"]), Broker("log.cleanup.policy");
+    #[doc = "what becomes of old data: deleted as retention.ms and retention.bytes say, which set no limit; or compacted."]
+    "cleanup.policy" = "delete", ListOf(&["compact", "delete"]), Broker("log.cleanup.policy");
     #[doc = "the codec that batches are stored in: what the producer sent is kept as it is."]
     "compression.type" = "producer", OneOf(&["producer"]), Broker("compression.type");
     #[doc = "how many records may be appended before the log is flushed to the device."]

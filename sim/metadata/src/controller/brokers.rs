@@ -8,7 +8,7 @@ use trial_wire::messages::{
 };
 use trial_wire::{ErrorCode, StrBytes, Uuid};
 
-use super::{ControllerResult, METADATA_VERSION, QuorumController};
+use super::{ControllerResult, QuorumController};
 use crate::record::{
     BrokerEndpoint, BrokerFeature, BrokerRegistration, BrokerRegistrationChange, MetadataRecord,
     PartitionRegistration,
@@ -31,7 +31,7 @@ impl QuorumController {
     /// BrokerRegistration. `next_offset` is the offset that the first record will get: it becomes the broker's epoch.
     ///
     /// As in Kafka a request must list the broker's log directories, and `metadata.version` among its features with a
-    /// range that has [`METADATA_VERSION`].
+    /// range that has [`METADATA_VERSION`](crate::feature::METADATA_VERSION).
     pub fn register_broker(
         &self,
         now: Time,
@@ -296,15 +296,6 @@ impl QuorumController {
             log_dirs: None,
         })
     }
-}
-
-/// What every broker of this version says of `metadata.version` when it registers.
-pub fn supported_features() -> Vec<BrokerFeature> {
-    vec![BrokerFeature {
-        name: StrBytes::from(super::METADATA_VERSION_FEATURE),
-        min_supported_version: METADATA_VERSION,
-        max_supported_version: METADATA_VERSION,
-    }]
 }
 
 fn in_isr(broker_id: NodeId) -> impl Fn(&PartitionRegistration) -> bool {

@@ -18,16 +18,12 @@ use trial_wire::messages::{AllocateProducerIdsRequest, AllocateProducerIdsRespon
 use trial_wire::{ErrorCode, StrBytes};
 
 use crate::config::{BrokerConfig, StaticConfig};
+use crate::feature::BootstrapFeatures;
 use crate::image::{MetadataDelta, MetadataImage};
 use crate::record::MetadataRecord;
 
-pub use brokers::supported_features;
 use sessions::Sessions;
 
-/// The feature that says which records and versions of them the metadata log may hold.
-pub const METADATA_VERSION_FEATURE: &str = "metadata.version";
-/// The level of `metadata.version` that new clusters start at: 4.0-IV3.
-pub const METADATA_VERSION: i16 = 25;
 /// How many producer ids a broker gets at once.
 pub const PRODUCER_ID_BLOCK_SIZE: i32 = 1_000;
 
@@ -40,6 +36,8 @@ pub struct ControllerConfig {
     pub cluster_id: StrBytes,
     /// The operator's properties.
     pub static_config: Arc<StaticConfig>,
+    /// The feature levels that a new cluster starts at.
+    pub features: BootstrapFeatures,
 }
 
 /// A decision: the records that carry it out, and what to answer once they are committed.
@@ -148,10 +146,10 @@ impl QuorumController {
         let sessions = Sessions::new(now, broker_config.broker_session_timeout, &image);
         let mut bootstrap = Vec::new();
         if image.features().is_empty() {
-            bootstrap.push(MetadataRecord::FeatureLevel {
-                name: StrBytes::from(METADATA_VERSION_FEATURE),
-                level: METADATA_VERSION,
-            });
+            bootstrap.extend(config.features.levels().map(|(name, level)| MetadataRecord::FeatureLevel {
+                name: StrBytes::from_static_str(name),
+                level,
+            }));
         }
         let mut controller = QuorumController {
             config,

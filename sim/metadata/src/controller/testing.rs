@@ -16,8 +16,9 @@ use trial_wire::messages::{
 };
 use trial_wire::{StrBytes, TopicName, Uuid};
 
-use super::{ControllerConfig, ControllerResult, QuorumController, supported_features};
+use super::{ControllerConfig, ControllerResult, QuorumController};
 use crate::config::StaticConfig;
+use crate::feature::{BootstrapFeatures, supported_features};
 use crate::image::{MetadataDelta, MetadataImage};
 use crate::record::{ConfigResource, MetadataRecord, PartitionRegistration};
 
@@ -39,6 +40,7 @@ fn config(properties: &[(&str, &str)]) -> ControllerConfig {
         node_id: NodeId(0),
         cluster_id: StrBytes::from("trial"),
         static_config: Arc::new(StaticConfig::parse(properties.iter().copied()).unwrap()),
+        features: BootstrapFeatures::default(),
     }
 }
 

@@ -29,11 +29,12 @@ fn registration_change(
 fn a_broker_registers_fenced_with_the_records_offset_as_its_epoch() {
     let mut cluster = TestCluster::empty(&[]);
     let response = cluster.register(1, 7);
-    assert_eq!((response.error_code, response.broker_epoch), (0, 1));
+    // After three feature levels.
+    assert_eq!((response.error_code, response.broker_epoch), (0, 3));
     let [MetadataRecord::RegisterBroker(registration)] = cluster.last.0.as_slice() else {
         panic!("{:?}", cluster.last.0);
     };
-    assert_eq!((registration.broker_epoch, registration.fenced), (1, true));
+    assert_eq!((registration.broker_epoch, registration.fenced), (3, true));
     assert_eq!(registration.end_point("PLAINTEXT").unwrap().host.as_str(), "node-1");
 }
 
@@ -41,12 +42,12 @@ fn a_broker_registers_fenced_with_the_records_offset_as_its_epoch() {
 fn a_broker_is_unfenced_once_it_has_applied_its_registration() {
     let mut cluster = TestCluster::empty(&[]);
     cluster.register(1, 7);
-    let behind = cluster.heartbeat_at(1, 0, false, false);
+    let behind = cluster.heartbeat_at(1, 2, false, false);
     assert_eq!((behind.is_caught_up, behind.is_fenced), (false, true));
     assert_eq!(cluster.last.0, []);
-    let unwilling = cluster.heartbeat_at(1, 1, true, false);
+    let unwilling = cluster.heartbeat_at(1, 3, true, false);
     assert_eq!((unwilling.is_caught_up, unwilling.is_fenced), (true, true));
-    let caught_up = cluster.heartbeat_at(1, 1, false, false);
+    let caught_up = cluster.heartbeat_at(1, 3, false, false);
     assert_eq!(
         (caught_up.is_caught_up, caught_up.is_fenced, caught_up.should_shut_down),
         (true, false, false)

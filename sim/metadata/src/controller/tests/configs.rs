@@ -70,11 +70,11 @@ fn bad_changes_are_refused_with_a_reason() {
         refused(&orders(), SUBTRACT, "cleanup.policy", Some("delete")).0,
         code(ErrorCode::InvalidConfig)
     );
-    let (error, what) = refused(&orders(), APPEND, "cleanup.policy", Some("compact"));
+    let (error, what) = refused(&orders(), APPEND, "cleanup.policy", Some("shred"));
     assert_eq!(error, code(ErrorCode::InvalidConfig));
     assert_eq!(
         what,
-        "config cleanup.policy: invalid value \"delete,compact\": must be delete; nothing else is supported yet"
+        "config cleanup.policy: invalid value \"delete,shred\": must be a list of compact, delete"
     );
     assert_eq!(refused(&orders(), 9, "cleanup.policy", Some("delete")).0, code(ErrorCode::InvalidRequest));
     let nosuch = ConfigResource::Topic(topic_name("nosuch"));

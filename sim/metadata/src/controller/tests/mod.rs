@@ -24,10 +24,12 @@ fn code(error: ErrorCode) -> i16 {
 }
 
 #[test]
-fn a_new_log_begins_with_the_feature_level() {
+fn a_new_log_begins_with_the_feature_levels() {
     let cluster = TestCluster::empty(&[]);
-    let level = MetadataRecord::FeatureLevel { name: StrBytes::from("metadata.version"), level: 25 };
-    assert_eq!(cluster.log, [level]);
+    let levels = [("group.version", 1), ("metadata.version", 25), ("transaction.version", 2)];
+    let records =
+        levels.map(|(name, level)| MetadataRecord::FeatureLevel { name: StrBytes::from(name), level });
+    assert_eq!(cluster.log, records);
 }
 
 #[test]
