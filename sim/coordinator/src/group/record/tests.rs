@@ -1,0 +1,1 @@
+//! What is written is read, hostile bytes are errors, and the bytes are Kafka's.
