@@ -8,6 +8,7 @@ mod axis;
 mod chart;
 mod format;
 mod glyph;
+mod history;
 mod junit;
 mod lanes;
 mod latency;
@@ -19,6 +20,7 @@ mod tables;
 mod timeline;
 mod write;
 
+pub use history::{history_edn, history_ndjson};
 pub use junit::{JunitRun, junit};
 pub use page::to_html;
 pub use record::*;

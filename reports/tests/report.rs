@@ -1,10 +1,13 @@
 //! Reports of records made by hand.
 
+#[path = "records/history.rs"]
+mod history;
 mod records;
 
 use expect_test::expect_file;
 use trial_reports::{
-    JunitRun, RunRecord, junit, latency_csv, series_csv, timeline_csv, to_html, to_json, write,
+    JunitRun, RunRecord, history_edn, history_ndjson, junit, latency_csv, series_csv, timeline_csv, to_html,
+    to_json, write,
 };
 
 fn every_record() -> [RunRecord; 5] {
@@ -121,4 +124,11 @@ fn assert_balanced(html: &str) {
         assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
     }
     assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn a_history_is_written_for_outside_checkers() {
+    let history = history::history();
+    expect_file!["golden/history.ndjson"].assert_eq(&history_ndjson(&history));
+    expect_file!["golden/history.edn"].assert_eq(&history_edn(&history));
 }
