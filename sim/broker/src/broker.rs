@@ -14,7 +14,7 @@ use trial_wire::api::latest;
 use trial_wire::message::request_api;
 use trial_wire::messages::CreateTopicsRequest;
 use trial_wire::messages::create_topics_request::CreatableTopic;
-use trial_wire::{ApiKey, RequestKind, ResponseKind, StrBytes, TopicName, Uuid};
+use trial_wire::{ApiKey, ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName, Uuid};
 
 use crate::channel::{ChannelId, Channels, Completion, Purpose, SendError};
 use crate::connections::{BROKER_PORT, Connections};
@@ -320,6 +320,15 @@ impl Broker {
             replica::Output::ToController { id, version, body } => {
                 self.replication_requests.enqueue(now, id, version, body);
             }
+            replica::Output::VerifyTransaction { id, partitions, .. } => {
+                // Nobody coordinates transactions yet.
+                let unknown = |tp| (tp, Err(ErrorCode::CoordinatorNotAvailable));
+                let results = partitions.into_iter().map(unknown).collect();
+                self.replicate(now, io, |replicas, ctx| replicas.handle_verification(ctx, id, results));
+            }
+            replica::Output::Leadership { .. }
+            | replica::Output::Committed { .. }
+            | replica::Output::Verified { .. } => {}
             replica::Output::Trace(event) => io.trace(event),
             replica::Output::Fatal(error) => self.fail(&error),
         }

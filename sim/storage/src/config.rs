@@ -10,7 +10,8 @@ pub enum TimestampType {
     LogAppendTime,
 }
 
-/// The configuration of one log. The names are those of Kafka's topic configs; the defaults are Kafka's too.
+/// The configuration of one log. The names are those of Kafka's topic and broker configs; the defaults are Kafka's
+/// too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment that would grow beyond this is rolled. At most `i32::MAX`.
@@ -27,6 +28,10 @@ pub struct LogConfig {
     pub flush_messages: i64,
     /// `message.timestamp.type`.
     pub message_timestamp_type: TimestampType,
+    /// `transaction.partition.verification.enable`: whether who begins a transaction here must have been verified (KIP-890).
+    pub transaction_partition_verification: bool,
+    /// `producer.id.expiration.ms`: producers that wrote nothing for so long, in milliseconds, are forgotten.
+    pub producer_id_expiration_ms: i64,
 }
 
 impl Default for LogConfig {
@@ -39,6 +44,8 @@ impl Default for LogConfig {
             max_message_bytes: (1 << 20) + 12,
             flush_messages: i64::MAX,
             message_timestamp_type: TimestampType::CreateTime,
+            transaction_partition_verification: true,
+            producer_id_expiration_ms: 24 * 3_600_000,
         }
     }
 }

@@ -1,16 +1,18 @@
-//! The two indexes of a segment: from offset to position, and from timestamp to offset.
+//! The indexes of a segment: from offset to position, and from timestamp to offset. (That of aborted transactions is in
+//! [`crate::txn_index`].)
 //!
 //! Entries live in memory and are written to the index's file when the segment is rolled or closed: until then the segment
 //! is at or after the recovery point, so that recovery after a crash reads the log and builds the indexes anew anyway.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use trial_node::{Disk, DiskError};
 
 /// An entry with a fixed size in the file, big-endian.
 pub(crate) trait Entry: Copy {
     const SIZE: usize;
     fn encode(&self, out: &mut BytesMut);
-    fn decode(bytes: &[u8]) -> Self;
+    /// `None` if the entry is of a format that is not known.
+    fn decode(bytes: &[u8]) -> Option<Self>;
     /// Whether `self` may stand right after `previous`.
     fn follows(&self, previous: &Self) -> bool;
 }
@@ -37,9 +39,9 @@ impl Entry for OffsetEntry {
         out.put_u32(self.position);
     }
 
-    fn decode(bytes: &[u8]) -> Self {
+    fn decode(bytes: &[u8]) -> Option<Self> {
         let field = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-        OffsetEntry { relative_offset: field(0), position: field(4) }
+        Some(OffsetEntry { relative_offset: field(0), position: field(4) })
     }
 
     fn follows(&self, previous: &Self) -> bool {
@@ -55,11 +57,11 @@ impl Entry for TimeEntry {
         out.put_u32(self.relative_offset);
     }
 
-    fn decode(bytes: &[u8]) -> Self {
-        TimeEntry {
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        Some(TimeEntry {
             timestamp: i64::from_be_bytes(bytes[..8].try_into().expect("eight bytes")),
             relative_offset: u32::from_be_bytes(bytes[8..12].try_into().expect("four bytes")),
-        }
+        })
     }
 
     fn follows(&self, previous: &Self) -> bool {
@@ -88,7 +90,8 @@ impl<E: Entry> Index<E> {
         if bytes.len() % E::SIZE != 0 {
             return Ok(Err(format!("its size {} is not a multiple of {}", bytes.len(), E::SIZE)));
         }
-        let entries: Vec<E> = bytes.chunks_exact(E::SIZE).map(E::decode).collect();
+        let entries: Option<Vec<E>> = bytes.chunks_exact(E::SIZE).map(E::decode).collect();
+        let Some(entries) = entries else { return Ok(Err("it has an entry of another version".to_owned())) };
         if !entries.windows(2).all(|pair| pair[1].follows(&pair[0])) {
             return Ok(Err("its entries are not in order".to_owned()));
         }
@@ -104,6 +107,13 @@ impl<E: Entry> Index<E> {
         result
     }
 
+    /// Writes the index's file anew, atomically and durably.
+    pub(crate) fn replace(&mut self, disk: &mut dyn Disk, path: &str) -> Result<(), DiskError> {
+        crate::whole_file::replace(disk, path, encode(&self.entries))?;
+        self.persisted = self.entries.len();
+        Ok(())
+    }
+
     fn persist_to(&mut self, disk: &mut dyn Disk, file: trial_node::FileId) -> Result<(), DiskError> {
         let held = (self.persisted * E::SIZE) as u64;
         if disk.len(file) < held {
@@ -116,14 +126,14 @@ impl<E: Entry> Index<E> {
         }
         let new = &self.entries[self.persisted..];
         if !new.is_empty() {
-            let mut out = BytesMut::with_capacity(new.len() * E::SIZE);
-            for entry in new {
-                entry.encode(&mut out);
-            }
-            disk.append(file, &[out.freeze()])?;
+            disk.append(file, &[encode(new)])?;
             self.persisted = self.entries.len();
         }
         Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     pub(crate) fn entries(&self) -> &[E] {
@@ -153,6 +163,14 @@ impl<E: Entry> Index<E> {
     }
 }
 
+fn encode<E: Entry>(entries: &[E]) -> Bytes {
+    let mut out = BytesMut::with_capacity(entries.len() * E::SIZE);
+    for entry in entries {
+        entry.encode(&mut out);
+    }
+    out.freeze()
+}
+
 impl Index<OffsetEntry> {
     /// Where to begin to look for the batch that holds the offset.
     pub(crate) fn lookup(&self, relative_offset: u32) -> u32 {
@@ -171,8 +189,6 @@ impl Index<TimeEntry> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::{SimDisk, whole_file};
 

@@ -8,6 +8,8 @@ use trial_wire::{Batch, Header};
 use crate::config::LogConfig;
 use crate::index::{Index, OffsetEntry, TimeEntry};
 use crate::log::ReadError;
+use crate::txn_index::AbortedTxn;
+use crate::whole_file;
 
 /// A segment. The last one of a log is the active one, which grows.
 #[derive(Clone, Debug)]
@@ -18,6 +20,11 @@ pub(crate) struct LogSegment {
     next_offset: Offset,
     offset_index: Index<OffsetEntry>,
     time_index: Index<TimeEntry>,
+    txn_index: Index<AbortedTxn>,
+    /// Whether there may be a `.txnindex` file: only aborted transactions need one.
+    has_txn_index_file: bool,
+    /// Whether the index of aborted transactions must be built from the log before it is used.
+    txn_index_lost: bool,
     /// Bytes of log since the batch of the last index entry, that batch included.
     bytes_since_index_entry: u32,
     /// The largest timestamp, and the last offset of the batch that has it; `None` in an empty segment.
@@ -86,6 +93,9 @@ impl LogSegment {
             next_offset: base_offset,
             offset_index: Index::default(),
             time_index: Index::default(),
+            txn_index: Index::default(),
+            has_txn_index_file: false,
+            txn_index_lost: false,
             bytes_since_index_entry: 0,
             max_timestamp: None,
             first_timestamp: None,
@@ -241,6 +251,9 @@ impl LogSegment {
     ) -> Result<Option<BadBatch>, DiskError> {
         self.offset_index = Index::default();
         self.time_index = Index::default();
+        self.txn_index = Index::default();
+        self.has_txn_index_file = true;
+        self.txn_index_lost = true;
         self.indexes_durable = false;
         self.max_timestamp = None;
         self.first_timestamp = None;
@@ -288,6 +301,82 @@ impl LogSegment {
         }
         self.indexes_durable = true;
         Ok(Ok(()))
+    }
+
+    /// Loads the index of aborted transactions of a segment that was flushed. An error says why it cannot be used: it must
+    /// then be built from the log.
+    pub(crate) fn load_txn_index(
+        &mut self,
+        disk: &mut dyn Disk,
+        folder: &str,
+    ) -> Result<Result<(), BadIndex>, DiskError> {
+        let path = path(folder, self.base_offset, "txnindex");
+        self.has_txn_index_file = whole_file::exists(disk, &path)?;
+        self.txn_index_lost = false;
+        if !self.has_txn_index_file {
+            return Ok(Ok(()));
+        }
+        let out_of_range = |txn: &AbortedTxn| {
+            txn.last_offset < self.base_offset
+                || txn.first_offset >= txn.last_offset
+                || txn.last_stable_offset <= txn.first_offset
+        };
+        let what = match Index::load(disk, &path)? {
+            Ok(index) if index.entries().iter().any(out_of_range) => "it does not fit the log".to_owned(),
+            Ok(index) => {
+                self.txn_index = index;
+                // The log may have been cut by recovery.
+                self.txn_index.truncate(|txn| txn.last_offset < self.next_offset);
+                return Ok(Ok(()));
+            }
+            Err(what) => what,
+        };
+        self.txn_index_lost = true;
+        Ok(Err(BadIndex { path, what }))
+    }
+
+    pub(crate) fn txn_index(&self) -> &Index<AbortedTxn> {
+        &self.txn_index
+    }
+
+    /// Whether the index of aborted transactions must be built from the log.
+    pub(crate) fn txn_index_lost(&self) -> bool {
+        self.txn_index_lost
+    }
+
+    /// Takes an aborted transaction into account whose marker is in this segment.
+    pub(crate) fn note_aborted(&mut self, txn: AbortedTxn) {
+        self.txn_index.maybe_append(txn);
+        self.indexes_durable = false;
+    }
+
+    /// The index of aborted transactions has been built from the log. That of a sealed segment is written, atomically: no
+    /// later recovery could tell that a part of it is missing.
+    pub(crate) fn restore_txn_index(
+        &mut self,
+        disk: &mut dyn Disk,
+        folder: &str,
+        sealed: bool,
+    ) -> Result<(), DiskError> {
+        self.txn_index_lost = false;
+        if sealed && self.txn_index.is_empty() {
+            self.remove_txn_index_file(disk, folder)?;
+        } else if sealed {
+            self.txn_index.replace(disk, &path(folder, self.base_offset, "txnindex"))?;
+        }
+        Ok(())
+    }
+
+    fn remove_txn_index_file(&mut self, disk: &mut dyn Disk, folder: &str) -> Result<(), DiskError> {
+        if self.has_txn_index_file {
+            match disk.remove(&path(folder, self.base_offset, "txnindex")) {
+                Ok(()) => disk.sync_folder(folder)?,
+                Err(DiskError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            self.has_txn_index_file = false;
+        }
+        Ok(())
     }
 
     /// Whether the last entry of the offset index does not fit the log.
@@ -389,6 +478,7 @@ impl LogSegment {
         let relative = self.relative(Offset(header.base_offset).max(self.base_offset));
         self.offset_index.truncate(|entry| entry.position < position);
         self.time_index.truncate(|entry| entry.relative_offset < relative);
+        self.txn_index.truncate(|txn| txn.last_offset.0 < header.base_offset);
         // The entry that sealing added may stand behind the last regular one; it is right all the same.
         self.indexes_durable = false;
         self.first_timestamp = self.first_timestamp.filter(|_| position > 0);
@@ -406,7 +496,16 @@ impl LogSegment {
     pub(crate) fn persist_indexes(&mut self, disk: &mut dyn Disk, folder: &str) -> Result<(), DiskError> {
         self.indexes_durable = false;
         self.offset_index.persist(disk, &path(folder, self.base_offset, "index"))?;
-        self.time_index.persist(disk, &path(folder, self.base_offset, "timeindex"))
+        self.time_index.persist(disk, &path(folder, self.base_offset, "timeindex"))?;
+        // One that is lost will be written once it is built.
+        if self.txn_index_lost {
+            return Ok(());
+        }
+        if self.txn_index.is_empty() {
+            return self.remove_txn_index_file(disk, folder);
+        }
+        self.has_txn_index_file = true;
+        self.txn_index.persist(disk, &path(folder, self.base_offset, "txnindex"))
     }
 
     /// Makes the log file durable.
@@ -417,7 +516,9 @@ impl LogSegment {
     /// Makes the index files of a sealed segment durable.
     pub(crate) fn sync_indexes(&mut self, disk: &mut dyn Disk, folder: &str) -> Result<(), DiskError> {
         if !self.indexes_durable {
-            for suffix in ["index", "timeindex"] {
+            let all = ["index", "timeindex", "txnindex"];
+            let present = if self.txn_index.is_empty() { &all[..2] } else { &all[..] };
+            for suffix in present {
                 let file = disk.open(&path(folder, self.base_offset, suffix), true)?;
                 let synced = disk.sync(file);
                 disk.close(file);
@@ -435,7 +536,8 @@ impl LogSegment {
     /// Removes the segment's files; durable once the folder is synced.
     pub(crate) fn delete(self, disk: &mut dyn Disk, folder: &str) -> Result<(), DiskError> {
         disk.close(self.file);
-        for suffix in ["index", "timeindex", "log"] {
+        let txn_index = (self.has_txn_index_file || !self.txn_index.is_empty()).then_some("txnindex");
+        for suffix in ["index", "timeindex"].into_iter().chain(txn_index).chain(["log"]) {
             match disk.remove(&path(folder, self.base_offset, suffix)) {
                 Ok(()) | Err(DiskError::NotFound { .. }) => {}
                 Err(error) => return Err(error),

@@ -15,6 +15,16 @@ pub(crate) fn read(disk: &mut dyn Disk, path: &str) -> Result<Option<Bytes>, Dis
     content.map(Some)
 }
 
+/// Whether there is such a file.
+pub(crate) fn exists(disk: &mut dyn Disk, path: &str) -> Result<bool, DiskError> {
+    match disk.open(path, false) {
+        Ok(file) => disk.close(file),
+        Err(DiskError::NotFound { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    Ok(true)
+}
+
 /// Replaces a file, atomically and durably: whatever happens, its name leads to the old content or to the new one.
 pub(crate) fn replace(disk: &mut dyn Disk, path: &str, content: Bytes) -> Result<(), DiskError> {
     let temporary = format!("{path}.tmp");

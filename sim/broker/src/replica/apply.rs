@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use trial_node::{NodeId, Offset, OpenError, TopicIdPartition, TopicPartition, TraceEvent};
+use trial_node::{LeaderEpoch, NodeId, Offset, OpenError, TopicIdPartition, TopicPartition, TraceEvent};
 use trial_storage::{LogConfig, LogOpen, TimestampType, UnifiedLog, log_dir};
 use trial_wire::Uuid;
 
 use super::metadata::PartitionState;
 use super::partition::{Partition, RoleChange};
-use super::{ClusterMetadata, Context, Happened, MetadataChanges, ReplicaManager};
+use super::{ClusterMetadata, Context, Happened, MetadataChanges, Output, ReplicaConfig, ReplicaManager};
 
 impl ReplicaManager {
     /// Takes over what changed; `ctx.metadata` is the state after the change. At the start of the broker that is everything.
@@ -57,6 +57,8 @@ impl ReplicaManager {
         self.timers = super::Deadlines::new();
         self.fetch_waits = super::Deadlines::new();
         self.produces = super::Purgatory::new();
+        self.commits = super::Purgatory::new();
+        self.verifications = super::Verifications::default();
     }
 
     fn host(&mut self, ctx: &mut Context<'_>, tp: TopicIdPartition, state: &PartitionState<'_>) {
@@ -94,6 +96,7 @@ impl ReplicaManager {
                 leader_epoch: state.leader_epoch,
                 log_end_offset: partition.log.log_end_offset(),
             });
+            self.leadership_changed(tp, Some(state.leader_epoch));
         }
         self.role_changed(ctx, tp, change);
         self.stop_fetching(old_leader, tp);
@@ -112,6 +115,9 @@ impl ReplicaManager {
                 leader: state.leader,
             });
         }
+        if change.lost_leadership {
+            self.leadership_changed(tp, None);
+        }
         self.role_changed(ctx, tp, change);
         if change.new_epoch {
             self.stop_fetching(old_leader, tp);
@@ -119,6 +125,10 @@ impl ReplicaManager {
                 self.start_fetching(state.leader, tp);
             }
         }
+    }
+
+    fn leadership_changed(&mut self, tp: TopicIdPartition, leader_epoch: Option<LeaderEpoch>) {
+        self.after.outputs.push_back(Output::Leadership { tp, leader_epoch });
     }
 
     fn role_changed(&mut self, ctx: &Context<'_>, tp: TopicIdPartition, change: RoleChange) {
@@ -151,7 +161,7 @@ impl ReplicaManager {
         let key = (topic.as_str().to_owned(), tp.partition);
         let checkpointed = |file: &log_dir::OffsetCheckpoint| file.get(&key).copied().unwrap_or(Offset::ZERO);
         let options = LogOpen {
-            config: log_config(ctx.metadata, tp.topic_id),
+            config: log_config(&self.config, ctx.metadata, tp.topic_id),
             clean_shutdown: self.checkpoints.clean_shutdown,
             recovery_point: checkpointed(&self.checkpoints.recovery_points),
             log_start_offset: Offset::ZERO,
@@ -168,7 +178,7 @@ impl ReplicaManager {
     }
 
     fn configure(&mut self, ctx: &Context<'_>, topic_id: Uuid) {
-        let config = log_config(ctx.metadata, topic_id);
+        let config = log_config(&self.config, ctx.metadata, topic_id);
         let min_insync_replicas = min_insync_replicas(ctx.metadata, topic_id);
         let around = self.surroundings(ctx);
         let first = TopicIdPartition { topic_id, partition: 0 };
@@ -192,6 +202,9 @@ impl ReplicaManager {
     fn delete(&mut self, ctx: &mut Context<'_>, tp: TopicIdPartition) {
         let Some(mut partition) = self.partitions.remove(&tp) else { return };
         self.stop_fetching(partition.leader, tp);
+        if partition.is_leader() {
+            self.leadership_changed(tp, None);
+        }
         self.after.note(&mut partition, &mut self.sessions, Happened { role: true, ..Happened::default() });
         let folder = partition.log.folder().to_owned();
         partition.log.abandon(ctx.disk);
@@ -212,7 +225,7 @@ fn min_insync_replicas(metadata: &dyn ClusterMetadata, topic_id: Uuid) -> usize 
     number(metadata, topic_id, "min.insync.replicas", 1)
 }
 
-fn log_config(metadata: &dyn ClusterMetadata, topic_id: Uuid) -> LogConfig {
+fn log_config(replica: &ReplicaConfig, metadata: &dyn ClusterMetadata, topic_id: Uuid) -> LogConfig {
     let default = LogConfig::default();
     let log_append_time = metadata
         .topic_config(topic_id, "message.timestamp.type")
@@ -233,5 +246,8 @@ fn log_config(metadata: &dyn ClusterMetadata, topic_id: Uuid) -> LogConfig {
             true => TimestampType::LogAppendTime,
             false => TimestampType::CreateTime,
         },
+        transaction_partition_verification: replica.transaction_partition_verification,
+        producer_id_expiration_ms: i64::try_from(replica.producer_id_expiration.as_millis())
+            .unwrap_or(i64::MAX),
     }
 }

@@ -8,6 +8,10 @@
 //!   answer is an [`Output`] with that token, at once or later;
 //! - [`ReplicaManager::handle_response`] for each answer to a request that came out as [`Output::ToBroker`] or
 //!   [`Output::ToController`], or for its failure;
+//! - [`ReplicaManager::append_own`], [`ReplicaManager::await_committed`], [`ReplicaManager::read_local`],
+//!   [`ReplicaManager::verify_own`] for the coordinators that this broker runs; [`Output::Leadership`] tells when;
+//! - [`ReplicaManager::append_marker`] for each marker of a WriteTxnMarkers request;
+//! - [`ReplicaManager::handle_verification`] for the answer to each [`Output::VerifyTransaction`];
 //! - [`ReplicaManager::handle_timeout`] at or after [`ReplicaManager::poll_timeout`];
 //! - [`ReplicaManager::poll_output`] after each of these until it has no more;
 //! - [`ReplicaManager::shutdown`] once the broker no longer leads anything and is about to stop.
@@ -15,11 +19,13 @@
 mod alter_partition;
 mod apply;
 mod checkpoints;
+mod committed;
 mod fetch;
 mod fetch_session;
 mod fetcher;
 mod isr;
 mod list_offsets;
+mod local;
 pub mod metadata;
 mod partition;
 mod produce;
@@ -28,19 +34,24 @@ mod purgatory;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod transactions;
+mod verification;
+mod views;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use trial_node::view::{BatchView, ReplicaView};
 use trial_node::{
-    Disk, DiskError, NodeId, Now, Offset, OpenError, Rng, Span, Time, TopicIdPartition, TraceEvent,
+    Disk, DiskError, LeaderEpoch, NodeId, Now, Offset, OpenError, ProducerEpoch, ProducerId, Rng, Span, Time,
+    TopicIdPartition, TopicPartition, TraceEvent,
 };
-use trial_wire::{ErrorCode, RequestKind, ResponseKind, Uuid};
+use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes, Uuid};
 
 use crate::Token;
 
 use alter_partition::AlterPartitionQueue;
 use checkpoints::Checkpoints;
+use committed::CommitWait;
 use fetch::PartitionRead;
 use fetch_session::{FetchKey, FetchSessions};
 use fetcher::Fetcher;
@@ -49,8 +60,13 @@ use produce::DelayedProduce;
 use producer_ids::ProducerIds;
 use purgatory::{Deadlines, Purgatory};
 use timers::Timer;
+use verification::Verifications;
 
+pub use committed::Waiter;
+pub use local::LogBounds;
 pub use metadata::{BrokerState, ClusterMetadata, PartitionState};
+pub use transactions::TransactionMarker;
+pub use verification::{TransactionSupport, VerificationId};
 
 /// Names a request that the replica manager sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,6 +119,46 @@ pub enum Output {
         /// The request.
         body: RequestKind,
     },
+    /// This broker begins to lead a partition in a new epoch, or, with `None`, leads it no longer. An epoch may follow
+    /// another at once: then another broker may have led in between.
+    Leadership {
+        /// The partition.
+        tp: TopicIdPartition,
+        /// The epoch in which it leads from now on.
+        leader_epoch: Option<LeaderEpoch>,
+    },
+    /// The end of [`ReplicaManager::await_committed`].
+    Committed {
+        /// Who waited.
+        waiter: Waiter,
+        /// NOT_LEADER_OR_FOLLOWER if the leadership was lost, REQUEST_TIMED_OUT if the time is up, or
+        /// NOT_ENOUGH_REPLICAS_AFTER_APPEND if it is committed by fewer than `min.insync.replicas`.
+        result: Result<(), ErrorCode>,
+    },
+    /// Ask the transaction's coordinator whether partitions belong to the producer's open transaction (KIP-890), with an
+    /// AddPartitionsToTxn request; the answer goes to [`ReplicaManager::handle_verification`], always.
+    VerifyTransaction {
+        /// Names the question.
+        id: VerificationId,
+        /// The transactional id.
+        transactional_id: StrBytes,
+        /// Its producer.
+        producer_id: ProducerId,
+        /// The producer's epoch.
+        producer_epoch: ProducerEpoch,
+        /// The partitions, each once.
+        partitions: Vec<TopicPartition>,
+        /// Whether the coordinator is to add them to the transaction (transaction version 2); else it only verifies that they
+        /// are in it.
+        add: bool,
+    },
+    /// The end of [`ReplicaManager::verify_own`].
+    Verified {
+        /// Who asked.
+        waiter: Waiter,
+        /// Whether [`ReplicaManager::append_own`] may begin the transaction in the partition; else the error for the client.
+        result: Result<(), ErrorCode>,
+    },
     /// Tell the people who read the run.
     Trace(TraceEvent),
     /// A disk failed. A broker with one log folder must stop.
@@ -146,6 +202,12 @@ pub struct ReplicaConfig {
     pub fetch_session_slots: usize,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: i32,
+    /// `transaction.partition.verification.enable` (KIP-890).
+    pub transaction_partition_verification: bool,
+    /// `producer.id.expiration.ms` (KIP-854).
+    pub producer_id_expiration: Span,
+    /// `producer.id.expiration.check.interval.ms`.
+    pub producer_id_expiration_check_interval: Span,
 }
 
 impl ReplicaConfig {
@@ -163,6 +225,9 @@ impl ReplicaConfig {
             recovery_point_checkpoint_interval: Span::from_secs(60),
             fetch_session_slots: 1_000,
             fetch_max_bytes: 55 << 20,
+            transaction_partition_verification: true,
+            producer_id_expiration: Span::from_secs(24 * 3600),
+            producer_id_expiration_check_interval: Span::from_secs(600),
         }
     }
 }
@@ -187,6 +252,8 @@ pub struct ReplicaManager {
     sessions: FetchSessions,
     fetch_waits: Deadlines<FetchKey>,
     produces: Purgatory<TopicIdPartition, DelayedProduce>,
+    commits: Purgatory<TopicIdPartition, CommitWait>,
+    verifications: Verifications,
     fetchers: BTreeMap<NodeId, Fetcher>,
     alter_partition: AlterPartitionQueue,
     producer_ids: ProducerIds,
@@ -298,6 +365,8 @@ impl ReplicaManager {
             partitions: BTreeMap::new(),
             fetch_waits: Deadlines::new(),
             produces: Purgatory::new(),
+            commits: Purgatory::new(),
+            verifications: Verifications::default(),
             fetchers: BTreeMap::new(),
             alter_partition: AlterPartitionQueue::default(),
             producer_ids: ProducerIds::default(),
@@ -405,6 +474,7 @@ impl ReplicaManager {
         let mut acknowledged = std::mem::take(&mut self.after.acknowledged);
         for tp in acknowledged.drain(..) {
             self.complete_produces(ctx, tp);
+            self.complete_commits(tp);
         }
         self.after.acknowledged = acknowledged;
         let mut woken = std::mem::take(&mut self.after.woken);

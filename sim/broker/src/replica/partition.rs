@@ -210,7 +210,7 @@ impl Partition {
         }
     }
 
-    /// Appends a client's batch; says also whether the high watermark moved.
+    /// Appends a batch; says also whether the high watermark moved.
     ///
     /// # Errors
     /// [`LeaderAppendError`].
@@ -219,6 +219,7 @@ impl Partition {
         disk: &mut dyn Disk,
         batch: &Batch,
         acks: i16,
+        origin: AppendOrigin,
         now_ms: i64,
         sessions: &FetchSessions,
         around: Surroundings<'_>,
@@ -230,7 +231,7 @@ impl Partition {
         let end = self.log.log_end_offset();
         let info = self
             .log
-            .append_as_leader(disk, batch, self.leader_epoch, AppendOrigin::Client, now_ms)
+            .append_as_leader(disk, batch, self.leader_epoch, origin, now_ms)
             .map_err(LeaderAppendError::Log)?;
         for remote in &mut leadership.remotes {
             if !info.duplicate && remote.log_end_offset == end {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use trial_node::{Offset, Span, TopicIdPartition};
-use trial_storage::{AppendError, AppendInfo};
+use trial_storage::{AppendError, AppendInfo, AppendOrigin};
 use trial_wire::messages::produce_response::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
@@ -46,8 +46,8 @@ impl DelayedProduce {
 }
 
 /// Why a partition's records were not appended.
-struct Rejection {
-    code: ErrorCode,
+pub(super) struct Rejection {
+    pub code: ErrorCode,
     message: Option<String>,
 }
 
@@ -134,12 +134,25 @@ impl ReplicaManager {
         records: Option<Bytes>,
     ) -> Result<AppendInfo, Rejection> {
         let batch = only_batch(records)?;
+        self.append_batch(ctx, tp, acks, &batch, AppendOrigin::Client)
+    }
+
+    /// Appends a batch to a partition that this broker leads, and notes what came of it.
+    pub(super) fn append_batch(
+        &mut self,
+        ctx: &mut Context<'_>,
+        tp: TopicIdPartition,
+        acks: i16,
+        batch: &Batch,
+        origin: AppendOrigin,
+    ) -> Result<AppendInfo, Rejection> {
         let around = self.surroundings(ctx);
         let Some(partition) = self.partitions.get_mut(&tp) else {
             return Err(Self::not_hosted(ctx, tp).into());
         };
+        let now_ms = ctx.now.wall_ms;
         let appended =
-            partition.append_as_leader(ctx.disk, &batch, acks, ctx.now.wall_ms, &self.sessions, around);
+            partition.append_as_leader(ctx.disk, batch, acks, origin, now_ms, &self.sessions, around);
         match appended {
             Ok((info, high_watermark_moved)) => {
                 if !info.duplicate || high_watermark_moved {
@@ -301,6 +314,7 @@ fn append_error_code(error: &AppendError) -> ErrorCode {
         AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
         AppendError::InvalidTxnState { .. } => ErrorCode::InvalidTxnState,
+        AppendError::TransactionCoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
         AppendError::UnexpectedOffset { .. } => ErrorCode::UnknownServerError,
         AppendError::Disk(_) => ErrorCode::KafkaStorageError,
     }

@@ -26,10 +26,15 @@ pub(super) enum Timer {
 impl ReplicaManager {
     /// The next instant at which something is due. O(1).
     pub fn poll_timeout(&self) -> Option<Time> {
-        [self.timers.next(), self.fetch_waits.next(), self.produces.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.timers.next(),
+            self.fetch_waits.next(),
+            self.produces.next_deadline(),
+            self.commits.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Does what is due.
@@ -48,6 +53,9 @@ impl ReplicaManager {
         }
         while let Some(delayed) = self.produces.pop_expired(now) {
             self.expire_produce(ctx, delayed);
+        }
+        while let Some(wait) = self.commits.pop_expired(now) {
+            self.expire_commit(wait);
         }
         while let Some(key) = self.fetch_waits.pop(now) {
             self.complete_fetch(ctx, key, true);

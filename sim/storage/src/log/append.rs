@@ -7,9 +7,10 @@ use trial_wire::{Batch, BatchError, Batches, Header};
 
 use super::{AppendError, AppendInfo, AppendOrigin, TAIL_BATCHES, TailBatch, UnifiedLog};
 use crate::config::TimestampType;
+use crate::producer_state::BatchMetadata;
 
 impl UnifiedLog {
-    /// Appends a client's or the quorum leader's batch, which must come from [`Batch::parse`] or a builder: gives it the
+    /// Appends a client's, a coordinator's or the quorum leader's batch, which must come from [`Batch::parse`] or a builder: gives it the
     /// next offsets and the leader epoch. `now_ms` is the wall clock.
     ///
     /// # Errors
@@ -25,6 +26,8 @@ impl UnifiedLog {
         let header = batch.header();
         if origin == AppendOrigin::Client {
             header.is_well_formed_produce().map_err(|what| AppendError::InvalidRecord { what })?;
+        }
+        if matches!(origin, AppendOrigin::Client | AppendOrigin::Coordinator) {
             let max = self.config.max_message_bytes as usize;
             if header.size > max {
                 return Err(AppendError::TooLarge { size: header.size, max });
@@ -32,8 +35,7 @@ impl UnifiedLog {
         }
         check_fits_segment(header.size, self.config.segment_bytes)?;
         if header.producer_id >= 0
-            && origin == AppendOrigin::Client
-            && let Some(original) = self.producers.check(header)?
+            && let Some(original) = self.check_producer(batch, origin)?
         {
             let log_append_time_ms = match self.config.message_timestamp_type {
                 TimestampType::CreateTime => -1,
@@ -67,6 +69,24 @@ impl UnifiedLog {
             log_start_offset: self.log_start_offset,
             duplicate: false,
         })
+    }
+
+    /// Checks a batch against what is known of its producer. `Some` if it is one of the producer's last five.
+    fn check_producer(
+        &self,
+        batch: &Batch,
+        origin: AppendOrigin,
+    ) -> Result<Option<BatchMetadata>, AppendError> {
+        match origin {
+            AppendOrigin::Client | AppendOrigin::Coordinator => {
+                let verification = self.config.transaction_partition_verification;
+                self.producers.check(batch.header(), origin, verification)
+            }
+            AppendOrigin::Marker { transaction_version } => {
+                self.producers.check_marker(batch, transaction_version).map(|()| None)
+            }
+            AppendOrigin::RaftLeader => Ok(None),
+        }
     }
 
     /// Appends batches as a leader sent them, checking CRC and order. A batch that is cut off at the end is left out.
@@ -137,7 +157,9 @@ impl UnifiedLog {
         let position = active.size();
         active.note(header, interval);
         self.log_end_offset = Offset(header.next_offset());
-        self.producers.update(header, control);
+        if let Some(aborted) = self.producers.update(header, control) {
+            self.active_mut().note_aborted(aborted);
+        }
         if self.tail.len() == TAIL_BATCHES {
             self.tail.pop_front();
         }

@@ -7,6 +7,7 @@ mod read;
 mod recovery;
 #[cfg(test)]
 mod tests;
+mod transactions;
 mod truncate;
 
 use std::collections::VecDeque;
@@ -28,6 +29,14 @@ pub use recovery::{LogOpen, RecoveryReport, Repair};
 pub enum AppendOrigin {
     /// A client's Produce request: everything is checked.
     Client,
+    /// A coordinator on this broker: its batches have no sequence numbers, and are not limited in size by what clients may
+    /// send.
+    Coordinator,
+    /// A transaction coordinator that ends a transaction: the batch is a marker.
+    Marker {
+        /// The version of the protocol that the transaction was ended with (KIP-890, KIP-1228); 0 if it is not known.
+        transaction_version: i8,
+    },
     /// The leader of the metadata quorum: control batches are allowed.
     RaftLeader,
 }
@@ -95,11 +104,21 @@ pub enum AppendError {
         /// The last appended; −1 if none in this producer epoch.
         last_sequence: i32,
     },
-    /// The producer wrote outside the transaction that it has open.
-    #[error("producer {producer_id}: not transactional, but a transaction is open")]
+    /// The producer wrote outside the transaction that it has open, or in one that has not begun (INVALID_TXN_STATE).
+    #[error("producer {producer_id}: the batch does not belong to the transaction that is open, or none is")]
     InvalidTxnState {
         /// The producer.
         producer_id: ProducerId,
+    },
+    /// Another coordinator has ended the producer's transactions since (TRANSACTION_COORDINATOR_FENCED).
+    #[error("producer {producer_id}: coordinator epoch {coordinator_epoch} is older than {current}")]
+    TransactionCoordinatorFenced {
+        /// The producer.
+        producer_id: ProducerId,
+        /// The marker's.
+        coordinator_epoch: i32,
+        /// The newest seen.
+        current: i32,
     },
     /// A follower was given batches that do not go on where its log ends, or that are not in order.
     #[error("batch at offset {offset}, expected {expected} or later")]
@@ -153,6 +172,23 @@ pub struct TimestampAndOffset {
     pub offset: Offset,
     /// The epoch of the leader that appended it.
     pub leader_epoch: LeaderEpoch,
+}
+
+/// What a log knows of a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerDescription {
+    /// The producer.
+    pub producer_id: ProducerId,
+    /// Its newest epoch.
+    pub producer_epoch: ProducerEpoch,
+    /// The last sequence number in this epoch; −1 if there is none.
+    pub last_sequence: i32,
+    /// The timestamp of its last batch or marker, ms since the epoch.
+    pub last_timestamp: i64,
+    /// The epoch of the coordinator that wrote its last marker; −1 if none did.
+    pub coordinator_epoch: i32,
+    /// Where its open transaction began.
+    pub current_txn_first_offset: Option<Offset>,
 }
 
 /// One partition's log. How to drive it:
@@ -273,7 +309,7 @@ impl UnifiedLog {
         self.high_watermark
     }
 
-    /// Everything below is committed and in no open transaction.
+    /// Everything below is committed, and its transactions are over with markers that are committed, too (KIP-98).
     pub fn last_stable_offset(&self) -> Offset {
         self.producers.first_unstable_offset().map_or(self.high_watermark, |unstable| {
             self.high_watermark.min(unstable.max(self.log_start_offset))

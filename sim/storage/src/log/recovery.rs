@@ -119,7 +119,7 @@ impl UnifiedLog {
             folder_dirty: names.is_empty() || !options.clean_shutdown,
         };
         log.recover_epochs(disk, &options, names.is_empty(), &mut report)?;
-        log.recover_producers(disk, options.clean_shutdown, &mut report)?;
+        log.recover_producers(disk, options.clean_shutdown, now_ms, &mut report)?;
         Ok((log, report))
     }
 
@@ -168,9 +168,12 @@ impl UnifiedLog {
         &mut self,
         disk: &mut dyn Disk,
         clean_shutdown: bool,
+        now_ms: i64,
         report: &mut RecoveryReport,
     ) -> Result<(), OpenError> {
         let unusable = self.reload_producers(disk).map_err(|error| self.damaged(error))?;
+        self.restore_txn_indexes(disk)?;
+        self.remove_expired_producers(now_ms);
         let any_unusable = !unusable.is_empty();
         for (path, what) in unusable {
             report.note(path, format!("{what}: producer state rebuilt from the log"));
@@ -189,19 +192,22 @@ impl UnifiedLog {
         Ok(())
     }
 
-    /// Rebuilds the producers' state from the newest usable snapshot and the records after it. Returns the unusable
-    /// snapshots, with the reasons.
+    /// Rebuilds the producers' state from the newest usable snapshot and the records after it, and with it the indexes of
+    /// aborted transactions that are lost. Returns the unusable snapshots, with the reasons.
     pub(super) fn reload_producers(
         &mut self,
         disk: &mut dyn Disk,
     ) -> Result<Vec<(String, String)>, ReadError> {
         let (start, end) = (self.log_start_offset, self.log_end_offset);
-        let unusable = self.producers.truncate_and_reload(disk, &self.folder, start, end)?;
+        let lost = self.segments.iter().find(|segment| segment.txn_index_lost());
+        let replay_from = lost.map_or(end, LogSegment::base_offset);
+        let unusable = self.producers.truncate_and_reload(disk, &self.folder, start, end, replay_from)?;
         let mut producers = std::mem::take(&mut self.producers);
+        let mut aborted = Vec::new();
         let replayed = self.for_each_header(disk, producers.map_end_offset(), |header, batch| {
             // A snapshot may stand in the middle of nothing but between two batches.
             if header.is_control() && header.producer_id >= 0 {
-                producers.update(header, Some(&batch()?));
+                aborted.extend(producers.update(header, Some(&batch()?)));
             } else {
                 producers.update(header, None);
             }
@@ -209,7 +215,25 @@ impl UnifiedLog {
         });
         producers.set_map_end_offset(end);
         self.producers = producers;
-        replayed.map(|()| unusable)
+        replayed?;
+        for txn in aborted {
+            let at = self.segment_of(txn.last_offset);
+            if self.segments[at].txn_index_lost() {
+                self.segments[at].note_aborted(txn);
+            }
+        }
+        Ok(unusable)
+    }
+
+    /// Those that are lost have been built from the log.
+    fn restore_txn_indexes(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        let active = self.segments.len() - 1;
+        for (i, segment) in self.segments.iter_mut().enumerate() {
+            if segment.txn_index_lost() {
+                segment.restore_txn_index(disk, &self.folder, i < active)?;
+            }
+        }
+        Ok(())
     }
 
     fn damaged(&self, error: ReadError) -> OpenError {
@@ -283,12 +307,13 @@ impl Loader<'_> {
     fn remove_strays(&mut self, names: &[String], bases: &BTreeSet<Offset>) -> Result<(), DiskError> {
         let mut removed = false;
         for name in names {
-            let orphan = ["index", "timeindex"]
+            let orphan = ["index", "timeindex", "txnindex"]
                 .iter()
                 .any(|suffix| offset_of(name, suffix).is_some_and(|base| !bases.contains(&base)));
-            let temporary = name
-                .strip_suffix(".tmp")
-                .is_some_and(|name| name == leader_epoch::FILE || name == log_dir::PARTITION_METADATA);
+            let temporary = name.strip_suffix(".tmp").is_some_and(|name| {
+                let txn_index = offset_of(name, "txnindex").is_some();
+                txn_index || name == leader_epoch::FILE || name == log_dir::PARTITION_METADATA
+            });
             if orphan || temporary {
                 let path = format!("{}/{name}", self.folder);
                 self.disk.remove(&path)?;
@@ -304,13 +329,17 @@ impl Loader<'_> {
     /// A segment that was flushed: its content is trusted if its indexes are good. Returns whether the log goes on after it.
     fn load_flushed(&mut self, segment: &mut LogSegment, sealed: bool) -> Result<bool, DiskError> {
         let interval = self.options.config.index_interval_bytes;
-        match segment.load_indexes(self.disk, self.folder, interval)? {
-            Ok(()) => Ok(true),
+        let intact = match segment.load_indexes(self.disk, self.folder, interval)? {
+            Ok(()) => true,
             Err(bad) => {
                 self.report.note(bad.path, format!("{}: indexes rebuilt", bad.what));
-                self.recover(segment, sealed)
+                self.recover(segment, sealed)?
             }
+        };
+        if let Err(bad) = segment.load_txn_index(self.disk, self.folder)? {
+            self.report.note(bad.path, format!("{}: rebuilt from the log", bad.what));
         }
+        Ok(intact)
     }
 
     /// A segment that may hold anything. Returns whether it was good up to its end.

@@ -118,6 +118,8 @@ struct Cluster {
     answers: Vec<(Token, ResponseKind)>,
     traces: Vec<(NodeId, TraceEvent)>,
     unanswered: Vec<(Token, bool)>,
+    /// What is for the coordinators of a node.
+    for_coordinators: Vec<(NodeId, Output)>,
     last_token: i32,
     /// Fetches between brokers so far.
     fetches: usize,
@@ -160,6 +162,7 @@ impl Cluster {
             answers: Vec::new(),
             traces: Vec::new(),
             unanswered: Vec::new(),
+            for_coordinators: Vec::new(),
             last_token: 0,
             fetches: 0,
             in_flight: Vec::new(),
@@ -290,6 +293,10 @@ impl Cluster {
                 self.fetches += 1;
             }
             Output::ToController { id, body, .. } => self.to_controller.push_back((from, id, body)),
+            Output::Leadership { .. }
+            | Output::Committed { .. }
+            | Output::Verified { .. }
+            | Output::VerifyTransaction { .. } => self.for_coordinators.push((from, output)),
             Output::Trace(event) => self.traces.push((from, event)),
             Output::Fatal(error) => panic!("{from}: {error}"),
         }
