@@ -193,6 +193,21 @@ impl Header {
         }
     }
 
+    /// As [`Header::read`], of a batch that must be there as a whole.
+    fn read_whole(bytes: &[u8], position: usize, check_crc: bool) -> Result<Header, BatchError> {
+        let header = Header::read(bytes, position)?;
+        let Some(whole) = bytes.get(..header.size) else {
+            return Err(BatchError::Truncated { position, needed: header.size, available: bytes.len() });
+        };
+        if check_crc {
+            let computed = crc32c::crc32c(&whole[at::ATTRIBUTES..]);
+            if computed != header.crc {
+                return Err(BatchError::Crc { position, stored: header.crc, computed });
+            }
+        }
+        Ok(header)
+    }
+
     /// What makes no sense whoever wrote it. (Compaction leaves batches with fewer records than offsets, even none.)
     fn nonsense(&self) -> Option<&'static str> {
         if codec(self.attributes).is_none() {
@@ -309,20 +324,20 @@ impl Batch {
     }
 
     fn read(mut bytes: Bytes, position: usize, check_crc: bool) -> Result<Batch, BatchError> {
-        let header = Header::read(&bytes, position)?;
-        if bytes.len() < header.size {
-            return Err(BatchError::Truncated { position, needed: header.size, available: bytes.len() });
-        }
+        let header = Header::read_whole(&bytes, position, check_crc)?;
         if bytes.len() > header.size {
             bytes.truncate(header.size);
         }
-        if check_crc {
-            let computed = crc32c::crc32c(&bytes[at::ATTRIBUTES..]);
-            if computed != header.crc {
-                return Err(BatchError::Crc { position, stored: header.crc, computed });
-            }
-        }
         Ok(Batch { bytes, header })
+    }
+
+    /// Reads the header at the start of `bytes`, which must hold the whole batch, and checks its CRC; `position` is where they
+    /// begin in what the caller looks at.
+    ///
+    /// # Errors
+    /// [`BatchError`].
+    pub fn check(bytes: &[u8], position: usize) -> Result<Header, BatchError> {
+        Header::read_whole(bytes, position, true)
     }
 
     /// Reads the header at the start of `bytes` (at least [`HEADER_LEN`] of them; the records need not be there), checking
@@ -416,18 +431,24 @@ impl Batches {
         if self.rest.is_empty() {
             return None;
         }
-        let batch = Batch::read(self.rest.clone(), self.position, check_crc);
-        match &batch {
-            Ok(batch) => {
-                let size = batch.header.size;
-                self.position += size;
-                self.rest = self.rest.split_off(size);
+        let batch = match Header::read_whole(&self.rest, self.position, check_crc) {
+            Ok(header) => {
+                self.position += header.size;
+                Ok(Batch { bytes: take_first(&mut self.rest, header.size), header })
             }
             // Nothing after a bad batch can be found.
-            Err(_) => self.rest = Bytes::new(),
-        }
+            Err(error) => {
+                self.rest = Bytes::new();
+                Err(error)
+            }
+        };
         Some(batch)
     }
+}
+
+/// Takes the first `len` bytes; all of them need no second reference.
+fn take_first(bytes: &mut Bytes, len: usize) -> Bytes {
+    if bytes.len() == len { std::mem::take(bytes) } else { bytes.split_to(len) }
 }
 
 impl Iterator for Batches {

@@ -1,5 +1,6 @@
 //! One message's bytes: bodies for the trace hash and the wire check, frames for sockets.
 
+mod plain;
 mod shape;
 
 use std::fmt;
@@ -68,6 +69,9 @@ apis! {
 /// [`MessageError`] when the version does not exist or cannot express a field that is set.
 pub fn encode_request(body: &RequestKind, version: i16, out: &mut BytesMut) -> Result<(), MessageError> {
     out.reserve(RESERVE);
+    if plain::request(body, version, out) {
+        return Ok(());
+    }
     body.encode(out, version).map_err(|error| failed(request_api(body), version, &error))
 }
 
@@ -77,6 +81,9 @@ pub fn encode_request(body: &RequestKind, version: i16, out: &mut BytesMut) -> R
 /// As [`encode_request`].
 pub fn encode_response(body: &ResponseKind, version: i16, out: &mut BytesMut) -> Result<(), MessageError> {
     out.reserve(RESERVE);
+    if plain::response(body, version, out) {
+        return Ok(());
+    }
     body.encode(out, version).map_err(|error| failed(response_api(body), version, &error))
 }
 

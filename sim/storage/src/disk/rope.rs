@@ -2,6 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 
+/// Chunks of this size together, in bytes, are not joined for good: only who catches up reads so much at once, seldom another one
+/// the same, and a joined copy beside the chunks that others share costs memory.
+const JOINED_MAX: u64 = 64 * 1024;
+
 /// Bytes in chunks that share memory with what was appended.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rope {
@@ -47,21 +51,27 @@ impl Rope {
     /// `len` bytes at `position`, which must be there. A read across chunks joins them for good, so that the next reader of
     /// the same bytes (another replica, then the consumers) shares one allocation.
     pub(super) fn read(&mut self, position: u64, len: u64) -> Bytes {
+        self.read_within(position, len).unwrap_or_else(|| self.read_across(position, len))
+    }
+
+    /// As [`Rope::read`], if the bytes are in one chunk.
+    pub(super) fn read_within(&self, position: u64, len: u64) -> Option<Bytes> {
         assert!(position + len <= self.len, "reads are checked against the length before");
         if len == 0 {
-            return Bytes::new();
+            return Some(Bytes::new());
         }
+        let chunk = &self.chunks[self.find(position)];
+        let from = (position - chunk.start) as usize;
+        (position + len <= chunk.end()).then(|| chunk.bytes.slice(from..from + len as usize))
+    }
+
+    fn read_across(&mut self, position: u64, len: u64) -> Bytes {
         let first = self.find(position);
-        let chunk = &self.chunks[first];
-        if position + len <= chunk.end() {
-            let from = (position - chunk.start) as usize;
-            return chunk.bytes.slice(from..from + len as usize);
-        }
         let last = self.find(position + len - 1);
-        let start = chunk.start;
+        let start = self.chunks[first].start;
         let touched = self.chunks[last].end() - start;
         // A few bytes on the border of two large chunks are not worth copying both.
-        if touched > 4 * len {
+        if touched > 4 * len || touched > JOINED_MAX {
             let mut out = BytesMut::with_capacity(len as usize);
             for chunk in &self.chunks[first..=last] {
                 let from = position.saturating_sub(chunk.start) as usize;
@@ -141,6 +151,17 @@ mod tests {
         let mut rope = rope(&["abcdefgh", "ijklmnop"]);
         assert_eq!(rope.read(7, 2), "hi");
         assert_eq!(rope.chunks.len(), 2);
+    }
+
+    #[test]
+    fn a_long_read_leaves_its_chunks_alone() {
+        let mut rope = Rope::default();
+        let chunks: Vec<Bytes> = (0..5).map(|i| Bytes::from(vec![i; 20_000])).collect();
+        chunks.iter().for_each(|chunk| rope.push(chunk.clone()));
+        assert_eq!(rope.read(0, 100_000), chunks.concat());
+        assert_eq!(rope.chunks.len(), 5);
+        assert_eq!(rope.read(0, 60_000), chunks[..3].concat());
+        assert_eq!(rope.chunks.len(), 3);
     }
 
     #[test]

@@ -517,13 +517,16 @@ impl Disk for SimDisk {
     }
 
     fn read(&mut self, file: FileId, position: u64, len: u64) -> Result<Bytes, DiskError> {
-        let content = &mut self.file_mut(file).content;
+        let content = &self.file(file).content;
         let file_len = content.len();
         if position.checked_add(len).is_none_or(|end| end > file_len) {
             let path = self.handle(file).path.to_string();
             return Err(DiskError::PastEnd { path, position, len, file_len });
         }
-        let bytes = content.read(position, len);
+        let bytes = match content.read_within(position, len) {
+            Some(bytes) => bytes,
+            None => self.file_mut(file).content.read(position, len),
+        };
         self.usage.operations += 1;
         self.usage.bytes_read += len;
         Ok(bytes)

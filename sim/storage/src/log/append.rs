@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use trial_node::{Disk, LeaderEpoch, Offset};
 use trial_wire::batch::HEADER_LEN;
-use trial_wire::{Batch, BatchError, Batches, Header};
+use trial_wire::{Batch, BatchError, Header};
 
 use super::{AppendError, AppendInfo, AppendOrigin, TAIL_BATCHES, TailBatch, UnifiedLog};
 use crate::config::TimestampType;
@@ -101,23 +101,24 @@ impl UnifiedLog {
         now_ms: i64,
     ) -> Result<Option<AppendInfo>, AppendError> {
         let Some((first, last, whole)) = self.check_fetched(&records)? else { return Ok(None) };
-        let records = records.slice(..whole);
-        let mut batches = Batches::new(records.clone());
         // Batches that go to the same segment are written as one chunk, which shares memory with the leader's log.
-        let mut written = 0;
-        while let Some(batch) = batches.next_trusted() {
-            let batch = batch?;
-            let header = batch.header();
-            if self.active().must_roll(&self.config, header, Offset(header.last_offset()), now_ms) {
-                let start = batches.position() - header.size;
-                self.active().append(disk, &[records.slice(written..start)])?;
-                written = start;
+        let (mut written, mut position) = (0, 0);
+        while position < whole {
+            let header = Batch::peek(&records[position..])?;
+            if self.active().must_roll(&self.config, &header, Offset(header.last_offset()), now_ms) {
+                self.active().append(disk, &[records.slice(written..position)])?;
+                written = position;
                 self.roll(disk, now_ms)?;
             }
             self.assign_epoch(disk, LeaderEpoch(header.partition_leader_epoch), Offset(header.base_offset))?;
-            self.note_appended(header, header.is_control().then_some(&batch));
+            let control = match header.is_control() {
+                true => Some(Batch::parse_trusted(records.slice(position..))?),
+                false => None,
+            };
+            self.note_appended(&header, control.as_ref());
+            position += header.size;
         }
-        self.active().append(disk, &[records.slice(written..)])?;
+        self.active().append(disk, &[records.slice(written..whole)])?;
         self.flush_if_due(disk)?;
         Ok(Some(AppendInfo {
             first_offset: first,
@@ -129,16 +130,15 @@ impl UnifiedLog {
     }
 
     /// The first and the last offset of the batches and the length of the whole ones; `None` if there is none.
-    fn check_fetched(&self, records: &Bytes) -> Result<Option<(Offset, Offset, usize)>, AppendError> {
+    fn check_fetched(&self, records: &[u8]) -> Result<Option<(Offset, Offset, usize)>, AppendError> {
         let mut expected = self.log_end_offset;
         let mut first = None;
-        let mut batches = Batches::new(records.clone());
-        loop {
-            let batch = match batches.next() {
-                None | Some(Err(BatchError::Truncated { .. })) => break,
-                Some(batch) => batch?,
+        let mut position = 0;
+        while position < records.len() {
+            let header = match Batch::check(&records[position..], position) {
+                Err(BatchError::Truncated { .. }) => break,
+                header => header?,
             };
-            let header = batch.header();
             let offset = Offset(header.base_offset);
             if offset < expected {
                 return Err(AppendError::UnexpectedOffset { offset, expected });
@@ -146,8 +146,9 @@ impl UnifiedLog {
             check_fits_segment(header.size, i32::MAX as u32)?;
             first.get_or_insert(offset);
             expected = Offset(header.next_offset());
+            position += header.size;
         }
-        Ok(first.map(|first| (first, expected + -1, batches.position())))
+        Ok(first.map(|first| (first, expected + -1, position)))
     }
 
     /// Takes a batch at the end of the active segment into account. A control batch must be given whole.

@@ -1,5 +1,5 @@
 use kafka_protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::{
     EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData as FetchedPartition,
 };
@@ -274,6 +274,173 @@ fn filled_messages_round_trip_in_every_version() {
     for version in versions(ApiKey::AlterPartition) {
         request_round_trip(&alter_partition_request(version), version);
     }
+}
+
+/// Encodes a message both ways; returns whether it was plain.
+fn same_request_both_ways(body: &RequestKind, version: i16) -> bool {
+    let (mut ours, mut theirs) = (BytesMut::new(), BytesMut::new());
+    let plain = plain::request(body, version, &mut ours);
+    body.encode(&mut theirs, version).unwrap();
+    assert_eq!(ours, if plain { theirs } else { BytesMut::new() }, "{body:?}");
+    plain
+}
+
+fn same_response_both_ways(body: &ResponseKind, version: i16) -> bool {
+    let (mut ours, mut theirs) = (BytesMut::new(), BytesMut::new());
+    let plain = plain::response(body, version, &mut ours);
+    body.encode(&mut theirs, version).unwrap();
+    assert_eq!(ours, if plain { theirs } else { BytesMut::new() }, "{body:?}");
+    plain
+}
+
+/// Changes to a plain message, each by itself, after which it is another, or not plain any more.
+macro_rules! changes {
+    ($message:expr, $kind:path, $same:ident, $version:expr, plain: [$($plain:expr),* $(,)?], other: [$($other:expr),* $(,)?]) => {
+        let message = $message;
+        assert!($same(&$kind(message.clone()), $version));
+        $({
+            let mut changed = message.clone();
+            ($plain)(&mut changed);
+            assert!($same(&$kind(changed), $version), "{} is plain", stringify!($plain));
+        })*
+        $({
+            let mut changed = message.clone();
+            ($other)(&mut changed);
+            assert!(!$same(&$kind(changed), $version), "{} is not plain", stringify!($other));
+        })*
+    };
+}
+
+fn tagged() -> std::collections::BTreeMap<i32, Bytes> {
+    [(9, Bytes::from_static(b"new"))].into()
+}
+
+#[test]
+fn plain_fetches_are_encoded_as_kafka_protocol_encodes_them() {
+    for version in 15..=18 {
+        let partition = FetchPartition::default()
+            .with_partition(3)
+            .with_current_leader_epoch(4)
+            .with_fetch_offset(1 << 33)
+            .with_last_fetched_epoch(5)
+            .with_log_start_offset(6)
+            .with_partition_max_bytes(1 << 20);
+        let topic = FetchTopic::default().with_topic_id(TOPIC).with_partitions(vec![partition.clone(); 200]);
+        let forgotten = ForgottenTopic::default().with_topic_id(TOPIC).with_partitions(vec![1, 2]);
+        let request = FetchRequest::default()
+            .with_max_wait_ms(500)
+            .with_min_bytes(1)
+            .with_max_bytes(2)
+            .with_isolation_level(1)
+            .with_session_id(3)
+            .with_session_epoch(4)
+            .with_topics(vec![topic.clone(), topic])
+            .with_forgotten_topics_data(vec![forgotten]);
+        let state =
+            |id, epoch| ReplicaState::default().with_replica_id(BrokerId(id)).with_replica_epoch(epoch);
+        changes!(request, RequestKind::Fetch, same_request_both_ways, version,
+            plain: [
+                |r: &mut FetchRequest| r.topics.clear(),
+                |r: &mut FetchRequest| r.forgotten_topics_data.clear(),
+                |r: &mut FetchRequest| r.replica_state = state(2, 9),
+                |r: &mut FetchRequest| r.replica_state = state(-1, 9),
+            ],
+            other: [
+                |r: &mut FetchRequest| r.rack_id = StrBytes::from_static_str("rack"),
+                |r: &mut FetchRequest| r.cluster_id = Some(StrBytes::from_static_str("cluster")),
+                |r: &mut FetchRequest| r.unknown_tagged_fields = tagged(),
+                |r: &mut FetchRequest| r.replica_state.unknown_tagged_fields = tagged(),
+                |r: &mut FetchRequest| r.topics[1].unknown_tagged_fields = tagged(),
+                |r: &mut FetchRequest| r.topics[1].partitions[0].unknown_tagged_fields = tagged(),
+                |r: &mut FetchRequest| r.forgotten_topics_data[0].unknown_tagged_fields = tagged(),
+            ]
+        );
+    }
+    assert!(!plain::request(&fetch_request(18), 18, &mut BytesMut::new()), "it tells a high watermark");
+    assert!(!plain::request(&fetch_request(12), 12, &mut BytesMut::new()));
+}
+
+#[test]
+fn plain_fetch_responses_are_encoded_as_kafka_protocol_encodes_them() {
+    for version in 15..=18 {
+        let partition = FetchedPartition::default()
+            .with_partition_index(3)
+            .with_error_code(4)
+            .with_high_watermark(17)
+            .with_last_stable_offset(16)
+            .with_log_start_offset(2)
+            .with_preferred_read_replica(BrokerId(3))
+            .with_records(Some(records()));
+        let topic =
+            FetchableTopicResponse::default().with_topic_id(TOPIC).with_partitions(vec![partition; 150]);
+        let response = FetchResponse::default()
+            .with_throttle_time_ms(1)
+            .with_error_code(2)
+            .with_session_id(3)
+            .with_responses(vec![topic.clone(), topic]);
+        let aborted = fetch_response::AbortedTransaction::default();
+        changes!(response, ResponseKind::Fetch, same_response_both_ways, version,
+            plain: [
+                |r: &mut FetchResponse| r.responses.clear(),
+                |r: &mut FetchResponse| r.responses[1].partitions[1].records = None,
+                |r: &mut FetchResponse| r.responses[1].partitions[1].records = Some(Bytes::new()),
+                |r: &mut FetchResponse| r.responses[1].partitions[1].records = Some(Bytes::from(vec![7; 20_000])),
+                |r: &mut FetchResponse| r.responses[1].partitions[1].aborted_transactions = None,
+            ],
+            other: [
+                |r: &mut FetchResponse| r.node_endpoints.push(fetch_response::NodeEndpoint::default()),
+                |r: &mut FetchResponse| r.unknown_tagged_fields = tagged(),
+                |r: &mut FetchResponse| r.responses[1].unknown_tagged_fields = tagged(),
+                |r: &mut FetchResponse| r.responses[1].partitions[1].unknown_tagged_fields = tagged(),
+                |r: &mut FetchResponse| r.responses[1].partitions[1].aborted_transactions = Some(vec![aborted.clone()]),
+                |r: &mut FetchResponse| r.responses[1].partitions[1].diverging_epoch.epoch = 3,
+                |r: &mut FetchResponse| r.responses[1].partitions[1].diverging_epoch.unknown_tagged_fields = tagged(),
+                |r: &mut FetchResponse| r.responses[1].partitions[1].current_leader.leader_epoch = 3,
+                |r: &mut FetchResponse| r.responses[1].partitions[1].current_leader.unknown_tagged_fields = tagged(),
+                |r: &mut FetchResponse| r.responses[1].partitions[1].snapshot_id.epoch = 3,
+                |r: &mut FetchResponse| r.responses[1].partitions[1].snapshot_id.unknown_tagged_fields = tagged(),
+            ]
+        );
+    }
+    assert!(!plain::response(&fetch_response(12), 12, &mut BytesMut::new()));
+}
+
+#[test]
+fn plain_produces_are_encoded_as_kafka_protocol_encodes_them() {
+    let RequestKind::Produce(request) = produce_request(13) else { unreachable!() };
+    changes!(request, RequestKind::Produce, same_request_both_ways, 13,
+        plain: [
+            |r: &mut ProduceRequest| r.topic_data.clear(),
+            |r: &mut ProduceRequest| r.topic_data[0].partition_data[0].records = None,
+        ],
+        other: [
+            |r: &mut ProduceRequest| r.transactional_id = Some(TransactionalId(StrBytes::from_static_str("t"))),
+            |r: &mut ProduceRequest| r.unknown_tagged_fields = tagged(),
+            |r: &mut ProduceRequest| r.topic_data[0].unknown_tagged_fields = tagged(),
+            |r: &mut ProduceRequest| r.topic_data[0].partition_data[0].unknown_tagged_fields = tagged(),
+        ]
+    );
+    assert!(!plain::request(&produce_request(12), 12, &mut BytesMut::new()));
+
+    let ResponseKind::Produce(response) = produce_response(13) else { unreachable!() };
+    changes!(response, ResponseKind::Produce, same_response_both_ways, 13,
+        plain: [
+            |r: &mut ProduceResponse| r.responses.clear(),
+            |r: &mut ProduceResponse| r.responses[0].partition_responses[0].log_start_offset = 5,
+            |r: &mut ProduceResponse| r.throttle_time_ms = 5,
+        ],
+        other: [
+            |r: &mut ProduceResponse| r.node_endpoints.push(produce_response::NodeEndpoint::default()),
+            |r: &mut ProduceResponse| r.unknown_tagged_fields = tagged(),
+            |r: &mut ProduceResponse| r.responses[0].unknown_tagged_fields = tagged(),
+            |r: &mut ProduceResponse| r.responses[0].partition_responses[0].unknown_tagged_fields = tagged(),
+            |r: &mut ProduceResponse| r.responses[0].partition_responses[0].error_message = Some(StrBytes::default()),
+            |r: &mut ProduceResponse| r.responses[0].partition_responses[0].record_errors = vec![Default::default()],
+            |r: &mut ProduceResponse| r.responses[0].partition_responses[0].current_leader.leader_epoch = 1,
+            |r: &mut ProduceResponse| r.responses[0].partition_responses[0].current_leader.unknown_tagged_fields = tagged(),
+        ]
+    );
+    assert!(!plain::response(&produce_response(12), 12, &mut BytesMut::new()));
 }
 
 #[test]
