@@ -103,13 +103,14 @@ impl Accumulator {
         metadata: &Metadata,
         topic: TopicSlot,
         partitions: usize,
-        key: Option<&[u8]>,
+        record: &ProducerRecord<'_>,
         rng: &mut Rng,
     ) -> Slot {
         let queues = self.topic_mut(topic, partitions);
-        let partition = match key {
-            Some(key) => partition_for_key(key, partitions),
-            None => queues.sticky.partition(metadata, topic, partitions, rng),
+        let partition = match (record.partition, record.key) {
+            (Some(partition), _) => partition as usize,
+            (None, Some(key)) => partition_for_key(key, partitions),
+            (None, None) => queues.sticky.partition(metadata, topic, partitions, rng),
         };
         Slot { topic, partition }
     }
@@ -158,6 +159,9 @@ impl Accumulator {
                 self.last_id += 1;
                 let id = BatchId(self.last_id);
                 let mut batch = ProducerBatch::new(slot, now, self.config.compression, charge);
+                if self.config.transactional_id.is_some() {
+                    batch.transactional();
+                }
                 batch.push(record);
                 let size = batch.estimated_size(ratio);
                 self.batches.insert(id, batch);
@@ -167,7 +171,7 @@ impl Accumulator {
             }
         };
         let full = self.batches[&id].is_full(self.config.batch_size, ratio);
-        if record.key.is_none() {
+        if record.key.is_none() && record.partition.is_none() {
             sticky.appended(bytes, self.config.batch_size, full);
         }
         self.reschedule(slot);

@@ -29,6 +29,8 @@ pub struct ProducerRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
+    /// Its partition; if none is given, the key decides, or the sticky partitioner.
+    pub partition: Option<i32>,
     /// Its headers.
     pub headers: &'a [(&'a [u8], &'a [u8])],
     /// What the caller knows the record by; comes back with its [`super::Delivery`].
@@ -50,6 +52,7 @@ pub(super) struct ProducerBatch {
     builder: BatchBuilder,
     /// As it was last sent; gone when its producer state changes.
     built: Option<Batch>,
+    transactional: bool,
     /// Takes no more records.
     closed: bool,
     /// Failed attempts.
@@ -77,6 +80,7 @@ impl ProducerBatch {
             created,
             builder: BatchBuilder::new(compression),
             built: None,
+            transactional: false,
             closed: false,
             attempts: 0,
             retry_at: Time::ZERO,
@@ -87,6 +91,12 @@ impl ProducerBatch {
             charged,
             queued: true,
         }
+    }
+
+    /// Makes it part of a transaction.
+    pub fn transactional(&mut self) {
+        self.builder.transactional();
+        self.transactional = true;
     }
 
     pub fn push(&mut self, record: &ProducerRecord<'_>) {
@@ -164,6 +174,7 @@ impl ProducerBatch {
                 timestamp: record.timestamp,
                 key: record.key.as_deref(),
                 value: record.value.as_deref(),
+                partition: None,
                 headers: &headers,
                 token: *token,
             };
@@ -176,6 +187,9 @@ impl ProducerBatch {
                 }
                 let mut part = ProducerBatch::new(self.slot, self.created, compression, 0);
                 part.maybe_written = self.maybe_written;
+                if self.transactional {
+                    part.transactional();
+                }
                 if let Some(base) = base {
                     part.set_sequence(base);
                 }

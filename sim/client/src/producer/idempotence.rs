@@ -17,6 +17,7 @@ use trial_wire::ErrorCode;
 
 use super::accumulator::{Accumulator, Slot};
 use super::batch::{BatchId, ProducerBatch, Sequence, add_to_sequence};
+use super::transaction::is_retriable;
 
 /// A producer id with its epoch.
 pub(super) type Producer = (ProducerId, ProducerEpoch);
@@ -60,7 +61,7 @@ impl PartitionSequences {
         self.tracked.insert(at, (sequence, id));
     }
 
-    fn forget(&mut self, id: BatchId) {
+    pub fn forget(&mut self, id: BatchId) {
         self.tracked.retain(|(_, other)| *other != id);
     }
 
@@ -94,9 +95,10 @@ pub(super) struct Idempotence {
 }
 
 impl Idempotence {
-    pub fn new() -> Idempotence {
+    /// `asks` says that the producer asks for an id by itself; else one is assigned to it, and no epoch is raised here.
+    pub fn new(asks: bool) -> Idempotence {
         Idempotence {
-            init: InitProducerId::Needed { from: Time::ZERO },
+            init: if asks { InitProducerId::Needed { from: Time::ZERO } } else { InitProducerId::Settled },
             producer: None,
             to_rewrite: BTreeSet::new(),
             unresolved: BTreeSet::new(),
@@ -106,6 +108,11 @@ impl Idempotence {
     pub fn producer_id_assigned(&mut self, id: ProducerId, epoch: ProducerEpoch) {
         self.producer = Some((id, epoch));
         self.init = InitProducerId::Settled;
+    }
+
+    /// The producer's id and epoch.
+    pub fn producer(&self) -> Option<Producer> {
+        self.producer
     }
 
     /// Whether a queue's first batch may not be sent now.
@@ -218,6 +225,26 @@ impl Idempotence {
                 true
             }
             _ => error.is_retriable(),
+        }
+    }
+
+    /// Whether a batch of a transaction that was refused with `error` should be sent again. `doomed` says that the transaction
+    /// is to be aborted.
+    pub fn can_retry_in_transaction(
+        &self,
+        accumulator: &Accumulator,
+        batch: &ProducerBatch,
+        error: ErrorCode,
+        doomed: bool,
+    ) -> bool {
+        match error {
+            // The one before it is being sent again; its own turn comes. In a transaction that is to be aborted, the one
+            // before it may have been given up, and its turn would never come.
+            ErrorCode::OutOfOrderSequenceNumber => {
+                let sequences = &accumulator.queue(batch.slot).sequences;
+                !doomed && batch.sequence.is_some_and(|sequence| !sequences.is_next(sequence.base))
+            }
+            error => is_retriable(error),
         }
     }
 

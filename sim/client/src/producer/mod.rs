@@ -4,11 +4,13 @@
 mod accumulator;
 mod batch;
 mod config;
+mod coordinator;
 mod idempotence;
 mod partitioner;
 mod sender;
+mod transaction;
 
-use trial_node::{ConnId, Endpoint, Input, Io, Now, Offset, OpenError, Time};
+use trial_node::{ConnId, Endpoint, Input, Io, Now, Offset, OpenError, Time, TopicPartition};
 use trial_wire::batch::HEADER_LEN;
 use trial_wire::{ErrorCode, StrBytes, TopicName};
 
@@ -17,11 +19,13 @@ use crate::network::{Completion, Metadata, NetworkClient, TopicSlot};
 
 use accumulator::Accumulator;
 use idempotence::Idempotence;
-use sender::Sent;
+use sender::Context;
+use transaction::Transactions;
 
 pub use batch::ProducerRecord;
 pub use config::ProducerConfig;
 pub use partitioner::{murmur2, partition_for_key};
+pub use transaction::{GroupMetadata, TransactionState};
 
 /// A producer.
 ///
@@ -31,16 +35,17 @@ pub use partitioner::{murmur2, partition_for_key};
 #[derive(Clone, Debug)]
 pub struct Producer {
     config: ProducerConfig,
-    network: NetworkClient<Vec<Sent>>,
+    network: NetworkClient<Context>,
     accumulator: Accumulator,
     idempotence: Option<Idempotence>,
+    transactions: Option<Transactions>,
     /// Nothing can be sent any more.
     fatal: Option<ErrorCode>,
     flushing: bool,
     out_of_memory: bool,
     metadata_version: u64,
     deliveries: Vec<Delivery>,
-    completions: Vec<Completion<Vec<Sent>>>,
+    completions: Vec<Completion<Context>>,
     wake_at: Option<Time>,
 }
 
@@ -93,7 +98,8 @@ impl Producer {
         Ok(Producer {
             network: NetworkClient::new(config.network.clone(), client_id, bootstrap),
             accumulator: Accumulator::new(config.clone()),
-            idempotence: config.idempotence.then(Idempotence::new),
+            idempotence: config.idempotence.then(|| Idempotence::new(config.transactional_id.is_none())),
+            transactions: config.transactional_id.clone().map(Transactions::new),
             config,
             fatal: None,
             flushing: false,
@@ -125,7 +131,8 @@ impl Producer {
         self.network.metadata_mut().add_topic(name)
     }
 
-    /// Takes a record for a topic. Nothing is sent before the next [`Producer::poll`].
+    /// Takes a record for a topic. Nothing is sent before the next [`Producer::poll`]. A transactional producer takes records
+    /// within transactions only.
     ///
     /// # Errors
     /// [`Refusal`], which says whether to try again.
@@ -139,6 +146,9 @@ impl Producer {
         if let Some(error) = self.fatal {
             return Err(Refusal::Failed(error));
         }
+        if let Some(TransactionState::AbortableError(error)) = self.transaction_state() {
+            return Err(Refusal::Failed(error));
+        }
         let metadata = self.network.metadata();
         let Some(partitions) = metadata.partition_count(topic) else {
             let error = metadata.topic(topic).error.filter(|error| !error.is_retriable());
@@ -148,9 +158,21 @@ impl Producer {
         if size > self.config.max_request_size || size > self.config.buffer_memory {
             return Err(Refusal::Failed(ErrorCode::MessageTooLarge));
         }
-        let slot = self.accumulator.choose_partition(metadata, topic, partitions, record.key, io.rng);
+        if record.partition.is_some_and(|p| usize::try_from(p).is_ok_and(|p| p >= partitions)) {
+            return Err(Refusal::Failed(ErrorCode::UnknownTopicOrPartition));
+        }
+        let slot = self.accumulator.choose_partition(metadata, topic, partitions, record, io.rng);
         let taken = self.accumulator.append(now.mono, slot, record);
         self.out_of_memory = taken.is_err();
+        if let Some(transactions) = self.transactions.as_mut().filter(|_| taken.is_ok()) {
+            let state = transactions.state;
+            assert_eq!(
+                state,
+                TransactionState::InTransaction,
+                "transactional records belong to transactions"
+            );
+            transactions.add(slot);
+        }
         taken.map_err(|_| Refusal::BufferFull)
     }
 
@@ -162,6 +184,103 @@ impl Producer {
     /// Whether every record that was taken has been acknowledged or given up.
     pub fn is_idle(&self) -> bool {
         self.accumulator.is_empty()
+    }
+
+    /// Where the producer stands with its transactions; `None` if it is not transactional.
+    pub fn transaction_state(&self) -> Option<TransactionState> {
+        self.transactions.as_ref().map(|transactions| transactions.state)
+    }
+
+    fn transactions_mut(&mut self) -> &mut Transactions {
+        self.transactions.as_mut().expect("transactions are for producers with a transactional.id")
+    }
+
+    /// `initTransactions`: asks for a producer id and epoch, which fences every other producer of the same
+    /// `transactional.id` and ends its transaction. Once, before the first transaction.
+    pub fn init_transactions(&mut self) {
+        let transactions = self.transactions_mut();
+        assert_eq!(transactions.state, TransactionState::Uninitialized, "a producer is initialized once");
+        transactions.state = TransactionState::Initializing;
+    }
+
+    /// `beginTransaction`. The state must be [`TransactionState::Ready`].
+    pub fn begin_transaction(&mut self) {
+        let implicit = self.network.transaction_version() >= 2;
+        self.transactions_mut().begin(implicit);
+    }
+
+    /// `sendOffsetsToTransaction`: commits the offsets that are to be read next, for a consumer group, with the transaction.
+    /// Once in a transaction.
+    ///
+    /// # Errors
+    /// What has gone wrong with the transaction or the producer before.
+    pub fn send_offsets(
+        &mut self,
+        offsets: Vec<(TopicPartition, Offset)>,
+        group: GroupMetadata,
+    ) -> Result<(), ErrorCode> {
+        match self.transactions_mut().state {
+            TransactionState::InTransaction => self.transactions_mut().send_offsets(offsets, group),
+            TransactionState::AbortableError(error) | TransactionState::FatalError(error) => {
+                return Err(error);
+            }
+            state => unreachable!("offsets are sent within a transaction, not when it is {state:?}"),
+        }
+        Ok(())
+    }
+
+    /// Whether the group's coordinator has taken the offsets of [`Producer::send_offsets`] in this transaction, or in the
+    /// last one if there is none.
+    pub fn offsets_sent(&self) -> bool {
+        self.transactions.as_ref().is_some_and(Transactions::offsets_committed)
+    }
+
+    /// `commitTransaction`: sends what there is without lingering, and commits when all of it is acknowledged. The state is
+    /// [`TransactionState::Ready`] again when it is done.
+    ///
+    /// # Errors
+    /// What has gone wrong with the transaction or the producer before.
+    pub fn commit_transaction(&mut self) -> Result<(), ErrorCode> {
+        match self.transactions_mut().state {
+            TransactionState::AbortableError(error) | TransactionState::FatalError(error) => Err(error),
+            _ => {
+                self.transactions_mut().commit();
+                Ok(())
+            }
+        }
+    }
+
+    /// `abortTransaction`: records that were not sent yet are given up. The state is [`TransactionState::Ready`] again when it
+    /// is done.
+    ///
+    /// # Errors
+    /// Why the producer cannot go on.
+    pub fn abort_transaction(&mut self) -> Result<(), ErrorCode> {
+        match self.transactions_mut().state {
+            TransactionState::FatalError(error) => Err(error),
+            _ => {
+                self.transactions_mut().abort();
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the current or last transaction was asked to be committed in a request that may have been carried out without
+    /// an answer.
+    pub fn commit_in_doubt(&self) -> bool {
+        self.transactions.as_ref().is_some_and(|transactions| transactions.commit_in_doubt)
+    }
+
+    /// Gives up on everything, with `error`, and closes all connections. The producer is of no use any more but for its
+    /// deliveries.
+    pub fn close(&mut self, error: ErrorCode, io: &mut Io<'_>) {
+        // What is in flight to a coordinator is left to its own.
+        if let Some(transactions) = &mut self.transactions {
+            transactions.commit_in_doubt |= transactions.is_committing() && transactions.in_flight;
+        }
+        self.fail_for_good(error);
+        self.network.close(io);
+        self.wake_at = None;
     }
 
     /// What became of records since this was last asked.
@@ -189,9 +308,13 @@ impl Producer {
         if let Some(idempotence) = &mut self.idempotence {
             idempotence.settle(&mut self.accumulator, now.mono);
         }
+        self.fail_if_fenced();
+        self.drop_unsent();
         self.init_producer_id(now, io);
         self.follow_leaders();
-        self.accumulator.hurry(self.flushing || self.out_of_memory);
+        let committing = self.transactions.as_ref().is_some_and(Transactions::is_committing);
+        self.accumulator.hurry(self.flushing || self.out_of_memory || committing);
+        self.drive_transaction(now, io);
         while self.send_batches(now, io) {}
         self.wake_at = self.next_wake(now);
     }
@@ -206,7 +329,9 @@ impl Producer {
             idempotence::InitProducerId::Needed { from } if from > now.mono => Some(from),
             _ => None,
         });
+        let transaction = self.next_transaction_wake(now.mono);
         let waits = [
+            transaction,
             self.network.deadline(),
             self.accumulator.next_due(now.mono),
             self.accumulator.next_expiry(),

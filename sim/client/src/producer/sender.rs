@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use trial_node::{Endpoint, Io, LeaderEpoch, NodeId, Now, Offset, ProducerEpoch, ProducerId};
 use trial_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use trial_wire::messages::produce_response::{NodeEndpoint, PartitionProduceResponse, ProduceResponse};
-use trial_wire::messages::{InitProducerIdRequest, InitProducerIdResponse, ProduceRequest};
+use trial_wire::messages::{InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, TransactionalId};
 use trial_wire::{ApiKey, ErrorCode, RequestKind, ResponseKind, TopicName, Uuid};
 
 use crate::errors::{is_invalid_metadata, is_rejection_before_append};
@@ -14,9 +14,20 @@ use crate::network::{Completion, Failure, LeaderHint, Outgoing, TopicSlot};
 use super::accumulator::Slot;
 use super::batch::{BatchId, ProducerBatch, Sequence};
 use super::idempotence::InitProducerId;
+use super::transaction::Ask;
 use super::{Delivery, DeliveryError, Producer};
 
-/// A batch in a request in flight. A request without any is InitProducerId.
+/// What a request in flight is about.
+#[derive(Clone, Debug)]
+pub(super) enum Context {
+    Produce(Vec<Sent>),
+    /// An idempotent producer without transactions asks for its id.
+    InitProducerId,
+    /// A transactional producer asks a coordinator.
+    Coordinator(Ask),
+}
+
+/// A batch in a request in flight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
     id: BatchId,
@@ -71,7 +82,7 @@ impl Producer {
             api: ApiKey::InitProducerId,
             api_version,
             body: RequestKind::InitProducerId(body),
-            context: Vec::new(),
+            context: Context::InitProducerId,
             timeout: self.config.network.request_timeout,
         };
         self.network.send(now, io, node, request);
@@ -166,6 +177,9 @@ impl Producer {
 
     fn send_to(&mut self, now: Now, io: &mut Io<'_>, node: NodeId, waiting: &[Slot]) -> bool {
         let Some(api_version) = self.network.version(node, ApiKey::Produce) else { return false };
+        // Newer versions say that writing adds a partition to the transaction (KIP-890).
+        let explicit = self.transactions.as_ref().is_some_and(|transactions| !transactions.implicit);
+        let api_version = if explicit { api_version.min(11) } else { api_version };
         let mut topics: BTreeMap<TopicSlot, Vec<PartitionProduceData>> = BTreeMap::new();
         let mut batches: Vec<Sent> = Vec::new();
         let mut size = 0;
@@ -212,7 +226,8 @@ impl Producer {
             }
         } else {
             let timeout = self.config.network.request_timeout;
-            let request = Outgoing { api: ApiKey::Produce, api_version, body, context: batches, timeout };
+            let context = Context::Produce(batches);
+            let request = Outgoing { api: ApiKey::Produce, api_version, body, context, timeout };
             self.network.send(now, io, node, request);
         }
         true
@@ -226,7 +241,8 @@ impl Producer {
         let backing_off = first.attempts > 0 && first.retry_at > now.mono;
         let held_back =
             self.idempotence.as_ref().is_some_and(|i| i.holds_back(&self.accumulator, slot, first));
-        !queue.muted && !backing_off && !held_back
+        let in_transaction = self.transactions.as_ref().is_none_or(|transactions| transactions.has(slot));
+        !queue.muted && !backing_off && !held_back && in_transaction
     }
 
     fn produce_request(
@@ -240,22 +256,29 @@ impl Producer {
             if api_version >= 13 { data.with_topic_id(topic.id) } else { data.with_name(topic.name.clone()) }
         });
         let timeout_ms = self.config.network.request_timeout.as_millis() as i32;
+        let transactional_id = self.transactions.as_ref().map(|t| TransactionalId(t.id.clone()));
         RequestKind::Produce(
             ProduceRequest::default()
+                .with_transactional_id(transactional_id)
                 .with_acks(self.config.acks)
                 .with_timeout_ms(timeout_ms)
                 .with_topic_data(topics.collect()),
         )
     }
 
-    pub(super) fn complete(&mut self, now: Now, io: &mut Io<'_>, completion: Completion<Vec<Sent>>) {
-        let Completion { context: sent, outcome, api_version, .. } = completion;
-        match outcome {
-            Ok(ResponseKind::InitProducerId(response)) => self.producer_id_told(now, Some(response)),
-            Ok(ResponseKind::Produce(response)) => self.produced(now, io, sent, response, api_version),
-            Ok(_) => unreachable!("the network client compares the APIs"),
-            Err(_) if sent.is_empty() => self.producer_id_told(now, None),
-            Err(failure) => {
+    pub(super) fn complete(&mut self, now: Now, io: &mut Io<'_>, completion: Completion<Context>) {
+        let Completion { context, outcome, api_version, .. } = completion;
+        match (context, outcome) {
+            (Context::Coordinator(ask), outcome) => self.coordinator_answered(now, ask, outcome),
+            (Context::InitProducerId, Ok(ResponseKind::InitProducerId(response))) => {
+                self.producer_id_told(now, Some(response));
+            }
+            (Context::InitProducerId, Err(_)) => self.producer_id_told(now, None),
+            (Context::Produce(sent), Ok(ResponseKind::Produce(response))) => {
+                self.produced(now, io, sent, response, api_version);
+            }
+            (_, Ok(_)) => unreachable!("the network client compares the APIs"),
+            (Context::Produce(sent), Err(failure)) => {
                 let error = match failure {
                     Failure::Disconnected => ErrorCode::NetworkException,
                     Failure::TimedOut => ErrorCode::RequestTimedOut,
@@ -369,7 +392,13 @@ impl Producer {
             && batch.attempts < self.config.retries
             && match &mut self.idempotence {
                 None => error.is_retriable(),
-                Some(idempotence) => idempotence.can_retry(&self.accumulator, batch, error, log_start_offset),
+                Some(idempotence) => match &self.transactions {
+                    Some(transactions) => {
+                        let doomed = transactions.drops_unsent();
+                        idempotence.can_retry_in_transaction(&self.accumulator, batch, error, doomed)
+                    }
+                    None => idempotence.can_retry(&self.accumulator, batch, error, log_start_offset),
+                },
             }
     }
 
@@ -393,9 +422,13 @@ impl Producer {
         self.deliver(batch, Ok(base_offset));
     }
 
-    fn fail(&mut self, id: BatchId, error: ErrorCode, adjust_sequences: bool) {
+    pub(super) fn fail(&mut self, id: BatchId, error: ErrorCode, adjust_sequences: bool) {
         let batch = self.accumulator.remove(id).expect("only batches that exist fail");
-        if let Some(idempotence) = &mut self.idempotence {
+        if let Some(transactions) = &mut self.transactions {
+            // The next transaction has another epoch, in which all numbers begin at 0.
+            self.accumulator.queue_mut(batch.slot).sequences.forget(id);
+            transactions.batch_failed(error, batch.sequence.is_some());
+        } else if let Some(idempotence) = &mut self.idempotence {
             idempotence.failed(&mut self.accumulator, id, &batch, error, adjust_sequences);
         }
         let ambiguous = batch.maybe_written;

@@ -14,6 +14,8 @@ use crate::testing::{Bench, Cluster, Waiting, properties, topic_name};
 
 use super::*;
 
+mod transactions;
+
 const TOPIC: TopicSlot = TopicSlot(0);
 
 fn bench(partitions: i32, config: &[(&str, &str)]) -> Bench<Producer> {
@@ -49,8 +51,14 @@ impl Bench<Producer> {
         let key =
             (0u32..).map(u32::to_be_bytes).find(|k| partition_for_key(k, partitions) == partition).unwrap();
         let producer = &mut self.machine;
-        let record =
-            ProducerRecord { timestamp: 7, key: Some(&key), value: Some(value), headers: &[], token };
+        let record = ProducerRecord {
+            timestamp: 7,
+            key: Some(&key),
+            value: Some(value),
+            partition: None,
+            headers: &[],
+            token,
+        };
         self.world.with(|now, io| producer.send(now, io, TOPIC, &record))
     }
 
@@ -646,7 +654,14 @@ fn sticky_partition_changes_with_each_batch() {
     let mut bench = bench(4, &[("linger.ms", "0"), ("batch.size", "500")]);
     for token in 0..100 {
         let producer = &mut bench.machine;
-        let record = ProducerRecord { timestamp: 0, key: None, value: Some(&[0; 100]), headers: &[], token };
+        let record = ProducerRecord {
+            timestamp: 0,
+            key: None,
+            value: Some(&[0; 100]),
+            partition: None,
+            headers: &[],
+            token,
+        };
         bench.world.with(|now, io| producer.send(now, io, TOPIC, &record)).unwrap();
     }
     bench.settle();

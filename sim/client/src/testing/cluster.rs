@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 use trial_node::{Endpoint, NodeId, Request, Span};
-use trial_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
+use trial_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse, FinalizedFeatureKey};
 use trial_wire::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
 use trial_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
 use trial_wire::messages::list_offsets_response::{
@@ -51,6 +51,8 @@ pub struct Cluster {
     /// Produce, Fetch, ListOffsets and CreateTopics are answered too.
     pub serve: bool,
     pub producer_ids: i64,
+    /// The finalized level of `transaction.version`.
+    pub transaction_version: i16,
 }
 
 impl Cluster {
@@ -109,8 +111,14 @@ impl Cluster {
                         .with_min_version(api.versions.min)
                         .with_max_version(api.versions.max)
                 });
+                let feature = FinalizedFeatureKey::default()
+                    .with_name(StrBytes::from_static_str("transaction.version"))
+                    .with_max_version_level(self.transaction_version);
                 Answer::Now(ResponseKind::ApiVersions(
-                    ApiVersionsResponse::default().with_api_keys(keys.collect()),
+                    ApiVersionsResponse::default()
+                        .with_api_keys(keys.collect())
+                        .with_finalized_features_epoch(1)
+                        .with_finalized_features(vec![feature]),
                 ))
             }
             RequestKind::Metadata(_) if self.metadata_silent => Answer::Never,
@@ -118,7 +126,7 @@ impl Cluster {
                 let names = asked.topics.iter().flatten().filter_map(|topic| topic.name.clone());
                 Answer::Now(ResponseKind::Metadata(self.metadata(names.collect())))
             }
-            RequestKind::InitProducerId(_) => {
+            RequestKind::InitProducerId(asked) if asked.transactional_id.is_none() => {
                 self.producer_ids += 1;
                 Answer::Now(ResponseKind::InitProducerId(
                     InitProducerIdResponse::default().with_producer_id(self.producer_ids.into()),

@@ -170,6 +170,7 @@ impl Load {
             timestamp: made.timestamp,
             key: made.key.as_ref().map(<[u8; 8]>::as_slice),
             value: Some(self.plan.corpus.value(self.schedule.global(made.sequence))),
+            partition: None,
             headers: &[(RecordId::HEADER.as_bytes(), &id)],
             token: made.sequence,
         };
