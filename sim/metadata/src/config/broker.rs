@@ -43,6 +43,8 @@ configs! {
     "delete.topic.enable" delete_topic_enable: bool = "true", Bool, ReadOnly;
     #[doc = "the most bytes that one fetch returns, whatever it asks for."]
     "fetch.max.bytes" fetch_max_bytes: i32 = "57671680", Int(1024, i32::MAX), ReadOnly;
+    #[doc = "the assignors that KIP-848 groups may choose from; the first is the one of those that do not choose."]
+    "group.consumer.assignors" group_consumer_assignors: Vec<String> = "uniform,range", ListOf(&["range", "uniform"]), ReadOnly;
     #[doc = "how often members of a KIP-848 group send heartbeats, in milliseconds."]
     "group.consumer.heartbeat.interval.ms" group_consumer_heartbeat_interval: Span = "5000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how many members a KIP-848 group may have."]
@@ -111,6 +113,10 @@ configs! {
     "offsets.topic.replication.factor" offsets_topic_replication_factor: i32 = "3", Int(1, 32767), ReadOnly;
     #[doc = "the segment size in bytes that __consumer_offsets is created with."]
     "offsets.topic.segment.bytes" offsets_topic_segment_bytes: i32 = "104857600", Int(14, i32::MAX), ReadOnly;
+    #[doc = "how often producers that have expired are looked for, in milliseconds."]
+    "producer.id.expiration.check.interval.ms" producer_id_expiration_check_interval: Span = "600000", Int(1, i32::MAX), ReadOnly;
+    #[doc = "how long a partition's leader remembers a producer that writes nothing, in milliseconds."]
+    "producer.id.expiration.ms" producer_id_expiration: Span = "86400000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how long a follower pauses after a failed fetch, in milliseconds."]
     "replica.fetch.backoff.ms" replica_fetch_backoff: Span = "1000", Int(0, i32::MAX), ReadOnly;
     #[doc = "how many bytes of one partition a follower fetches at once."]
@@ -132,9 +138,9 @@ configs! {
     #[doc = "how often transactions that have timed out are looked for, in milliseconds."]
     "transaction.abort.timed.out.transaction.cleanup.interval.ms" transaction_abort_timed_out_interval: Span = "10000", Int(1, i32::MAX), ReadOnly;
     #[doc = "the longest time-out that a transactional producer may ask for, in milliseconds."]
-    "transaction.max.timeout.ms" transaction_max_timeout: Span = "900000", Int(1, i32::MAX), ReadOnly;
+    "transaction.max.timeout.ms" transaction_max_timeout_ms: i32 = "900000", Int(1, i32::MAX), ReadOnly;
     #[doc = "whether a leader asks the coordinator if a partition belongs to a transaction before it appends the first record of one (KIP-890)."]
-    "transaction.partition.verification.enable" transaction_partition_verification_enable: bool = "true", Bool, Dynamic;
+    "transaction.partition.verification.enable" transaction_partition_verification_enable: bool = "true", Bool, ReadOnly;
     #[doc = "how often transactional ids that have expired are looked for, in milliseconds."]
     "transaction.remove.expired.transaction.cleanup.interval.ms" transaction_remove_expired_interval: Span = "3600000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how many bytes of __transaction_state are read at once when a broker begins to coordinate transactions."]
@@ -148,7 +154,7 @@ configs! {
     #[doc = "the segment size in bytes that __transaction_state is created with."]
     "transaction.state.log.segment.bytes" transaction_state_log_segment_bytes: i32 = "104857600", Int(14, i32::MAX), ReadOnly;
     #[doc = "how long a transactional id is remembered that has no transaction, in milliseconds."]
-    "transactional.id.expiration.ms" transactional_id_expiration: Span = "604800000", Int(1, i32::MAX), ReadOnly;
+    "transactional.id.expiration.ms" transactional_id_expiration_ms: i32 = "604800000", Int(1, i32::MAX), ReadOnly;
     #[doc = "whether a replica that is not in sync may become leader when no other can, losing data."]
     "unclean.leader.election.enable" = "false", Bool, Dynamic;
 }

@@ -177,6 +177,11 @@ impl FromConfig for i64 {
         text.trim().parse().expect(VALIDATED)
     }
 }
+impl FromConfig for Vec<String> {
+    fn from_config(text: &str) -> Vec<String> {
+        text.split(',').map(|item| item.trim().to_owned()).collect()
+    }
+}
 /// From milliseconds, 0 and up.
 impl FromConfig for Span {
     fn from_config(text: &str) -> Span {

@@ -294,7 +294,6 @@ mod tests {
             ("log.flush.interval.ms", "1000"),
             ("log.message.timestamp.after.max.ms", "1000"),
             ("log.message.timestamp.before.max.ms", "1000"),
-            ("producer.id.expiration.ms", "1000"),
         ] {
             let error = StaticConfig::parse([(name, value)]).unwrap_err();
             assert!(matches!(error, ConfigError::Unknown { .. }), "nobody would obey {name}");
