@@ -321,7 +321,7 @@ pub enum CoordinatorEntry<'a> {
         producer_epoch: ProducerEpoch,
         /// Its state.
         state: TransactionState,
-        /// How many partitions belong to the transaction and have not got their markers yet.
+        /// How many partitions belong to the transaction, as last written to the log.
         partitions: usize,
         /// When the state was last changed, ms since the epoch.
         last_update_ms: i64,
