@@ -7,6 +7,8 @@ use trial_node::{OpenError, Span};
 use crate::network::NetworkConfig;
 use crate::properties::Properties;
 
+use super::group::GroupConfig;
+
 /// `auto.offset.reset`: where to read when there is no position, or none that the log still has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetPolicy {
@@ -39,6 +41,10 @@ pub struct ConsumerConfig {
     pub read_committed: bool,
     /// `check.crcs`.
     pub check_crcs: bool,
+    /// `default.api.timeout.ms`: how long [`super::Consumer::commit`] is tried.
+    pub default_api_timeout: Span,
+    /// What concerns a consumer group; there is one if `group.id` is given.
+    pub group: Option<GroupConfig>,
 }
 
 impl Default for ConsumerConfig {
@@ -53,6 +59,8 @@ impl Default for ConsumerConfig {
             max_poll_records: 500,
             read_committed: false,
             check_crcs: true,
+            default_api_timeout: Span::from_secs(60),
+            group: None,
         }
     }
 }
@@ -80,6 +88,8 @@ impl ConsumerConfig {
         let levels = [("read_uncommitted", false), ("read_committed", true)];
         properties.choice("isolation.level", &levels, &mut config.read_committed)?;
         properties.flag("check.crcs", &mut config.check_crcs)?;
+        properties.millis("default.api.timeout.ms", &mut config.default_api_timeout)?;
+        config.group = GroupConfig::read(&mut properties)?;
         properties.finish()?;
         Ok(config)
     }

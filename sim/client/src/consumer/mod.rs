@@ -1,7 +1,8 @@
-//! Kafka's consumer with manual assignment: positions, long polls, and what to do when leaders change.
+//! Kafka's consumer: positions, long polls, what to do when leaders change, and consumer groups.
 
 mod config;
 mod fetch;
+mod group;
 mod offsets;
 mod partition;
 mod records;
@@ -14,20 +15,27 @@ use trial_wire::{ErrorCode, RecordRef, ResponseKind, StrBytes, TopicName};
 
 use crate::network::{Completion, Metadata, NetworkClient, TopicSlot};
 
+use group::Group;
 use offsets::Asked;
 use partition::{Assigned, FetchState};
 use records::Fetched;
 use session::FetchSession;
 
 pub use config::{ConsumerConfig, ResetPolicy};
+pub use group::{Assignor, CommitId, GroupConfig, GroupMetadata, GroupProtocol};
 pub use partition::Position;
 
-/// A consumer whose partitions are assigned by hand.
+/// A consumer: its partitions are assigned by hand ([`Consumer::assign`]) or by its group ([`Consumer::subscribe`]).
 ///
 /// How to drive it: give it the inputs of its connections with [`Consumer::handle`], or [`Consumer::wake`] when
 /// [`Consumer::poll_timeout`] has come; take the records with [`Consumer::take`] until it hands out none, and what else
 /// happened from [`Consumer::events`]; then [`Consumer::poll`], which asks for more. Partitions go by their index in the
-/// order in which they were assigned.
+/// order in which they were first assigned; a partition that is taken away and given back has the same index.
+///
+/// [`Consumer::take`] is what `KafkaConsumer.poll` is to a Java application: with it the application says that it has
+/// processed what it got before, and that it is there. In a group, rebalances go on only within it, offsets are auto-committed
+/// only by it, and who does not call it for `max.poll.interval.ms` leaves the group. Everything else (heartbeats, commits
+/// under way, fetching) goes on without it, as Java's background thread does.
 #[derive(Clone, Debug)]
 pub struct Consumer {
     config: ConsumerConfig,
@@ -46,6 +54,7 @@ pub struct Consumer {
     completions: Vec<Completion<Context>>,
     metadata_version: u64,
     wake_at: Option<Time>,
+    group: Option<Box<Group>>,
 }
 
 /// What a request in flight is about.
@@ -56,9 +65,10 @@ enum Context {
 }
 
 /// Something happened that the application should know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConsumerEvent {
-    /// A position jumped: by the reset policy, or because the log was truncated (KIP-320).
+    /// A position jumped: to the committed offset of a partition that is newly assigned, by the reset policy, or because the log
+    /// was truncated (KIP-320).
     PositionReset {
         /// The partition's index.
         index: usize,
@@ -86,6 +96,56 @@ pub enum ConsumerEvent {
         /// How.
         error: ErrorCode,
     },
+    /// `onPartitionsAssigned`: the consumer is a member of its group, and these partitions are its own from now on, in addition
+    /// to those that it has. They have no position yet: [`ConsumerEvent::PositionReset`] tells of it.
+    Assigned {
+        /// The generation (classic protocol) or member epoch (KIP-848).
+        epoch: i32,
+        /// The partitions' indexes, ascending. Maybe none.
+        partitions: Vec<usize>,
+    },
+    /// `onPartitionsRevoked` is called: the owner finishes what it does with these partitions (commits, ends a transaction) and
+    /// says so with [`Consumer::revoked`]. Until then nothing is handed out, of no partition; the consumer still is a member,
+    /// and commits are possible. To wait longer than `max.poll.interval.ms` costs the membership: then
+    /// [`ConsumerEvent::Lost`] comes after [`Consumer::revoked`].
+    Revoking {
+        /// The partitions' indexes, ascending. Not empty.
+        partitions: Vec<usize>,
+    },
+    /// `onPartitionsLost`: the consumer has learned that it is no member any more. These partitions are no longer its own, and
+    /// others may have them already.
+    Lost {
+        /// The partitions' indexes, ascending. Not empty.
+        partitions: Vec<usize>,
+    },
+    /// A commit is sent for the first time, or again with another epoch.
+    Committing {
+        /// Which.
+        commit: CommitId,
+        /// The generation or member epoch that it carries; −1 if there is none, then it fails.
+        epoch: i32,
+        /// Each partition's index with the offset that is to be read next.
+        offsets: Vec<(usize, Offset)>,
+    },
+    /// The coordinator has accepted a commit.
+    Committed {
+        /// Which.
+        commit: CommitId,
+    },
+    /// A commit has failed.
+    CommitFailed {
+        /// Which.
+        commit: CommitId,
+        /// Kafka's name of the error.
+        error: &'static str,
+        /// Whether it may have taken effect all the same.
+        ambiguous: bool,
+    },
+    /// The group has refused the consumer for good (a static member was fenced, for instance). It reads nothing more.
+    GroupFailed {
+        /// Why.
+        error: ErrorCode,
+    },
 }
 
 impl Consumer {
@@ -103,6 +163,7 @@ impl Consumer {
         }
         Ok(Consumer {
             network: NetworkClient::new(config.network.clone(), client_id, bootstrap),
+            group: config.group.clone().map(|group| Box::new(Group::new(group))),
             config,
             partitions: Vec::new(),
             indexes: BTreeMap::new(),
@@ -149,7 +210,8 @@ impl Consumer {
         index
     }
 
-    /// How many partitions are assigned.
+    /// How many partitions have an index. In a group, not all of them are the consumer's at present; see
+    /// [`Consumer::is_owned`].
     pub fn assigned(&self) -> usize {
         self.partitions.len()
     }

@@ -35,6 +35,10 @@ pub(super) struct Assigned {
     /// The topic's id as the partition's session knows it.
     pub topic_id: Uuid,
     pub partition: i32,
+    /// The group has not taken it away.
+    pub owned: bool,
+    /// The offset that was last committed, as far as is known.
+    pub committed: Option<Offset>,
     pub state: FetchState,
     pub position: Option<Position>,
     /// The leader to fetch from, and its epoch.
@@ -56,6 +60,8 @@ impl Assigned {
             topic,
             topic_id: Uuid::nil(),
             partition,
+            owned: true,
+            committed: None,
             state: FetchState::AwaitReset(policy),
             position: None,
             leader: None,

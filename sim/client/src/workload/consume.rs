@@ -124,6 +124,13 @@ impl Reader {
                     (index, format!("damaged batch at offset {offset}"))
                 }
                 ConsumerEvent::Refused { index, error } => (index, errors::name(error).to_owned()),
+                ConsumerEvent::Assigned { .. }
+                | ConsumerEvent::Revoking { .. }
+                | ConsumerEvent::Lost { .. }
+                | ConsumerEvent::Committing { .. }
+                | ConsumerEvent::Committed { .. }
+                | ConsumerEvent::CommitFailed { .. }
+                | ConsumerEvent::GroupFailed { .. } => continue,
             };
             let what = format!("consumer {}: {}: {what}", self.number, self.tp(index));
             io.trace(TraceEvent::ClientError { what });
