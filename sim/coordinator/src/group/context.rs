@@ -120,8 +120,10 @@ impl Outbox {
     /// The broker no longer leads: refuses every request whose append has not been heard of.
     pub(super) fn resign(&mut self) {
         for (_, then) in std::mem::take(&mut self.waiting) {
-            if let Then::Respond { call, body } = then {
-                self.respond(call, refuse(&body, ErrorCode::NotCoordinator));
+            match then {
+                Then::Nothing => {}
+                Then::Respond { call, body } => self.respond(call, refuse(&body, ErrorCode::NotCoordinator)),
+                Then::Classic(_, then) => classic::refuse_waiting(self, then),
             }
         }
     }

@@ -15,7 +15,7 @@ use super::record::{ConsumerGroupRecord, GroupMetadata, GroupRecord};
 use super::refusal::{append_error, refuse};
 use super::timers::Timer;
 use super::{GroupConfig, admin, classic, offsets};
-use crate::{Coordinator, CorruptRecord, Env, LogRecord, Marker, Output, Request, SendId, Ticket};
+use crate::{Coordinator, CorruptRecord, Env, LogRecord, Marker, Output, Record, Request, SendId, Ticket};
 
 /// The coordinator of the groups of one partition of `__consumer_offsets`.
 #[derive(Clone, Debug)]
@@ -38,11 +38,27 @@ pub(super) enum Group {
 }
 
 impl Group {
-    /// The group of the classic protocol, if it is one.
-    pub(super) fn classic(&self) -> Option<&ClassicGroup> {
+    /// Whether it has no members.
+    pub(super) fn is_empty(&self) -> bool {
         match self {
-            Group::Classic(group) => Some(group),
-            Group::Consumer(_) => None,
+            Group::Classic(group) => group.is_empty(),
+            Group::Consumer(group) => group.is_empty(),
+        }
+    }
+
+    /// Whether a member subscribes to the topic: its offsets neither expire nor may they be deleted.
+    pub(super) fn is_subscribed_to(&self, topic: &str) -> bool {
+        match self {
+            Group::Classic(group) => group.is_subscribed_to(topic),
+            Group::Consumer(group) => group.is_subscribed_to(topic),
+        }
+    }
+
+    /// Appends the tombstones of everything of the group but its offsets to `records`.
+    pub(super) fn tombstones(&self, records: &mut Vec<Record>) {
+        match self {
+            Group::Classic(group) => group.tombstones(records),
+            Group::Consumer(group) => group.tombstones(records),
         }
     }
 }
@@ -152,11 +168,7 @@ impl Coordinator for GroupCoordinator {
                 };
                 ctx.out.respond(call, body);
             }
-            Then::Classic(group, then) => {
-                if let Some(Group::Classic(group)) = self.groups.get_mut(&group) {
-                    group.appended(&mut ctx, then, result.err());
-                }
-            }
+            Then::Classic(id, then) => classic::appended(&mut self.groups, &mut ctx, &id, then, result.err()),
         }
     }
 
@@ -251,6 +263,9 @@ impl GroupCoordinator {
             return;
         }
         if !matches!(self.groups.get(id.as_bytes()), Some(Group::Consumer(_))) {
+            if part.is_tombstone() {
+                return;
+            }
             self.groups.insert(owned(id), Group::Consumer(ConsumerGroup::new(owned(id))));
         }
         if let Some(Group::Consumer(group)) = self.groups.get_mut(id.as_bytes()) {

@@ -20,10 +20,7 @@ pub(super) fn append_error(body: &ResponseKind, error: ErrorCode) -> ErrorCode {
             }
         }
         NotLeaderOrFollower | KafkaStorageError => NotCoordinator,
-        MessageTooLarge | RecordListTooLarge | InvalidFetchSize => match body {
-            ResponseKind::OffsetCommit(_) | ResponseKind::TxnOffsetCommit(_) => InvalidCommitOffsetSize,
-            _ => UnknownServerError,
-        },
+        MessageTooLarge | RecordListTooLarge | InvalidFetchSize => UnknownServerError,
         error => error,
     }
 }

@@ -1,57 +1,112 @@
-//! Groups of the classic protocol.
-use trial_node::view::CoordinatorEntry;
-use trial_wire::messages::*;
+//! Groups of the classic protocol (KIP-62, KIP-134, KIP-345, KIP-394, KIP-559).
+//!
+//! A rebalance: members join ([`join`]) until all that are known have, or time is up; the leader gets everybody's
+//! subscriptions, assigns, and hands the assignment in ([`sync`]); it goes into the log, and once it is committed every member
+//! gets its part. Between the two, membership lives in memory only: what the log knows is the last generation that was handed in.
+
+mod group;
+mod join;
+mod leave;
+mod load;
+mod member;
+mod rebalance;
+mod sync;
+
+use trial_wire::messages::JoinGroupRequest;
 use trial_wire::{ErrorCode, StrBytes};
 
-use super::context::{Context, Outbox};
-use super::coordinator::Groups;
-use super::record::GroupMetadata;
-use crate::{CallId, Record};
+pub(super) use group::ClassicGroup;
+pub(super) use join::join;
+pub(super) use leave::{heartbeat, leave};
+use member::Replaced;
+pub(super) use sync::sync;
 
+use super::context::Context;
+use super::coordinator::{Group, Groups};
+use crate::CallId;
+
+/// What is due in a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
+    /// The time to join is up.
     Join,
+    /// The time to ask for the assignment is up.
+    Sync,
+    /// A member has not been heard of for too long; also one that was given an id and did not come back.
+    Heartbeat(StrBytes),
 }
+
 impl Timer {
+    /// The first in order.
     pub(super) const FIRST: Timer = Timer::Join;
 }
+
+/// What follows on an append for a classic group.
 #[derive(Clone, Debug)]
-pub(super) enum Then {}
-#[derive(Clone, Copy)]
+pub(super) enum Then {
+    /// The group exists: the member that it was made for may join.
+    Join(Box<Joining>),
+    /// The generation is in the log: the members get their assignments.
+    Synced {
+        /// The generation.
+        generation: i32,
+        /// Each member's assignment.
+        assignments: Vec<(StrBytes, bytes::Bytes)>,
+    },
+    /// A static member has another member id, with which it gets on in the present generation.
+    Replaced(Box<Replaced>),
+}
+
+/// A JoinGroup that waits for its group.
+#[derive(Clone, Debug)]
+pub(super) struct Joining {
+    call: CallId,
+    version: i16,
+    client_id: StrBytes,
+    client_host: StrBytes,
+    body: JoinGroupRequest,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Caller<'a> {
+    /// Names the request.
     pub(super) call: CallId,
+    /// Its version.
     pub(super) version: i16,
+    /// The caller's `client.id`.
     pub(super) client_id: &'a str,
+    /// Where the caller is.
     pub(super) client_host: &'a str,
 }
-#[derive(Clone, Debug)]
-pub(super) struct ClassicGroup {
-    group_id: StrBytes,
-}
-impl ClassicGroup {
-    pub(super) fn new(group_id: StrBytes) -> Self {
-        ClassicGroup { group_id }
+
+/// An append for the group `id` is committed, or has failed with `error`.
+pub(super) fn appended(
+    groups: &mut Groups,
+    ctx: &mut Context<'_, '_>,
+    id: &StrBytes,
+    then: Then,
+    error: Option<ErrorCode>,
+) {
+    let then = match then {
+        Then::Join(joining) => return join::group_created(groups, ctx, *joining, error),
+        then => then,
+    };
+    let Some(Group::Classic(group)) = groups.get_mut(id) else { return };
+    match then {
+        Then::Join(_) => unreachable!("dealt with above"),
+        Then::Synced { generation, assignments } => group.synced(ctx, generation, assignments, error),
+        Then::Replaced(replaced) => group.static_member_replaced(ctx, *replaced, error),
     }
-    pub(super) fn activate(&mut self, _ctx: &mut Context<'_, '_>) {}
-    pub(super) fn appended(&mut self, _ctx: &mut Context<'_, '_>, _then: Then, _error: Option<ErrorCode>) {}
-    pub(super) fn handle_timeout(&mut self, _ctx: &mut Context<'_, '_>, _timer: Timer) {}
-    pub(super) fn resign(&mut self, _out: &mut Outbox) {}
-    pub(super) fn entries(&self, _each: &mut dyn FnMut(CoordinatorEntry<'_>)) {}
-    pub(super) fn replay(&mut self, _value: &GroupMetadata<'_>, _active: bool) {}
-    pub(super) fn is_empty(&self) -> bool {
-        true
+}
+
+/// The broker no longer leads: what waits for an append is refused.
+pub(super) fn refuse_waiting(out: &mut super::context::Outbox, then: Then) {
+    match then {
+        Then::Join(joining) => {
+            out.respond(joining.call, join::refusal(&joining.body.member_id, ErrorCode::NotCoordinator));
+        }
+        // The members' own requests are refused with the group.
+        Then::Synced { .. } | Then::Replaced(_) => {}
     }
-    pub(super) fn tombstones(&self, _records: &mut Vec<Record>) {}
-}
-pub(super) fn join(_g: &mut Groups, ctx: &mut Context<'_, '_>, c: Caller<'_>, _b: JoinGroupRequest) {
-    ctx.out.respond(c.call, JoinGroupResponse::default().with_error_code(35));
-}
-pub(super) fn sync(_g: &mut Groups, ctx: &mut Context<'_, '_>, c: Caller<'_>, _b: SyncGroupRequest) {
-    ctx.out.respond(c.call, SyncGroupResponse::default().with_error_code(35));
-}
-pub(super) fn heartbeat(_g: &mut Groups, ctx: &mut Context<'_, '_>, c: Caller<'_>, _b: HeartbeatRequest) {
-    ctx.out.respond(c.call, HeartbeatResponse::default().with_error_code(35));
-}
-pub(super) fn leave(_g: &mut Groups, ctx: &mut Context<'_, '_>, c: Caller<'_>, _b: LeaveGroupRequest) {
-    ctx.out.respond(c.call, LeaveGroupResponse::default().with_error_code(35));
 }

@@ -164,6 +164,19 @@ impl<'a> ConsumerGroupRecord<'a> {
         }
     }
 
+    /// Whether it says that something is no more.
+    pub fn is_tombstone(&self) -> bool {
+        match self {
+            ConsumerGroupRecord::Metadata { epoch, .. }
+            | ConsumerGroupRecord::TargetAssignmentMetadata { epoch, .. } => epoch.is_none(),
+            ConsumerGroupRecord::PartitionMetadata { topics, .. } => topics.is_none(),
+            ConsumerGroupRecord::MemberMetadata { value, .. } => value.is_none(),
+            ConsumerGroupRecord::TargetAssignmentMember { partitions, .. } => partitions.is_none(),
+            ConsumerGroupRecord::CurrentMemberAssignment { value, .. } => value.is_none(),
+            ConsumerGroupRecord::RegularExpression { value, .. } => value.is_none(),
+        }
+    }
+
     /// The record's bytes.
     pub fn encode(&self) -> Record {
         match self {

@@ -8,7 +8,7 @@ mod consumer;
 mod offset;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(super) mod text;
 
 use bytes::Bytes;
 use trial_wire::primitive::{ReadError, Reader};

@@ -3,19 +3,19 @@
 use trial_wire::primitive::{ReadError, Reader};
 
 /// A STRING.
-pub(super) fn string<'a>(reader: &mut Reader<'a>) -> Result<&'a str, ReadError> {
+pub(in crate::group) fn string<'a>(reader: &mut Reader<'a>) -> Result<&'a str, ReadError> {
     let position = reader.position();
     reader.nullable_string()?.ok_or(ReadError::Length { position, length: -1 })
 }
 
 /// BYTES.
-pub(super) fn bytes<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], ReadError> {
+pub(in crate::group) fn bytes<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], ReadError> {
     let length = array_len(reader)?;
     reader.bytes(length)
 }
 
 /// The count before the elements of an ARRAY, each of which takes a byte or more.
-pub(super) fn array_len(reader: &mut Reader<'_>) -> Result<usize, ReadError> {
+pub(in crate::group) fn array_len(reader: &mut Reader<'_>) -> Result<usize, ReadError> {
     let position = reader.position();
     let length = reader.i32()?;
     match usize::try_from(length) {
@@ -25,12 +25,12 @@ pub(super) fn array_len(reader: &mut Reader<'_>) -> Result<usize, ReadError> {
 }
 
 /// Appends a STRING.
-pub(super) fn put_string(out: &mut Vec<u8>, value: &str) {
+pub(in crate::group) fn put_string(out: &mut Vec<u8>, value: &str) {
     put_nullable_string(out, Some(value));
 }
 
 /// Appends a NULLABLE_STRING.
-pub(super) fn put_nullable_string(out: &mut Vec<u8>, value: Option<&str>) {
+pub(in crate::group) fn put_nullable_string(out: &mut Vec<u8>, value: Option<&str>) {
     let length =
         value.map_or(-1, |value| i16::try_from(value.len()).expect("requests' strings fit into 2¹⁵"));
     out.extend_from_slice(&length.to_be_bytes());
@@ -38,12 +38,12 @@ pub(super) fn put_nullable_string(out: &mut Vec<u8>, value: Option<&str>) {
 }
 
 /// Appends BYTES.
-pub(super) fn put_bytes(out: &mut Vec<u8>, value: &[u8]) {
+pub(in crate::group) fn put_bytes(out: &mut Vec<u8>, value: &[u8]) {
     put_array_len(out, value.len());
     out.extend_from_slice(value);
 }
 
 /// Appends the count before an ARRAY's elements.
-pub(super) fn put_array_len(out: &mut Vec<u8>, len: usize) {
+pub(in crate::group) fn put_array_len(out: &mut Vec<u8>, len: usize) {
     out.extend_from_slice(&i32::try_from(len).expect("what we write is below 2 GiB").to_be_bytes());
 }
