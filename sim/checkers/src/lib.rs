@@ -26,7 +26,7 @@ use trial_node::{ClientEvent, Disk, DiskError, NodeId, Time, TopicPartition};
 pub use liveness::{ClusterState, pending};
 pub use violation::Violation;
 
-use client::{History, Seen, for_each_record};
+use client::{Concerns, History, Seen, for_each_record};
 use model::{ClusterModel, QuorumModel};
 use violation::Findings;
 
@@ -43,8 +43,12 @@ pub struct PropertyInfo {
 
 /// A property of the clients' history.
 trait ClientProperty {
+    /// Which events it looks at. Most properties look at few kinds, and most events are of a few kinds.
+    fn concerns(&self) -> Concerns {
+        Concerns::ALL
+    }
     /// Looks at one event; `history` is as it was before the event.
-    fn event(&mut self, seen: Seen<'_>, history: &History, out: &mut Findings);
+    fn event(&mut self, _seen: Seen<'_>, _history: &History, _out: &mut Findings) {}
     /// The run has drained.
     fn finish(&mut self, _at: Time, _history: &History, _out: &mut Findings) {}
 }
@@ -113,7 +117,7 @@ properties! {
 /// The checkers of one run.
 pub struct Checkers {
     history: History,
-    client: Vec<(&'static str, Box<dyn ClientProperty>)>,
+    client: Vec<(&'static str, Concerns, Box<dyn ClientProperty>)>,
     model: ClusterModel,
     cluster: Vec<(&'static str, Box<dyn ClusterProperty>)>,
     quorum_model: QuorumModel,
@@ -138,7 +142,10 @@ impl Checkers {
         let wanted = |name: &str| names.is_none_or(|names| names.iter().any(|n| n == name));
         Ok(Checkers {
             history: History::default(),
-            client: client_properties(&wanted),
+            client: client_properties(&wanted)
+                .into_iter()
+                .map(|(name, property)| (name, property.concerns(), property))
+                .collect(),
             model: ClusterModel::default(),
             cluster: cluster_properties(&wanted),
             quorum_model: QuorumModel::default(),
@@ -153,11 +160,14 @@ impl Checkers {
     /// A client did or saw something.
     pub fn client_event(&mut self, at: Time, event: &ClientEvent) {
         let slot = self.history.slot_of(event);
+        let kind = Concerns::of(event);
         for_each_record(event, |event| {
             let seen = Seen { at, event, slot };
-            for (name, property) in &mut self.client {
-                self.findings.of(name);
-                property.event(seen, &self.history, &mut self.findings);
+            for (name, concerns, property) in &mut self.client {
+                if concerns.include(kind) {
+                    self.findings.of(name);
+                    property.event(seen, &self.history, &mut self.findings);
+                }
             }
             self.history.apply(seen);
         });
@@ -226,7 +236,7 @@ impl Checkers {
 
     /// Judges what can only be judged at the end. `state` is what is still not as it should be, from [`pending`].
     pub fn finish(&mut self, at: Time, state: &[String]) {
-        for (name, property) in &mut self.client {
+        for (name, _, property) in &mut self.client {
             self.findings.of(name);
             property.finish(at, &self.history, &mut self.findings);
         }

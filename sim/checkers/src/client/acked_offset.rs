@@ -2,7 +2,7 @@
 
 use trial_node::{Offset, RecordId, Time, TopicPartition};
 
-use crate::client::{Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -16,6 +16,10 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct AckedOffset;
 
 impl ClientProperty for AckedOffset {
+    fn concerns(&self) -> Concerns {
+        Concerns::POLLED.and(Concerns::ACKED)
+    }
+
     fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
         // Whichever comes second is judged. A producer that may duplicate has its record at other offsets too.
         match event {

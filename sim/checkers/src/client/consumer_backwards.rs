@@ -1,6 +1,6 @@
 //! A consumer does not go back.
 
-use crate::client::{Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -14,6 +14,10 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct ConsumerBackwards;
 
 impl ClientProperty for ConsumerBackwards {
+    fn concerns(&self) -> Concerns {
+        Concerns::POLLED
+    }
+
     fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
         let Event::Polled { consumer, tp, offset, .. } = event else { return };
         if let Some(expected) = history.position(consumer, slot).filter(|expected| offset < *expected) {

@@ -2,7 +2,7 @@
 
 use trial_node::{ClientEvent, Offset, Time};
 
-use crate::client::{Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -29,6 +29,10 @@ pub(crate) struct ConsumerSkip {
 }
 
 impl ClientProperty for ConsumerSkip {
+    fn concerns(&self) -> Concerns {
+        Concerns::POLLED.and(Concerns::OTHER)
+    }
+
     fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, _: &mut Findings) {
         let (consumer, from, to) = match event {
             Event::Polled { consumer, offset, .. } => (consumer, history.position(consumer, slot), offset),

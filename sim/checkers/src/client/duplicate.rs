@@ -1,6 +1,6 @@
 //! An idempotent producer's record is there once.
 
-use crate::client::{Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -14,6 +14,10 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct Duplicate;
 
 impl ClientProperty for Duplicate {
+    fn concerns(&self) -> Concerns {
+        Concerns::POLLED
+    }
+
     fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
         let Event::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
         let Some(sent) = history.sent(id).filter(|s| s.idempotent) else { return };

@@ -56,6 +56,48 @@ pub(crate) enum Event<'a> {
     Single(&'a ClientEvent),
 }
 
+/// A set of kinds of event: which ones a property looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Concerns(u8);
+
+impl Concerns {
+    pub(crate) const NONE: Concerns = Concerns(0);
+    /// Records that were handed to a producer.
+    pub(crate) const SENT: Concerns = Concerns(1);
+    /// Acknowledgements.
+    pub(crate) const ACKED: Concerns = Concerns(2);
+    /// Failures.
+    pub(crate) const FAILED: Concerns = Concerns(4);
+    /// Records that were read.
+    pub(crate) const POLLED: Concerns = Concerns(8);
+    /// Everything else.
+    pub(crate) const OTHER: Concerns = Concerns(16);
+    pub(crate) const ALL: Concerns = Concerns(31);
+
+    /// What is in one set or the other.
+    pub(crate) const fn and(self, other: Concerns) -> Concerns {
+        Concerns(self.0 | other.0)
+    }
+
+    /// The kind of an event.
+    pub(crate) fn of(event: &ClientEvent) -> Concerns {
+        match event {
+            ClientEvent::SendInvoked { .. } => Concerns::SENT,
+            ClientEvent::SendAcked { .. } => Concerns::ACKED,
+            ClientEvent::SendFailed { .. } => Concerns::FAILED,
+            ClientEvent::Polled { .. } => Concerns::POLLED,
+            ClientEvent::PositionReset { .. }
+            | ClientEvent::ClientStarted { .. }
+            | ClientEvent::Transaction(_)
+            | ClientEvent::Group(_) => Concerns::OTHER,
+        }
+    }
+
+    pub(crate) fn include(self, kind: Concerns) -> bool {
+        self.0 & kind.0 != 0
+    }
+}
+
 /// An event on its way through the properties.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen<'a> {

@@ -15,4 +15,4 @@ pub(crate) mod unseen;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use history::{Event, History, Seen, for_each_record};
+pub(crate) use history::{Concerns, Event, History, Seen, for_each_record};

@@ -1,10 +1,8 @@
 //! A producer's records keep their order.
 
-use std::collections::BTreeMap;
-
 use trial_node::{ClientEvent, RecordId};
 
-use crate::client::{Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -16,11 +14,15 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 
 #[derive(Default)]
 pub(crate) struct ProducerOrder {
-    /// By consumer and partition's slot: the last record of each producer that was read.
-    last: BTreeMap<(u32, u32), BTreeMap<u32, u64>>,
+    /// By consumer, partition's slot and producer, all numbered from 0: the last record that was read.
+    last: Vec<Vec<Vec<Option<u64>>>>,
 }
 
 impl ClientProperty for ProducerOrder {
+    fn concerns(&self) -> Concerns {
+        Concerns::POLLED.and(Concerns::OTHER)
+    }
+
     fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
         match event {
             Event::Polled { consumer, tp, offset, id: Some(id) } => {
@@ -28,7 +30,9 @@ impl ClientProperty for ProducerOrder {
                 if !history.sent(id).is_some_and(|s| s.idempotent) {
                     return;
                 }
-                let before = self.last.entry((consumer, slot)).or_default().insert(producer, sequence);
+                let of_consumer = grown(&mut self.last, consumer);
+                let last = grown(grown(of_consumer, slot), producer);
+                let before = last.replace(sequence);
                 // The same record again is a duplicate, which has a property of its own.
                 if let Some(before) = before.filter(|before| *before > sequence) {
                     out.report(
@@ -41,12 +45,21 @@ impl ClientProperty for ProducerOrder {
                 }
             }
             Event::Single(ClientEvent::PositionReset { consumer, .. }) => {
-                self.last.remove(&(*consumer, slot));
+                grown(grown(&mut self.last, *consumer), slot).clear();
             }
             Event::Single(ClientEvent::ClientStarted { consumers: true, first, count }) => {
-                self.last.retain(|(consumer, _), _| !(*first..first + count).contains(consumer));
+                self.last.iter_mut().skip(*first as usize).take(*count as usize).for_each(Vec::clear);
             }
             _ => {}
         }
     }
+}
+
+/// The element at `index`, made with all before it if it is not there.
+fn grown<T: Default>(list: &mut Vec<T>, index: u32) -> &mut T {
+    let index = index as usize;
+    if list.len() <= index {
+        list.resize_with(index + 1, T::default);
+    }
+    &mut list[index]
 }

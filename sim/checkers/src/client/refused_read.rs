@@ -1,6 +1,6 @@
 //! What was refused is not there.
 
-use crate::client::{Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -14,6 +14,10 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct RefusedRead;
 
 impl ClientProperty for RefusedRead {
+    fn concerns(&self) -> Concerns {
+        Concerns::POLLED.and(Concerns::FAILED)
+    }
+
     fn event(&mut self, Seen { at, event, .. }: Seen<'_>, history: &History, out: &mut Findings) {
         // Whichever comes second is judged.
         match event {

@@ -1,6 +1,6 @@
 //! An offset holds one record.
 
-use crate::client::{Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -14,6 +14,10 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct TwoValues;
 
 impl ClientProperty for TwoValues {
+    fn concerns(&self) -> Concerns {
+        Concerns::POLLED
+    }
+
     fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
         let Event::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
         let (_, partition) = history.partition(slot);

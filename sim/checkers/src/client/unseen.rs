@@ -2,7 +2,7 @@
 
 use trial_node::Time;
 
-use crate::client::{History, Seen};
+use crate::client::{Concerns, History};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -17,7 +17,9 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct Unseen;
 
 impl ClientProperty for Unseen {
-    fn event(&mut self, _: Seen<'_>, _: &History, _: &mut Findings) {}
+    fn concerns(&self) -> Concerns {
+        Concerns::NONE
+    }
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
         for (id, sent) in history.all_sent().filter(|(_, s)| s.promised && s.read.is_none()) {
