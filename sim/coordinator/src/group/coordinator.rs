@@ -149,7 +149,12 @@ impl Coordinator for GroupCoordinator {
                 heartbeat(&mut self.groups, &mut ctx, caller, body);
             }
             RequestKind::ConsumerGroupDescribe(body) => {
-                let response = admin::describe_consumer(&self.groups, ctx.env.metadata, body);
+                let response = admin::describe_consumer(
+                    &self.groups,
+                    &ctx.config.consumer_assignors,
+                    ctx.env.metadata,
+                    body,
+                );
                 ctx.out.respond_once_committed(call, response);
             }
             other => unreachable!("the broker gives a group coordinator no {other:?}"),

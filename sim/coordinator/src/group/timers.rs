@@ -44,10 +44,6 @@ impl Timers {
         }
     }
 
-    pub(super) fn is_set(&self, timer: &Timer) -> bool {
-        self.by_timer.contains_key(timer)
-    }
-
     /// Cancels every timer of a classic group.
     pub(super) fn cancel_classic(&mut self, group: &StrBytes) {
         let first = Timer::Classic(group.clone(), classic::Timer::FIRST);

@@ -15,7 +15,7 @@ mod sync;
 use trial_wire::messages::JoinGroupRequest;
 use trial_wire::{ErrorCode, StrBytes};
 
-pub(super) use group::ClassicGroup;
+pub(super) use group::{ClassicGroup, Expiry};
 pub(super) use join::join;
 pub(super) use leave::{heartbeat, leave};
 use member::Replaced;
