@@ -12,6 +12,7 @@
 mod client;
 mod cluster;
 mod liveness;
+mod load;
 mod model;
 mod quorum;
 #[cfg(test)]
@@ -21,9 +22,10 @@ mod violation;
 use std::collections::BTreeMap;
 
 use trial_node::view::BrokerView;
-use trial_node::{ClientEvent, Disk, DiskError, NodeId, Time, TopicPartition};
+use trial_node::{ClientEvent, Disk, DiskError, NodeId, Offset, Time, TopicPartition};
 
 pub use liveness::{ClusterState, pending};
+pub use load::{Load, Pipeline, PipelineCounts, Promise};
 pub use violation::Violation;
 
 use client::{Concerns, History, Seen, for_each_record};
@@ -97,6 +99,14 @@ properties! {
         client::consumer_backwards::ConsumerBackwards => client::consumer_backwards::INFO,
         client::acked_offset::AckedOffset => client::acked_offset::INFO,
         client::refused_read::RefusedRead => client::refused_read::INFO,
+        client::aborted_read::AbortedRead => client::aborted_read::INFO,
+        client::read_before_commit::ReadBeforeCommit => client::read_before_commit::INFO,
+        client::torn_transaction::TornTransaction => client::torn_transaction::INFO,
+        client::write_read_cycle::WriteReadCycle => client::write_read_cycle::INFO,
+        client::exactly_once::ExactlyOnce => client::exactly_once::INFO,
+        client::conservation::Conservation => client::conservation::INFO,
+        client::one_owner::OneOwner => client::one_owner::INFO,
+        client::stale_commit::StaleCommit => client::stale_commit::INFO,
     ]
     cluster_properties, ClusterProperty: [
         cluster::leader_completeness::LeaderCompleteness => cluster::leader_completeness::INFO,
@@ -232,6 +242,22 @@ impl Checkers {
     /// The audit has read a partition to its end.
     pub fn audited(&mut self, tp: TopicPartition) {
         self.history.audited_to_the_end(tp);
+    }
+
+    /// What the load is made of; before its first event.
+    pub fn describe(&mut self, load: Load) {
+        self.history.describe(load);
+    }
+
+    /// The offsets that groups have committed, as their coordinators know them when everything is over.
+    pub fn committed_offsets(&mut self, offsets: BTreeMap<(String, TopicPartition), Offset>) {
+        self.history.commit_offsets(offsets);
+    }
+
+    /// What became of the records that each pipeline read, in the order of [`Load::pipelines`].
+    pub fn pipelines(&self) -> Vec<PipelineCounts> {
+        let pipelines = self.history.load().pipelines.iter();
+        pipelines.map(|pipeline| client::exactly_once::count(pipeline, &self.history)).collect()
     }
 
     /// Judges what can only be judged at the end. `state` is what is still not as it should be, from [`pending`].

@@ -1,6 +1,6 @@
 //! A consumer leaves nothing out.
 
-use trial_node::{ClientEvent, Offset, Time};
+use trial_node::{ClientEvent, Offset, RecordId, Time};
 
 use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
@@ -52,8 +52,12 @@ impl ClientProperty for ConsumerSkip {
         for gap in &self.gaps {
             let (name, partition) = history.partition(gap.slot);
             let end = gap.to.0.min(partition.values.len() as i64);
-            let read = (gap.from.0..end).find(|offset| partition.value(Offset(*offset)).is_some());
-            let acked = partition.acked.range(gap.from..gap.to).next().map(|o| o.0);
+            // What is not committed takes up offsets, but is not handed out; nor is it to a consumer that might see it, where
+            // only what the log has kept can be known.
+            let shown = |id: Option<RecordId>| id.is_some_and(|id| !history.may_be_hidden(id));
+            let read = (gap.from.0..end).find(|offset| shown(partition.value(Offset(*offset))));
+            let mut unread = partition.acked.range(gap.from..gap.to);
+            let acked = unread.find(|(_, id)| shown(Some(**id))).map(|(offset, _)| offset.0);
             if let Some(offset) = read.or(acked) {
                 out.report(
                     gap.at,

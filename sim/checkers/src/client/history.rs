@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trial_node::{ClientEvent, Offset, PolledRecord, RecordId, Time, TopicPartition};
+use trial_node::{ClientEvent, Content, GroupEvent, Offset, PolledRecord, RecordId, Time, TopicPartition};
 use trial_wire::TopicName;
 
 use crate::client::position::Positions;
+use crate::client::transactions::{Transaction, Transactions};
+use crate::load::Load;
 
 /// One record of a workload.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +24,8 @@ pub(crate) struct Sent {
     pub(crate) read: Option<(u32, Offset)>,
     /// Where the audit found it first: the partition's slot and the offset.
     pub(crate) audited: Option<(u32, Offset)>,
+    /// The transaction that it belongs to.
+    pub(crate) transaction: Option<u32>,
     invoked: bool,
 }
 
@@ -32,8 +36,8 @@ pub(crate) struct Known {
     pub(crate) values: Vec<Option<RecordId>>,
     /// The furthest that a consumer has got.
     pub(crate) read_to: Offset,
-    /// Offsets that were acknowledged but not read.
-    pub(crate) acked: BTreeSet<Offset>,
+    /// Offsets that were acknowledged but not read, with what was acknowledged there.
+    pub(crate) acked: BTreeMap<Offset, RecordId>,
 }
 
 impl Known {
@@ -151,6 +155,12 @@ pub(crate) struct History {
     acked_unread: u64,
     auditors: Option<u32>,
     audited: BTreeSet<TopicPartition>,
+    transactions: Transactions,
+    /// What records mean, of those that mean something.
+    contents: BTreeMap<RecordId, Content>,
+    load: Load,
+    /// The groups' committed offsets at the end.
+    committed_offsets: BTreeMap<(String, TopicPartition), Offset>,
 }
 
 impl History {
@@ -166,6 +176,61 @@ impl History {
                 (RecordId { producer: producer as u32, sequence: sequence as u64 }, sent)
             })
         })
+    }
+
+    /// What the load is made of, as far as its own events do not tell.
+    pub(crate) fn load(&self) -> &Load {
+        &self.load
+    }
+
+    pub(crate) fn describe(&mut self, load: Load) {
+        self.load = load;
+    }
+
+    pub(crate) fn commit_offsets(&mut self, offsets: BTreeMap<(String, TopicPartition), Offset>) {
+        self.committed_offsets = offsets;
+    }
+
+    /// A group's committed offset at the end.
+    pub(crate) fn committed_offset(&self, group: &str, tp: &TopicPartition) -> Option<Offset> {
+        self.committed_offsets.get(&(group.to_owned(), tp.clone())).copied()
+    }
+
+    /// The transactions.
+    pub(crate) fn transactions(&self) -> &Transactions {
+        &self.transactions
+    }
+
+    /// The transaction that a record belongs to.
+    pub(crate) fn transaction_of(&self, sent: &Sent) -> Option<&Transaction> {
+        sent.transaction.map(|index| self.transactions.get(index))
+    }
+
+    /// Every record that means something, with what it means.
+    pub(crate) fn contents(&self) -> &BTreeMap<RecordId, Content> {
+        &self.contents
+    }
+
+    /// Whether the consumer reads what is committed only.
+    pub(crate) fn reads_committed(&self, consumer: u32) -> bool {
+        self.auditors.is_some_and(|first| consumer >= first)
+            || !self.load.read_uncommitted.contains(&consumer)
+    }
+
+    /// Whether the acknowledgement of a record is a promise that it will be read: `acks=all`, and its transaction, if it
+    /// has one, is committed.
+    pub(crate) fn is_promised(&self, sent: &Sent) -> bool {
+        sent.promised && self.transaction_of(sent).is_none_or(Transaction::is_committed)
+    }
+
+    /// Whether a consumer of the topic may leave a record out: it is in a transaction that is not known to be committed.
+    pub(crate) fn may_be_hidden(&self, id: RecordId) -> bool {
+        self.sent(id).and_then(|sent| self.transaction_of(sent)).is_some_and(|t| !t.is_committed())
+    }
+
+    /// The slot of a partition, if any event has named it.
+    pub(crate) fn slot(&self, tp: &TopicPartition) -> Option<u32> {
+        self.slots.get(tp).copied()
     }
 
     /// A partition by its slot, with its name.
@@ -199,7 +264,7 @@ impl History {
 
     /// Whether a record whose acknowledgement is a promise has yet to be read by a consumer of its topic.
     pub(crate) fn awaits_reading(&self) -> bool {
-        let unread = |s: &Sent| s.promised && s.read.is_none();
+        let unread = |s: &Sent| s.read.is_none() && self.is_promised(s);
         self.acked_unread > 0
             && self.all_sent().any(|(_, s)| {
                 let acked = s.acked.filter(|_| unread(s));
@@ -230,9 +295,16 @@ impl History {
     pub(crate) fn lost_records(&self) -> u64 {
         let lost = self.all_sent().filter(|(_, sent)| {
             let acked = sent.acked.filter(|(_, offset)| *offset != Offset::UNKNOWN);
-            sent.audited.is_none() && acked.is_some_and(|(slot, _)| self.is_audited(self.partition(slot).0))
+            let is_there = self.transaction_of(sent).is_none_or(Transaction::is_committed);
+            let audited = |slot| self.is_audited(self.partition(slot).0);
+            is_there && sent.audited.is_none() && acked.is_some_and(|(slot, _)| audited(slot))
         });
         lost.count() as u64
+    }
+
+    /// Whether every partition of a topic that any event has named was read from end to end once more after the run.
+    pub(crate) fn is_topic_audited(&self, topic: &str) -> bool {
+        self.names.iter().filter(|tp| tp.topic.as_str() == topic).all(|tp| self.is_audited(tp))
     }
 
     /// Whether a partition was read from end to end once more after the run.
@@ -243,9 +315,14 @@ impl History {
     pub(crate) fn apply(&mut self, Seen { event, slot, .. }: Seen<'_>) {
         self.positions.advance(&event, slot);
         match event {
-            Event::Single(ClientEvent::SendInvoked { id, idempotent, acks, .. }) => {
+            Event::Single(ClientEvent::SendInvoked { id, idempotent, acks, content, .. }) => {
+                let transaction = self.transactions.sent(*id);
                 let sent = self.sent_mut(*id);
-                *sent = Sent { promised: *acks == -1, idempotent: *idempotent, invoked: true, ..*sent };
+                let promised = *acks == -1;
+                *sent = Sent { promised, idempotent: *idempotent, transaction, invoked: true, ..*sent };
+                if *content != Content::Plain {
+                    self.contents.insert(*id, content.clone());
+                }
             }
             Event::Acked { id, offset, .. } => {
                 let sent = self.sent_mut(id);
@@ -257,7 +334,7 @@ impl History {
                     let partition = &mut self.partitions[slot as usize];
                     // A consumer may have got past the offset before the producer heard of it, with or without the record.
                     if partition.value(offset).is_none() {
-                        partition.acked.insert(offset);
+                        partition.acked.insert(offset, id);
                     }
                 }
             }
@@ -297,6 +374,17 @@ impl History {
             Event::Single(ClientEvent::PositionReset { tp, .. }) => {
                 if !self.consumed.contains(&tp.topic) {
                     self.consumed.insert(tp.topic.clone());
+                }
+            }
+            Event::Single(ClientEvent::Transaction(event)) => self.transactions.apply(event),
+            Event::Single(ClientEvent::ClientStarted { consumers: false, first, count }) => {
+                self.transactions.restarted(*first..first + count);
+            }
+            Event::Single(ClientEvent::Group(
+                GroupEvent::Revoked { consumer, partitions } | GroupEvent::Lost { consumer, partitions },
+            )) => {
+                for slot in partitions.iter().filter_map(|tp| self.slots.get(tp)) {
+                    self.positions.forget(*consumer, *slot);
                 }
             }
             Event::Single(_) => {}

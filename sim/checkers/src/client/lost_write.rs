@@ -21,7 +21,7 @@ impl ClientProperty for LostWrite {
     }
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
-        for (id, sent) in history.all_sent().filter(|(_, s)| s.promised && s.audited.is_none()) {
+        for (id, sent) in history.all_sent().filter(|(_, s)| s.audited.is_none() && history.is_promised(s)) {
             let Some((slot, offset)) = sent.acked else { continue };
             let (name, partition) = history.partition(slot);
             // Where the audit has not been, only what consumers have passed by is known to be lost.

@@ -33,6 +33,15 @@ impl Positions {
         }
     }
 
+    /// The consumer has the partition no more.
+    pub(crate) fn forget(&mut self, consumer: u32, slot: u32) {
+        if let Some(position) =
+            self.0.get_mut(consumer as usize).and_then(|slots| slots.get_mut(slot as usize))
+        {
+            *position = None;
+        }
+    }
+
     fn set(&mut self, consumer: u32, slot: u32, offset: Offset) {
         let (consumer, slot) = (consumer as usize, slot as usize);
         if self.0.len() <= consumer {

@@ -22,7 +22,7 @@ impl ClientProperty for Unseen {
     }
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
-        for (id, sent) in history.all_sent().filter(|(_, s)| s.promised && s.read.is_none()) {
+        for (id, sent) in history.all_sent().filter(|(_, s)| s.read.is_none() && history.is_promised(s)) {
             let Some((slot, offset)) = sent.acked else { continue };
             let (name, partition) = history.partition(slot);
             let passed = partition.read_to > offset || history.is_passed_over(slot, offset);

@@ -1,0 +1,106 @@
+//! A pipeline writes what it has read as often as it promises.
+
+use std::collections::BTreeMap;
+
+use trial_node::{Content, Offset, Time, TopicPartition};
+
+use crate::client::{History, Seen};
+use crate::load::{Pipeline, PipelineCounts, Promise};
+use crate::violation::Findings;
+use crate::{ClientProperty, PropertyInfo};
+
+pub(crate) const INFO: PropertyInfo = PropertyInfo {
+    name: "exactly-once",
+    about: "When everything is over, each record below the committed offset of an exactly-once pipeline's group has exactly \
+            one committed output, and none above has one. Of an at-least-once pipeline none is lost, of an at-most-once \
+            pipeline none is written twice.",
+    source: "KIP-98; KIP-129; KIP-447",
+};
+
+#[derive(Default)]
+pub(crate) struct ExactlyOnce;
+
+/// One record that a pipeline read or should have read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Input {
+    exists: bool,
+    outputs: u64,
+}
+
+/// What each pipeline made of each offset of the partitions that it reads.
+type Inputs = BTreeMap<(u32, Offset), Input>;
+
+fn inputs(pipeline: &Pipeline, history: &History) -> Inputs {
+    let mut inputs = Inputs::new();
+    for (_, sent) in history.all_sent() {
+        let Some((slot, offset)) = sent.audited else { continue };
+        if history.partition(slot).0.topic == pipeline.from {
+            inputs.entry((slot, offset)).or_default().exists = true;
+        }
+    }
+    for (id, content) in history.contents() {
+        let Content::Copy { source, offset } = content else { continue };
+        let Some((to, _)) = history.sent(*id).and_then(|sent| sent.audited) else { continue };
+        let slot = history.slot(source).filter(|_| source.topic == pipeline.from);
+        if let Some(slot) = slot.filter(|_| history.partition(to).0.topic == pipeline.to) {
+            inputs.entry((slot, *offset)).or_default().outputs += 1;
+        }
+    }
+    inputs
+}
+
+/// The group's committed offset in the partition; nothing is committed if there is none.
+fn committed(pipeline: &Pipeline, history: &History, tp: &TopicPartition) -> Offset {
+    history.committed_offset(&pipeline.group, tp).unwrap_or(Offset::ZERO)
+}
+
+/// What became of the records that a pipeline read.
+pub(crate) fn count(pipeline: &Pipeline, history: &History) -> PipelineCounts {
+    let mut counts = PipelineCounts::default();
+    for ((slot, offset), input) in inputs(pipeline, history) {
+        let below = offset < committed(pipeline, history, history.partition(slot).0);
+        counts.inputs += u64::from(input.exists);
+        counts.committed += u64::from(input.exists && below);
+        counts.outputs += input.outputs;
+        counts.lost += u64::from(input.exists && below && input.outputs == 0);
+        counts.duplicated += u64::from(input.outputs > 1);
+        counts.early += u64::from(!below && input.outputs > 0);
+    }
+    counts
+}
+
+impl ClientProperty for ExactlyOnce {
+    fn event(&mut self, _: Seen<'_>, _: &History, _: &mut Findings) {}
+
+    fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
+        for pipeline in &history.load().pipelines {
+            let topics = [pipeline.from.as_str(), pipeline.to.as_str()];
+            if !topics.into_iter().all(|topic| history.is_topic_audited(topic)) {
+                continue;
+            }
+            for ((slot, offset), input) in inputs(pipeline, history) {
+                let tp = history.partition(slot).0;
+                let end = committed(pipeline, history, tp);
+                let what = match (pipeline.promise, input.outputs) {
+                    (_, outputs) if !input.exists && outputs > 0 => "is no record that was sent".to_owned(),
+                    (Promise::ExactlyOnce | Promise::AtLeastOnce, 0) if offset < end => "has none".to_owned(),
+                    (Promise::ExactlyOnce | Promise::AtMostOnce, outputs) if outputs > 1 => {
+                        format!("has {outputs}")
+                    }
+                    (Promise::ExactlyOnce, 1) if offset >= end => "has one already".to_owned(),
+                    _ => continue,
+                };
+                out.report(
+                    at,
+                    vec![
+                        format!(
+                            "{tp} offset {offset} {what}: committed outputs of it in {}",
+                            pipeline.to.as_str()
+                        ),
+                        format!("group {} has committed offset {end}", pipeline.group),
+                    ],
+                );
+            }
+        }
+    }
+}
