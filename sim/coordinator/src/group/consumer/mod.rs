@@ -1,4 +1,9 @@
-//! Groups of the protocol of KIP-848.
+//! Groups of the protocol of KIP-848: members say in heartbeats what they are subscribed to and what they hold, and are told
+//! what is theirs.
+//!
+//! A group has an epoch, which grows with every change of its members, their subscriptions and the topics. For the newest epoch
+//! the coordinator makes a target assignment, at the next heartbeat of anybody. Each member goes there on its own, step by step
+//! ([`reconcile`]).
 //!
 //! The seam to the shell ([`super::GroupCoordinator`]):
 //! - [`ConsumerGroup::replay`] alone changes durable state; the shell makes the group when it replays the first record of one
@@ -8,90 +13,164 @@
 //!   right after the call, before anything else is asked of the group;
 //! - a timer of a group or member that is gone does nothing.
 
+mod assignor;
+mod describe;
+mod heartbeat;
+mod member;
+mod reconcile;
+mod records;
+mod target;
+#[cfg(test)]
+mod tests;
+mod timeout;
+
+use std::collections::BTreeMap;
+
+use trial_node::TopicIdPartition;
 use trial_node::view::CoordinatorEntry;
-use trial_wire::messages::consumer_group_describe_response::DescribedGroup;
-use trial_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
-use trial_wire::{ErrorCode, StrBytes};
+use trial_wire::{ErrorCode, StrBytes, TopicName, Uuid};
 
-use super::context::Context;
+use self::assignor::Partitions;
+use self::member::{LEAVE_EPOCH, Member, MemberAssignment, MemberMetadata};
+use super::context::{Context, owned};
 use super::record::ConsumerGroupRecord;
-use crate::{CallId, ClusterMetadata, Record};
 
-/// What is due in a group.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {
-    /// A member has been silent for its session time-out.
-    Session(StrBytes),
-    /// A member has not given up its partitions within its rebalance time-out.
-    Rebalance(StrBytes),
-}
+pub(super) use heartbeat::{Heartbeat, heartbeat};
+pub(super) use timeout::Timer;
 
 /// A group of KIP-848.
 #[derive(Clone, Debug)]
 pub(super) struct ConsumerGroup {
     group_id: StrBytes,
+    /// The group epoch.
+    epoch: i32,
+    /// The subscribed topics as they were when the epoch was last looked at.
+    topics: BTreeMap<TopicName, TopicMetadata>,
+    members: BTreeMap<StrBytes, Member>,
+    /// The epoch for which the target assignment was made.
+    target_epoch: i32,
+    /// The target assignment by member.
+    targets: BTreeMap<StrBytes, Partitions>,
+    /// Whether topics may have changed since `topics` was found to be right. Not durable.
+    topics_outdated: bool,
 }
 
-/// A heartbeat and who sent it.
-pub(super) struct Heartbeat<'a> {
-    /// Names the request.
-    pub(super) call: CallId,
-    /// Its version.
-    pub(super) version: i16,
-    /// The caller's `client.id`.
-    pub(super) client_id: &'a str,
-    /// Where the caller is.
-    pub(super) client_host: &'a str,
-    /// The request.
-    pub(super) body: ConsumerGroupHeartbeatRequest,
-    /// To be appended before whatever the heartbeat appends (the tombstone of an empty classic group that this one takes the
-    /// place of); to be left out if the heartbeat is refused.
-    pub(super) before: Vec<Record>,
-}
-
-/// ConsumerGroupHeartbeat. `group` is `None` if there is no such group, or an empty one of the classic protocol.
-pub(super) fn heartbeat(
-    group: Option<&mut ConsumerGroup>,
-    ctx: &mut Context<'_, '_>,
-    request: Heartbeat<'_>,
-) {
-    let error = if group.is_none() { ErrorCode::GroupIdNotFound } else { ErrorCode::UnsupportedVersion };
-    ctx.out.respond(request.call, ConsumerGroupHeartbeatResponse::default().with_error_code(error.code()));
+/// A topic as a group knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TopicMetadata {
+    id: Uuid,
+    partitions: i32,
 }
 
 impl ConsumerGroup {
     /// A group that nothing is known of.
     pub(super) fn new(group_id: StrBytes) -> ConsumerGroup {
-        ConsumerGroup { group_id }
+        ConsumerGroup {
+            group_id,
+            epoch: 0,
+            topics: BTreeMap::new(),
+            members: BTreeMap::new(),
+            target_epoch: 0,
+            targets: BTreeMap::new(),
+            topics_outdated: true,
+        }
     }
 
     /// Takes in a record of this group that is in the log; never ConsumerGroupMetadata's tombstone.
     pub(super) fn replay(&mut self, record: ConsumerGroupRecord<'_>) {
-        assert_eq!(record.group(), self.group_id.as_str());
+        match record {
+            ConsumerGroupRecord::Metadata { epoch, .. } => self.epoch = epoch.unwrap_or(0),
+            ConsumerGroupRecord::PartitionMetadata { topics, .. } => {
+                let topics = topics.unwrap_or_default();
+                self.topics = topics
+                    .iter()
+                    .map(|topic| {
+                        let metadata = TopicMetadata { id: topic.topic_id, partitions: topic.partitions };
+                        (TopicName(owned(topic.name)), metadata)
+                    })
+                    .collect();
+            }
+            ConsumerGroupRecord::MemberMetadata { member, value: Some(value), .. } => {
+                self.member_mut(member).metadata = MemberMetadata::replayed(&value);
+            }
+            ConsumerGroupRecord::MemberMetadata { member, value: None, .. } => {
+                self.members.remove(member.as_bytes());
+            }
+            ConsumerGroupRecord::TargetAssignmentMetadata { epoch, .. } => {
+                self.target_epoch = epoch.unwrap_or(0);
+            }
+            ConsumerGroupRecord::TargetAssignmentMember { member, partitions: Some(partitions), .. } => {
+                self.targets.insert(owned(member), member::partitions(&partitions));
+            }
+            ConsumerGroupRecord::TargetAssignmentMember { member, partitions: None, .. } => {
+                self.targets.remove(member.as_bytes());
+            }
+            ConsumerGroupRecord::CurrentMemberAssignment { member, value: Some(value), .. } => {
+                self.member_mut(member).assignment = MemberAssignment::replayed(&value);
+            }
+            ConsumerGroupRecord::CurrentMemberAssignment { member, value: None, .. } => {
+                if let Some(member) = self.members.get_mut(member.as_bytes()) {
+                    member.assignment =
+                        MemberAssignment { epoch: LEAVE_EPOCH, ..MemberAssignment::default() };
+                }
+            }
+            // What no member can ask for need not be kept.
+            ConsumerGroupRecord::RegularExpression { .. } => {}
+        }
     }
 
-    /// The log has been replayed: every member gets its time anew.
-    pub(super) fn activate(&mut self, _ctx: &mut Context<'_, '_>) {}
+    fn member_mut(&mut self, member_id: &str) -> &mut Member {
+        self.members.entry(owned(member_id)).or_default()
+    }
 
-    /// Something is due.
-    pub(super) fn handle_timeout(&mut self, _ctx: &mut Context<'_, '_>, _timer: Timer) {}
+    fn member(&self, member_id: &str) -> Option<&Member> {
+        self.members.get(member_id.as_bytes())
+    }
 
-    /// Topics were created, changed or deleted.
-    pub(super) fn metadata_changed(&mut self, _ctx: &mut Context<'_, '_>) {}
+    /// The member that has this `group.instance.id`.
+    fn static_member(&self, instance_id: &StrBytes) -> Option<(&StrBytes, &Member)> {
+        self.members.iter().find(|(_, member)| member.metadata.instance_id.as_ref() == Some(instance_id))
+    }
+
+    /// Whether any member holds the partition. There is no second book of owners that could fall behind: groups are small, and
+    /// it is asked only about what a member does not have yet.
+    fn is_held(&self, partition: &TopicIdPartition) -> bool {
+        self.members.values().any(|member| member.assignment.holds(partition))
+    }
+
+    fn is_reconciled(&self) -> bool {
+        self.members.values().all(|member| member.assignment.is_reconciled_to(self.target_epoch))
+    }
+
+    /// Topics were created, changed or deleted. The next heartbeat looks whether any of them are subscribed to.
+    pub(super) fn metadata_changed(&mut self, _ctx: &mut Context<'_, '_>) {
+        self.topics_outdated = true;
+    }
 
     /// Whether it has no members.
     pub(super) fn is_empty(&self) -> bool {
-        true
+        self.members.is_empty()
     }
 
     /// The state's name as Kafka shows it (`Empty`, `Assigning`, `Reconciling`, `Stable`).
     pub(super) fn state_name(&self) -> &'static str {
-        "Empty"
+        if self.members.is_empty() {
+            "Empty"
+        } else if self.epoch > self.target_epoch {
+            "Assigning"
+        } else if !self.is_reconciled() {
+            "Reconciling"
+        } else {
+            "Stable"
+        }
     }
 
     /// Whether any member subscribes to the topic: its offsets neither expire nor may they be deleted.
-    pub(super) fn is_subscribed_to(&self, _topic: &str) -> bool {
-        false
+    pub(super) fn is_subscribed_to(&self, topic: &str) -> bool {
+        let names = |member: &Member| {
+            member.metadata.subscribed_topic_names.iter().any(|name| name.as_str() == topic)
+        };
+        self.members.values().any(names)
     }
 
     /// Whether a commit of this member in this epoch counts. An epoch below 0 with an empty group is a commit from outside.
@@ -100,12 +179,18 @@ impl ConsumerGroup {
     /// UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, or ILLEGAL_GENERATION in its place if `transactional`.
     pub(super) fn validate_offset_commit(
         &self,
-        _member_id: &str,
+        member_id: &str,
         _group_instance_id: Option<&str>,
-        _member_epoch: i32,
-        _transactional: bool,
+        member_epoch: i32,
+        transactional: bool,
     ) -> Result<(), ErrorCode> {
-        Ok(())
+        if member_epoch < 0 && self.members.is_empty() {
+            return Ok(());
+        }
+        self.validate_epoch(member_id, member_epoch).map_err(|error| match error {
+            ErrorCode::StaleMemberEpoch if transactional => ErrorCode::IllegalGeneration,
+            error => error,
+        })
     }
 
     /// Whether this member in this epoch may fetch offsets. Without a member id and with an epoch below 0 anybody may.
@@ -114,30 +199,41 @@ impl ConsumerGroup {
     /// UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.
     pub(super) fn validate_offset_fetch(
         &self,
-        _member_id: Option<&str>,
-        _member_epoch: i32,
+        member_id: Option<&str>,
+        member_epoch: i32,
     ) -> Result<(), ErrorCode> {
-        Ok(())
+        match member_id {
+            None if member_epoch < 0 => Ok(()),
+            None => Err(ErrorCode::UnknownMemberId),
+            Some(member_id) => self.validate_epoch(member_id, member_epoch),
+        }
     }
 
-    /// The group for ConsumerGroupDescribe.
-    pub(super) fn describe(&self, _metadata: &dyn ClusterMetadata) -> DescribedGroup {
-        DescribedGroup::default().with_group_id(self.group_id.clone().into())
-    }
-
-    /// Appends the tombstones of everything of the group to `records`.
-    pub(super) fn tombstones(&self, records: &mut Vec<Record>) {
-        records.push(ConsumerGroupRecord::Metadata { group: &self.group_id, epoch: None }.encode());
+    fn validate_epoch(&self, member_id: &str, member_epoch: i32) -> Result<(), ErrorCode> {
+        let member = self.member(member_id).ok_or(ErrorCode::UnknownMemberId)?;
+        if member.assignment.epoch == member_epoch { Ok(()) } else { Err(ErrorCode::StaleMemberEpoch) }
     }
 
     /// Calls `each` with [`CoordinatorEntry::Group`], then with every [`CoordinatorEntry::Owned`] in order.
     pub(super) fn entries(&self, each: &mut dyn FnMut(CoordinatorEntry<'_>)) {
+        let group: &str = &self.group_id;
         each(CoordinatorEntry::Group {
-            group: &self.group_id,
+            group,
             classic: false,
-            epoch: 0,
-            members: 0,
-            rebalancing: false,
+            epoch: self.epoch,
+            members: self.members.len(),
+            rebalancing: self.epoch > self.target_epoch || !self.is_reconciled(),
         });
+        for (id, Member { assignment, .. }) in &self.members {
+            for partition in assignment.assigned.union(&assignment.pending_revocation) {
+                each(CoordinatorEntry::Owned {
+                    group,
+                    member: id,
+                    member_epoch: assignment.epoch,
+                    topic_id: partition.topic_id,
+                    partition: partition.partition,
+                });
+            }
+        }
     }
 }

@@ -1,0 +1,420 @@
+//! ConsumerGroupHeartbeat: how members join, tell what they hold, are told what is theirs, and leave.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use trial_wire::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
+use trial_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+use trial_wire::{ErrorCode, StrBytes, TopicName};
+
+use super::assignor::Partitions;
+use super::member::{
+    JOIN_EPOCH, LEAVE_EPOCH, LEAVE_STATIC_EPOCH, Member, MemberAssignment, MemberMetadata, MemberState,
+    by_topic, each_of,
+};
+use super::reconcile::{Target, reconcile};
+use super::target::Members;
+use super::{ConsumerGroup, TopicMetadata};
+use crate::group::GroupConfig;
+use crate::group::context::{Context, Then};
+use crate::{CallId, Record};
+
+/// From this version on the member makes its id itself (KIP-1082).
+const CLIENT_MAKES_MEMBER_ID: i16 = 1;
+
+/// A heartbeat and who sent it.
+pub(in crate::group) struct Heartbeat<'a> {
+    /// Names the request.
+    pub(in crate::group) call: CallId,
+    /// Its version.
+    pub(in crate::group) version: i16,
+    /// The caller's `client.id`.
+    pub(in crate::group) client_id: &'a str,
+    /// Where the caller is.
+    pub(in crate::group) client_host: &'a str,
+    /// The request.
+    pub(in crate::group) body: ConsumerGroupHeartbeatRequest,
+    /// To be appended before whatever the heartbeat appends (the tombstone of an empty classic group that this one takes the
+    /// place of); to be left out if the heartbeat is refused.
+    pub(in crate::group) before: Vec<Record>,
+}
+
+/// Why a heartbeat is refused.
+struct Refusal {
+    error: ErrorCode,
+    message: String,
+}
+
+fn refused<T>(error: ErrorCode, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { error, message: message.into() })
+}
+
+/// What a heartbeat leads to.
+struct Decision {
+    records: Vec<Record>,
+    response: ConsumerGroupHeartbeatResponse,
+    /// Whether the group's topics were found to be what the log says.
+    topics_confirmed: bool,
+}
+
+/// ConsumerGroupHeartbeat. `group` is `None` if there is no such group, or an empty one of the classic protocol.
+pub(in crate::group) fn heartbeat(
+    group: Option<&mut ConsumerGroup>,
+    ctx: &mut Context<'_, '_>,
+    request: Heartbeat<'_>,
+) {
+    let call = request.call;
+    match decide(group, ctx, &request) {
+        Ok(Decision { records, response, .. }) if records.is_empty() => {
+            ctx.out.respond_once_committed(call, response);
+        }
+        Ok(Decision { records, response, .. }) => {
+            let mut all = request.before;
+            all.extend(records);
+            ctx.out.append(all, Then::Respond { call, body: response.into() });
+        }
+        Err(Refusal { error, message }) => {
+            let response = ConsumerGroupHeartbeatResponse::default()
+                .with_error_code(error.code())
+                .with_error_message(Some(StrBytes::from_string(message)));
+            ctx.out.respond(call, response);
+        }
+    }
+}
+
+fn decide(
+    group: Option<&mut ConsumerGroup>,
+    ctx: &mut Context<'_, '_>,
+    request: &Heartbeat<'_>,
+) -> Result<Decision, Refusal> {
+    let body = &request.body;
+    validate(body, request.version, ctx.config)?;
+    match group {
+        Some(group) if body.member_epoch < JOIN_EPOCH => group.leave(ctx, body),
+        Some(group) => {
+            let decision = group.heartbeat(ctx, request)?;
+            group.topics_outdated &= !decision.topics_confirmed;
+            Ok(decision)
+        }
+        None if body.member_epoch == JOIN_EPOCH => {
+            ConsumerGroup::new(body.group_id.0.clone()).heartbeat(ctx, request)
+        }
+        None => refused(ErrorCode::GroupIdNotFound, format!("Group {} not found.", body.group_id.as_str())),
+    }
+}
+
+fn validate(body: &ConsumerGroupHeartbeatRequest, version: i16, config: &GroupConfig) -> Result<(), Refusal> {
+    let invalid = |message: &str| refused(ErrorCode::InvalidRequest, message);
+    let is_empty = |text: &Option<StrBytes>| text.as_ref().is_some_and(|text| text.is_empty());
+    if body.group_id.is_empty() {
+        return invalid("GroupId can't be empty.");
+    }
+    if is_empty(&body.instance_id) {
+        return invalid("InstanceId can't be empty.");
+    }
+    if is_empty(&body.rack_id) {
+        return invalid("RackId can't be empty.");
+    }
+    if body.member_id.is_empty() && (version >= CLIENT_MAKES_MEMBER_ID || body.member_epoch != JOIN_EPOCH) {
+        return invalid("MemberId can't be empty.");
+    }
+    match body.member_epoch {
+        JOIN_EPOCH => {
+            if body.rebalance_timeout_ms == -1 {
+                return invalid("RebalanceTimeoutMs must be provided in first request.");
+            }
+            if body.topic_partitions.as_ref().is_none_or(|owned| !owned.is_empty()) {
+                return invalid("TopicPartitions must be empty when (re-)joining.");
+            }
+            if body.subscribed_topic_names.is_none() && body.subscribed_topic_regex.is_none() {
+                return invalid("SubscribedTopicNames or SubscribedTopicRegex must be set in first request.");
+            }
+        }
+        LEAVE_STATIC_EPOCH if body.instance_id.is_none() => return invalid("InstanceId can't be null."),
+        epoch if epoch < LEAVE_STATIC_EPOCH => return invalid("MemberEpoch is invalid."),
+        _ => {}
+    }
+    if body.subscribed_topic_regex.as_ref().is_some_and(|regex| !regex.is_empty()) {
+        return refused(ErrorCode::InvalidRegularExpression, "SubscribedTopicRegex is not supported.");
+    }
+    let supports = |name: &StrBytes| config.consumer_assignors.iter().any(|a| a.name() == name.as_str());
+    if let Some(name) = body.server_assignor.as_ref().filter(|name| !supports(name)) {
+        let message = format!("ServerAssignor {} is not supported.", name.as_str());
+        return refused(ErrorCode::UnsupportedAssignor, message);
+    }
+    Ok(())
+}
+
+/// Whom a heartbeat is from: what was known of the member before it.
+struct Sender<'g> {
+    /// A static member whose place it takes, if it comes back under another id.
+    predecessor: Option<&'g StrBytes>,
+    /// Whether it was no member, nor is it anybody's successor.
+    is_new: bool,
+    metadata: MemberMetadata,
+    assignment: MemberAssignment,
+}
+
+impl<'g> Sender<'g> {
+    fn new() -> Sender<'g> {
+        let Member { metadata, assignment } = Member::default();
+        Sender { predecessor: None, is_new: true, metadata, assignment }
+    }
+
+    fn known(member: &Member) -> Sender<'g> {
+        let Member { metadata, assignment } = member.clone();
+        Sender { predecessor: None, is_new: false, metadata, assignment }
+    }
+
+    /// It gets all that was left behind, in a new life.
+    fn successor(predecessor: &'g StrBytes, member: &Member) -> Sender<'g> {
+        let assigned = member.assignment.assigned.clone();
+        Sender {
+            predecessor: Some(predecessor),
+            is_new: false,
+            metadata: member.metadata.clone(),
+            assignment: MemberAssignment { assigned, ..MemberAssignment::default() },
+        }
+    }
+}
+
+impl ConsumerGroup {
+    fn heartbeat(&self, ctx: &mut Context<'_, '_>, request: &Heartbeat<'_>) -> Result<Decision, Refusal> {
+        let body = &request.body;
+        if self.members.len() >= ctx.config.consumer_max_size && !self.members.contains_key(&body.member_id) {
+            return refused(
+                ErrorCode::GroupMaxSizeReached,
+                "The consumer group has reached its maximum size.",
+            );
+        }
+        let id = if body.member_id.is_empty() {
+            StrBytes::from_string(ctx.random_uuid().to_string())
+        } else {
+            body.member_id.clone()
+        };
+        let owned: Option<Partitions> = body.topic_partitions.as_ref().map(|topics| {
+            topics.iter().flat_map(|topic| each_of(topic.topic_id, &topic.partitions)).collect()
+        });
+        let sender = self.sender(&id, body, owned.as_ref())?;
+        let metadata = sender.metadata.update(body, request.client_id, request.client_host);
+
+        let mut change =
+            Change { group: self, id: &id, sender: &sender, metadata: &metadata, records: Vec::new() };
+        change.member();
+        let renewal = change.epoch(ctx);
+        let (target_epoch, target) = change.target(ctx, &renewal);
+        let target = Target { epoch: target_epoch, partitions: &target };
+        let step =
+            reconcile(&sender.assignment, &target, owned.as_ref(), |partition| self.is_held(partition));
+        let mut records = change.records;
+
+        if let Some(step) = &step {
+            records.push(self.assignment_record(&id, step));
+            if step.state == MemberState::UnrevokedPartitions {
+                self.expect_revocation(ctx, &id, metadata.rebalance_timeout_ms);
+            }
+        }
+        self.expect_heartbeat(ctx, &id);
+
+        let now = step.as_ref().unwrap_or(&sender.assignment);
+        let is_full = body.member_epoch == JOIN_EPOCH
+            || (body.rebalance_timeout_ms != -1 && body.subscribed_topic_names.is_some() && owned.is_some());
+        let tells = is_full || now.assigned != sender.assignment.assigned;
+        let interval_ms = ctx.config.consumer_heartbeat_interval.as_millis();
+        let response = ConsumerGroupHeartbeatResponse::default()
+            .with_member_id(Some(id.clone()))
+            .with_member_epoch(now.epoch)
+            .with_heartbeat_interval_ms(i32::try_from(interval_ms).unwrap_or(i32::MAX))
+            .with_assignment(tells.then(|| assignment(&now.assigned)));
+        Ok(Decision { records, response, topics_confirmed: renewal.topics_confirmed })
+    }
+
+    fn sender(
+        &self,
+        id: &StrBytes,
+        body: &ConsumerGroupHeartbeatRequest,
+        owned: Option<&Partitions>,
+    ) -> Result<Sender<'_>, Refusal> {
+        let joins = body.member_epoch == JOIN_EPOCH;
+        let unknown = |what: String| refused(ErrorCode::UnknownMemberId, what);
+        let Some(instance_id) = &body.instance_id else {
+            return match self.members.get(id) {
+                Some(member) => {
+                    validate_epoch(&member.assignment, body.member_epoch, owned)?;
+                    Ok(Sender::known(member))
+                }
+                None if joins => Ok(Sender::new()),
+                None => unknown(format!("Member {} is not a member of the group.", id.as_str())),
+            };
+        };
+        match self.static_member(instance_id) {
+            None if joins => Ok(self.members.get(id).map_or_else(Sender::new, Sender::known)),
+            None => unknown(format!("Instance id {} is unknown.", instance_id.as_str())),
+            Some((old, member)) if joins => {
+                if member.assignment.epoch == LEAVE_STATIC_EPOCH {
+                    return Ok(Sender::successor(old, member));
+                }
+                // The same process, whose first answer was lost: the member that owns the instance id is itself.
+                if old == id && validate_epoch(&member.assignment, JOIN_EPOCH, owned).is_ok() {
+                    return Ok(Sender::known(member));
+                }
+                let message =
+                    format!("Instance id {} is owned by member {}.", instance_id.as_str(), old.as_str());
+                refused(ErrorCode::UnreleasedInstanceId, message)
+            }
+            Some((old, member)) => {
+                validate_instance(old, id)?;
+                validate_epoch(&member.assignment, body.member_epoch, owned)?;
+                Ok(Sender::known(member))
+            }
+        }
+    }
+
+    fn leave(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        body: &ConsumerGroupHeartbeatRequest,
+    ) -> Result<Decision, Refusal> {
+        let found = match &body.instance_id {
+            None => self.members.get_key_value(&body.member_id),
+            Some(instance_id) => self.static_member(instance_id),
+        };
+        let Some((id, member)) = found else {
+            return refused(ErrorCode::UnknownMemberId, "The member is not a member of the group.");
+        };
+        validate_instance(id, &body.member_id)?;
+        let records = if body.member_epoch == LEAVE_EPOCH {
+            self.removal(ctx, id)
+        } else {
+            // What it was to give up is free now; the rest is kept for its successor, until its session ends.
+            let away = MemberAssignment {
+                epoch: LEAVE_STATIC_EPOCH,
+                pending_revocation: Partitions::new(),
+                ..member.assignment.clone()
+            };
+            vec![self.assignment_record(id, &away)]
+        };
+        let response = ConsumerGroupHeartbeatResponse::default()
+            .with_member_id(Some(id.clone()))
+            .with_member_epoch(body.member_epoch);
+        Ok(Decision { records, response, topics_confirmed: false })
+    }
+}
+
+/// What a heartbeat changes in a group, before anything of it is in the log.
+struct Change<'a, 'g> {
+    group: &'g ConsumerGroup,
+    id: &'a StrBytes,
+    sender: &'a Sender<'g>,
+    /// What the sender says of itself now.
+    metadata: &'a MemberMetadata,
+    records: Vec<Record>,
+}
+
+/// The group epoch and the topics that go with it.
+struct Renewal<'g> {
+    epoch: i32,
+    topics: Cow<'g, BTreeMap<TopicName, TopicMetadata>>,
+    /// Whether the topics in the log have been looked at and are right.
+    topics_confirmed: bool,
+}
+
+impl<'a, 'g: 'a> Change<'a, 'g> {
+    /// The member is new, or says something else of itself, or takes another's place.
+    fn member(&mut self) {
+        if let Some(old) = self.sender.predecessor {
+            self.group.member_tombstones(old, &mut self.records);
+        }
+        let known = !self.sender.is_new && self.sender.predecessor.is_none();
+        if !known || *self.metadata != self.sender.metadata {
+            self.records.push(self.group.metadata_record(self.id, self.metadata));
+        }
+    }
+
+    /// The group epoch grows with a new member, another subscription, or other topics.
+    fn epoch(&mut self, ctx: &Context<'_, '_>) -> Renewal<'g> {
+        let group = self.group;
+        let subscribes = self.metadata.subscribed_topic_names != self.sender.metadata.subscribed_topic_names;
+        let bump = self.sender.is_new || subscribes;
+        if !bump && !group.topics_outdated {
+            return Renewal {
+                epoch: group.epoch,
+                topics: Cow::Borrowed(&group.topics),
+                topics_confirmed: true,
+            };
+        }
+        let topics = self.members().topics(ctx.env.metadata);
+        let changed = topics != group.topics;
+        if changed {
+            self.records.push(group.topics_record(&topics));
+        }
+        let epoch = group.epoch + i32::from(bump || changed);
+        if epoch != group.epoch {
+            self.records.push(group.epoch_record(epoch));
+        }
+        Renewal { epoch, topics: Cow::Owned(topics), topics_confirmed: !bump && !changed }
+    }
+
+    /// The epoch of the target assignment, which is made anew if the group epoch has left it behind, and what it gives the
+    /// member.
+    fn target(&mut self, ctx: &Context<'_, '_>, renewal: &Renewal<'_>) -> (i32, Partitions) {
+        let group = self.group;
+        if renewal.epoch <= group.target_epoch {
+            let before = self.sender.predecessor.unwrap_or(self.id);
+            let target = group.targets.get(before).cloned().unwrap_or_default();
+            if self.sender.predecessor.is_some() {
+                self.records.push(group.target_record(self.id, &target));
+            }
+            return (group.target_epoch, target);
+        }
+        let members = self.members();
+        let assignor = members.preferred_assignor(&ctx.config.consumer_assignors);
+        let mut targets = members.assign(assignor, &renewal.topics);
+        for (&member, partitions) in &targets {
+            let before = group.targets.get(member.as_bytes());
+            // The tombstone of a predecessor of the same id is on its way, too.
+            let replaced = self.sender.predecessor.is_some_and(|old| old.as_str() == member);
+            if replaced || before != Some(partitions) {
+                self.records.push(group.target_record(member, partitions));
+            }
+        }
+        self.records.push(group.target_epoch_record(renewal.epoch));
+        (renewal.epoch, targets.remove(self.id.as_str()).unwrap_or_default())
+    }
+
+    fn members(&self) -> Members<'a> {
+        let members = Members::of(self.group);
+        match self.sender.predecessor {
+            Some(old) => members.without(old).with(self.id, self.metadata).succeeding(old, self.id),
+            None => members.with(self.id, self.metadata),
+        }
+    }
+}
+
+/// A member must be in the epoch that it is known to be in. It may be in the one before, if the answer that told of the new one
+/// was lost; then it may not hold more than it has now, or it would go on reading what is another's.
+fn validate_epoch(known: &MemberAssignment, epoch: i32, owned: Option<&Partitions>) -> Result<(), Refusal> {
+    let is_behind =
+        epoch == known.previous_epoch && owned.is_some_and(|owned| owned.is_subset(&known.assigned));
+    if epoch == known.epoch || (epoch < known.epoch && is_behind) {
+        return Ok(());
+    }
+    let message =
+        format!("The member is known to be in epoch {}, not in {epoch}; it must rejoin.", known.epoch);
+    refused(ErrorCode::FencedMemberEpoch, message)
+}
+
+/// An instance id belongs to one member.
+fn validate_instance(owner: &StrBytes, member: &StrBytes) -> Result<(), Refusal> {
+    if owner == member {
+        return Ok(());
+    }
+    refused(ErrorCode::FencedInstanceId, format!("The instance id belongs to member {}.", owner.as_str()))
+}
+
+fn assignment(partitions: &Partitions) -> Assignment {
+    let topics = by_topic(partitions).into_iter().map(|topic| {
+        TopicPartitions::default().with_topic_id(topic.topic_id).with_partitions(topic.partitions)
+    });
+    Assignment::default().with_topic_partitions(topics.collect())
+}
