@@ -186,7 +186,7 @@ impl Coordinator for GroupCoordinator {
         self.offsets.metadata_changed(&mut ctx);
         for group in self.groups.values_mut() {
             if let Group::Consumer(group) = group {
-                group.metadata_changed(&mut ctx);
+                group.metadata_changed();
             }
         }
     }

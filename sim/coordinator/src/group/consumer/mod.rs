@@ -32,7 +32,7 @@ use trial_wire::{ErrorCode, StrBytes, TopicName, Uuid};
 
 use self::assignor::Partitions;
 use self::member::{LEAVE_EPOCH, Member, MemberAssignment, MemberMetadata};
-use super::context::{Context, owned};
+use super::context::owned;
 use super::record::ConsumerGroupRecord;
 
 pub(super) use heartbeat::{Heartbeat, heartbeat};
@@ -143,7 +143,7 @@ impl ConsumerGroup {
     }
 
     /// Topics were created, changed or deleted. The next heartbeat looks whether any of them are subscribed to.
-    pub(super) fn metadata_changed(&mut self, _ctx: &mut Context<'_, '_>) {
+    pub(super) fn metadata_changed(&mut self) {
         self.topics_outdated = true;
     }
 
@@ -176,21 +176,12 @@ impl ConsumerGroup {
     /// Whether a commit of this member in this epoch counts. An epoch below 0 with an empty group is a commit from outside.
     ///
     /// # Errors
-    /// UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, or ILLEGAL_GENERATION in its place if `transactional`.
-    pub(super) fn validate_offset_commit(
-        &self,
-        member_id: &str,
-        _group_instance_id: Option<&str>,
-        member_epoch: i32,
-        transactional: bool,
-    ) -> Result<(), ErrorCode> {
+    /// UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.
+    pub(super) fn validate_offset_commit(&self, member_id: &str, member_epoch: i32) -> Result<(), ErrorCode> {
         if member_epoch < 0 && self.members.is_empty() {
             return Ok(());
         }
-        self.validate_epoch(member_id, member_epoch).map_err(|error| match error {
-            ErrorCode::StaleMemberEpoch if transactional => ErrorCode::IllegalGeneration,
-            error => error,
-        })
+        self.validate_epoch(member_id, member_epoch)
     }
 
     /// Whether this member in this epoch may fetch offsets. Without a member id and with an epoch below 0 anybody may.
