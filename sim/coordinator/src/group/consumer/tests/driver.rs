@@ -9,7 +9,7 @@ use trial_wire::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatRequest,
     ConsumerGroupHeartbeatResponse,
 };
-use trial_wire::{RequestKind, ResponseKind, StrBytes, TopicName, Uuid};
+use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName, Uuid};
 
 use crate::group::record::{ConsumerGroupRecord, GroupRecord};
 use crate::group::{GroupConfig, GroupCoordinator};
@@ -68,6 +68,8 @@ pub(super) struct Driver {
     now: Time,
     calls: u64,
     log: Vec<Record>,
+    /// Whether too few replicas are in sync for an append.
+    pub(super) refuses_appends: bool,
     members: BTreeSet<String>,
     answers: BTreeMap<CallId, ResponseKind>,
 }
@@ -82,6 +84,7 @@ impl Driver {
             now: Time(0),
             calls: 0,
             log: Vec::new(),
+            refuses_appends: false,
             members: BTreeSet::new(),
             answers: BTreeMap::new(),
         };
@@ -105,14 +108,10 @@ impl Driver {
             match output {
                 Output::Append { ticket, records, transaction } => {
                     assert_eq!(transaction, None);
-                    for record in records {
-                        replay(&mut self.coordinator, self.log.len(), &record);
-                        self.note_member(&record);
-                        self.log.push(record);
-                    }
+                    let result = self.append(records);
                     let now = Now { mono: self.now, wall_ms: 0 };
                     let mut env = Env { now, rng: &mut self.rng, metadata: &self.topics };
-                    self.coordinator.completed(&mut env, ticket, Ok(Offset(self.log.len() as i64)));
+                    self.coordinator.completed(&mut env, ticket, result);
                 }
                 Output::Respond { call, body } | Output::RespondOnceCommitted { call, body, .. } => {
                     assert!(self.answers.insert(call, body).is_none(), "{call:?} is answered twice");
@@ -121,6 +120,18 @@ impl Driver {
                 other @ (Output::Send { .. } | Output::ProducerId { .. }) => panic!("{other:?}"),
             }
         }
+    }
+
+    fn append(&mut self, records: Vec<Record>) -> Result<Offset, ErrorCode> {
+        if self.refuses_appends {
+            return Err(ErrorCode::NotEnoughReplicas);
+        }
+        for record in records {
+            replay(&mut self.coordinator, self.log.len(), &record);
+            self.note_member(&record);
+            self.log.push(record);
+        }
+        Ok(Offset(self.log.len() as i64))
     }
 
     fn note_member(&mut self, record: &Record) {
@@ -196,14 +207,23 @@ impl Driver {
         self.log.len()
     }
 
-    /// A coordinator that is loaded from the log, in whose place this one goes on.
+    /// Goes on with a coordinator that is loaded from the log. The log may have been compacted, too.
     pub(super) fn fail_over(&mut self) {
-        let mut loaded = GroupCoordinator::new(self.config.clone());
-        for (offset, record) in self.log.iter().enumerate() {
-            replay(&mut loaded, offset, record);
+        let all = self.log.iter().collect::<Vec<_>>();
+        let last: BTreeMap<_, _> =
+            all.iter().enumerate().map(|(offset, record)| (&record.key, offset)).collect();
+        let compacted = |offset: &usize| last[&all[*offset].key] == *offset;
+        let whole = load(&self.config, (0..all.len()).map(|offset| all[offset]));
+        let tail = load(&self.config, (0..all.len()).filter(compacted).map(|offset| all[offset]));
+        let clean = (0..all.len())
+            .filter(compacted)
+            .map(|offset| all[offset])
+            .filter(|record| record.value.is_some());
+        let clean = load(&self.config, clean);
+        for loaded in [&whole, &tail, &clean] {
+            assert_eq!(entries(loaded), entries(&self.coordinator));
         }
-        assert_eq!(entries(&loaded), entries(&self.coordinator));
-        self.coordinator = loaded;
+        self.coordinator = whole;
         self.with_env(|coordinator, env| coordinator.activate(env, LeaderEpoch(1)));
     }
 
@@ -238,6 +258,14 @@ fn replay(coordinator: &mut GroupCoordinator, offset: usize, record: &Record) {
         value: record.value.as_deref(),
     };
     coordinator.replay(record).expect("it was written by a coordinator");
+}
+
+fn load<'a>(config: &GroupConfig, log: impl Iterator<Item = &'a Record>) -> GroupCoordinator {
+    let mut loaded = GroupCoordinator::new(config.clone());
+    for (offset, record) in log.enumerate() {
+        replay(&mut loaded, offset, record);
+    }
+    loaded
 }
 
 fn entries(coordinator: &GroupCoordinator) -> Vec<String> {

@@ -2,8 +2,15 @@ mod driver;
 mod random;
 
 use trial_node::Span;
-use trial_wire::messages::ConsumerGroupHeartbeatRequest;
-use trial_wire::{ErrorCode, TopicName};
+use trial_wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use trial_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use trial_wire::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
+use trial_wire::messages::{
+    ConsumerGroupHeartbeatRequest, OffsetCommitRequest, OffsetFetchRequest, TxnOffsetCommitRequest,
+};
+use trial_wire::{ErrorCode, ResponseKind, TopicName};
 
 use self::driver::{Driver, GROUP, alive, join, owning, text, told};
 use crate::group::GroupConfig;
@@ -118,6 +125,20 @@ fn a_silent_member_is_fenced_and_may_come_back() {
     driver.pass(Span::from_secs(1));
     assert_eq!(driver.group(), Some((6, true)));
     assert_eq!(driver.owners(), []);
+}
+
+#[test]
+fn what_cannot_be_written_has_not_happened_and_is_tried_again() {
+    let mut driver = two_members();
+    driver.refuses_appends = true;
+    assert_eq!(error(&mut driver, join("c")), Some(ErrorCode::CoordinatorNotAvailable));
+    assert_eq!(told(&driver.beat(alive("a", 2))), (2, None));
+    driver.pass(Span::from_secs(46));
+    assert_eq!(driver.group(), Some((2, false)));
+    driver.refuses_appends = false;
+    driver.pass(Span::from_millis(500));
+    assert_eq!((driver.group(), driver.members().len()), (Some((4, true)), 0));
+    driver.fail_over();
 }
 
 #[test]
@@ -263,6 +284,74 @@ fn a_description_shows_what_a_member_has_and_shall_have() {
 }
 
 #[test]
+fn commits_count_only_from_members_in_their_epoch() {
+    let mut driver = two_members();
+    let mut commit = |version, member: &str, epoch| {
+        let partition =
+            OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(7);
+        let topic = OffsetCommitRequestTopic::default()
+            .with_name(TopicName(text("orders")))
+            .with_partitions(vec![partition]);
+        let request = OffsetCommitRequest::default()
+            .with_group_id(text(GROUP).into())
+            .with_member_id(text(member))
+            .with_generation_id_or_member_epoch(epoch)
+            .with_topics(vec![topic]);
+        match driver.ask(version, request) {
+            ResponseKind::OffsetCommit(response) => response.topics[0].partitions[0].error_code,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(commit(9, "a", 2), 0);
+    assert_eq!(commit(9, "a", 1), ErrorCode::StaleMemberEpoch.code());
+    assert_eq!(commit(9, "c", 2), ErrorCode::UnknownMemberId.code());
+    assert_eq!(commit(9, "", -1), ErrorCode::UnknownMemberId.code(), "the group has members");
+    assert_eq!(commit(8, "a", 2), ErrorCode::UnsupportedVersion.code());
+    driver.fail_over();
+
+    let mut fetch = |member: Option<&str>, epoch| {
+        let group = OffsetFetchRequestGroup::default()
+            .with_group_id(text(GROUP).into())
+            .with_member_id(member.map(text))
+            .with_member_epoch(epoch)
+            .with_topics(None);
+        match driver.ask(9, OffsetFetchRequest::default().with_groups(vec![group])) {
+            ResponseKind::OffsetFetch(response) => {
+                let group = &response.groups[0];
+                (group.error_code, group.topics.first().map(|topic| topic.partitions[0].committed_offset))
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(fetch(Some("b"), 2), (0, Some(7)));
+    assert_eq!(fetch(None, -1), (0, Some(7)));
+    assert_eq!(fetch(Some("b"), 1), (ErrorCode::StaleMemberEpoch.code(), None));
+    assert_eq!(fetch(Some("c"), 2), (ErrorCode::UnknownMemberId.code(), None));
+}
+
+#[test]
+fn a_transaction_of_a_former_epoch_commits_nothing() {
+    let mut driver = two_members();
+    let mut commit = |member: &str, epoch| {
+        let topic = TxnOffsetCommitRequestTopic::default()
+            .with_name(TopicName(text("orders")))
+            .with_partitions(vec![TxnOffsetCommitRequestPartition::default()]);
+        let request = TxnOffsetCommitRequest::default()
+            .with_group_id(text(GROUP).into())
+            .with_producer_id(5.into())
+            .with_member_id(text(member))
+            .with_generation_id(epoch)
+            .with_topics(vec![topic]);
+        match driver.ask(5, request) {
+            ResponseKind::TxnOffsetCommit(response) => response.topics[0].partitions[0].error_code,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(commit("a", 1), ErrorCode::IllegalGeneration.code());
+    assert_eq!(commit("c", 2), ErrorCode::UnknownMemberId.code());
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_and_leaves_no_group() {
     let mut driver =
         Driver::new(GroupConfig { consumer_max_size: 1, ..GroupConfig::default() }, &[("orders", 1)]);
@@ -291,9 +380,8 @@ fn what_makes_no_sense_is_refused_and_leaves_no_group() {
     // A member without an id gets one, as long as version 0 is spoken.
     driver.beat(alive("a", -1));
     let response = match driver.ask(0, join("")) {
-        trial_wire::ResponseKind::ConsumerGroupHeartbeat(response) => response,
+        ResponseKind::ConsumerGroupHeartbeat(response) => response,
         other => panic!("{other:?}"),
     };
     assert_eq!((response.error_code, response.member_id.map(|id| id.len())), (0, Some(36)));
-    assert_eq!(GROUP, "billing");
 }

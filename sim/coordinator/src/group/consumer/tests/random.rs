@@ -1,12 +1,12 @@
-//! Many members that follow the protocol, whose answers get lost, that fall silent and change their minds, and coordinators
-//! that fail over: no partition ever belongs to two that are not fenced, and in the end everybody has a part.
+//! Members that follow the protocol, whose answers get lost, that fall silent, leave and come back, and coordinators that fail
+//! over or cannot write: no partition ever belongs to two that are not fenced, and in the end everybody has a part.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use trial_node::Span;
 use trial_wire::messages::ConsumerGroupHeartbeatResponse;
-use trial_wire::{ErrorCode, TopicName};
+use trial_wire::{ErrorCode, StrBytes, TopicName};
 
 use super::driver::{Driver, alive, join, owning, text};
 use crate::group::GroupConfig;
@@ -14,7 +14,10 @@ use crate::group::GroupConfig;
 /// A consumer as KIP-848 wants it.
 #[derive(Clone, Debug, Default)]
 struct Client {
+    index: usize,
+    lives: usize,
     id: String,
+    instance_id: Option<StrBytes>,
     epoch: i32,
     /// What it reads.
     reads: BTreeSet<i32>,
@@ -27,9 +30,28 @@ struct Client {
 }
 
 impl Client {
-    fn new(id: usize, subscribes_to: &[&str]) -> Client {
-        let subscribes_to = subscribes_to.iter().map(|name| TopicName(text(name))).collect();
-        Client { id: format!("m{id}"), subscribes_to, ..Client::default() }
+    fn new(index: usize) -> Client {
+        let mut client =
+            Client { index, subscribes_to: vec![TopicName(text("orders"))], ..Client::default() };
+        if index == 2 {
+            client.instance_id = Some(text("host-2"));
+        }
+        if index == 3 {
+            client.subscribes_to.push(TopicName(text("absent")));
+        }
+        client.restart();
+        client
+    }
+
+    /// A new process knows nothing of the old one.
+    fn restart(&mut self) {
+        self.lives += 1;
+        self.id = format!("m{}-{}", self.index, self.lives);
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        (self.epoch, self.reads, self.assigned) = (0, BTreeSet::new(), BTreeSet::new());
     }
 
     fn beat(&mut self, driver: &mut Driver, lost: bool) {
@@ -48,7 +70,7 @@ impl Client {
         } else {
             owning(&self.id, self.epoch, &reads)
         };
-        let response = driver.beat(request);
+        let response = driver.beat(request.with_instance_id(self.instance_id.clone()));
         if lost {
             self.uncertain = true;
         } else {
@@ -60,10 +82,13 @@ impl Client {
         self.uncertain = false;
         match ErrorCode::try_from_code(response.error_code) {
             None => {}
-            Some(ErrorCode::FencedMemberEpoch | ErrorCode::UnknownMemberId) => {
-                (self.epoch, self.reads, self.assigned) = (0, BTreeSet::new(), BTreeSet::new());
+            Some(ErrorCode::CoordinatorNotAvailable) => {
+                self.uncertain = true;
                 return;
             }
+            Some(ErrorCode::FencedMemberEpoch | ErrorCode::UnknownMemberId) => return self.forget(),
+            // A process before it was killed; its session has to end first.
+            Some(ErrorCode::UnreleasedInstanceId) if self.epoch == 0 => return,
             other => panic!("{other:?}: {:?}", response.error_message),
         }
         self.epoch = response.member_epoch;
@@ -75,9 +100,10 @@ impl Client {
 
     fn leave(&mut self, driver: &mut Driver) {
         if self.epoch > 0 {
-            driver.beat(alive(&self.id, -1));
+            let epoch = if self.instance_id.is_some() { -2 } else { -1 };
+            driver.beat(alive(&self.id, epoch).with_instance_id(self.instance_id.clone()));
         }
-        (self.epoch, self.reads, self.assigned) = (0, BTreeSet::new(), BTreeSet::new());
+        self.restart();
     }
 }
 
@@ -99,7 +125,9 @@ enum Step {
     Beat(usize),
     Lose(usize),
     Linger(usize),
+    Refuse(usize),
     Leave(usize),
+    Kill(usize),
     Pass(u64),
     Partitions(i32),
     FailOver,
@@ -110,7 +138,9 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (0..4usize).prop_map(Step::Beat),
         2 => (0..4usize).prop_map(Step::Lose),
         2 => (0..4usize).prop_map(Step::Linger),
+        1 => (0..4usize).prop_map(Step::Refuse),
         1 => (0..4usize).prop_map(Step::Leave),
+        1 => (0..4usize).prop_map(Step::Kill),
         2 => (1..50u64).prop_map(Step::Pass),
         1 => (1..9i32).prop_map(Step::Partitions),
         1 => Just(Step::FailOver),
@@ -122,8 +152,7 @@ proptest! {
     fn partitions_have_one_reader_and_in_the_end_all_are_read(steps in prop::collection::vec(step(), 1..80)) {
         let mut partitions = 5;
         let mut driver = Driver::new(GroupConfig::default(), &[("orders", partitions)]);
-        let mut clients: Vec<Client> =
-            (0..4).map(|id| Client::new(id, if id == 3 { &["orders", "absent"] } else { &["orders"] })).collect();
+        let mut clients: Vec<Client> = (0..4).map(Client::new).collect();
         for step in steps {
             match step {
                 Step::Beat(i) => clients[i].beat(&mut driver, false),
@@ -132,6 +161,12 @@ proptest! {
                     clients[i].revokes_slowly = true;
                     clients[i].beat(&mut driver, false);
                 }
+                Step::Refuse(i) => {
+                    driver.refuses_appends = true;
+                    clients[i].beat(&mut driver, false);
+                    driver.refuses_appends = false;
+                }
+                Step::Kill(i) => clients[i].restart(),
                 Step::Leave(i) => clients[i].leave(&mut driver),
                 Step::Pass(secs) => driver.pass(Span::from_secs(secs)),
                 Step::Partitions(n) if n > partitions => {
