@@ -27,6 +27,7 @@ impl MetadataLog {
             clean_shutdown: false,
             recovery_point: Offset::ZERO,
             log_start_offset: Offset::ZERO,
+            high_watermark: Offset::ZERO,
         };
         let (log, report) = UnifiedLog::open(disk, FOLDER, options, now_ms)?;
         Ok((MetadataLog { log }, report))

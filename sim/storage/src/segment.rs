@@ -70,7 +70,7 @@ impl LogSegment {
         if segment.size > 0 {
             disk.truncate(segment.file, 0)?;
         }
-        Ok(LogSegment { size: 0, ..segment })
+        Ok(LogSegment { size: 0, has_txn_index_file: false, ..segment })
     }
 
     /// A segment whose file is there, with nothing known about its content yet.
@@ -94,7 +94,7 @@ impl LogSegment {
             offset_index: Index::default(),
             time_index: Index::default(),
             txn_index: Index::default(),
-            has_txn_index_file: false,
+            has_txn_index_file: true,
             txn_index_lost: false,
             bytes_since_index_entry: 0,
             max_timestamp: None,
@@ -316,11 +316,8 @@ impl LogSegment {
         if !self.has_txn_index_file {
             return Ok(Ok(()));
         }
-        let out_of_range = |txn: &AbortedTxn| {
-            txn.last_offset < self.base_offset
-                || txn.first_offset >= txn.last_offset
-                || txn.last_stable_offset <= txn.first_offset
-        };
+        let out_of_range =
+            |txn: &AbortedTxn| txn.last_offset < self.base_offset || txn.first_offset >= txn.last_offset;
         let what = match Index::load(disk, &path)? {
             Ok(index) if index.entries().iter().any(out_of_range) => "it does not fit the log".to_owned(),
             Ok(index) => {

@@ -165,6 +165,7 @@ impl ReplicaManager {
             clean_shutdown: self.checkpoints.clean_shutdown,
             recovery_point: checkpointed(&self.checkpoints.recovery_points),
             log_start_offset: Offset::ZERO,
+            high_watermark: checkpointed(&self.checkpoints.high_watermarks),
         };
         let (mut log, report) = UnifiedLog::open(ctx.disk, &folder, options, ctx.now.wall_ms)?;
         for repair in report.repairs {
@@ -172,7 +173,6 @@ impl ReplicaManager {
         }
         self.recovery_point_moved(options.recovery_point, log.recovery_point());
         log.assign_topic_id(ctx.disk, tp.topic_id)?;
-        log.update_high_watermark(checkpointed(&self.checkpoints.high_watermarks));
         let min_insync_replicas = min_insync_replicas(ctx.metadata, tp.topic_id);
         Ok(Some(Partition::new(tp, topic, log, min_insync_replicas)))
     }

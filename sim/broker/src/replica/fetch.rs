@@ -2,9 +2,9 @@
 
 use trial_node::{LeaderEpoch, NodeId, Offset, Span, TopicIdPartition};
 use trial_wire::messages::fetch_response::{
-    EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
-use trial_wire::messages::{BrokerId, FetchRequest, FetchResponse};
+use trial_wire::messages::{BrokerId, FetchRequest, FetchResponse, ProducerId};
 use trial_wire::{ErrorCode, ResponseKind};
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::fetch_session::{
     Ended, FetchKey, FetchParams, FetchSession, FetchedPartition, NO_TOPIC_ID, Waiting,
 };
-use super::partition::{FollowerFetch, LogRead, Watcher};
+use super::partition::{FollowerFetch, LogRead, ReadBound, Watcher};
 use super::{Context, Happened, ReplicaManager};
 use crate::Token;
 
@@ -46,6 +46,8 @@ struct Read {
     log_start_offset: Offset,
     diverging: Option<(LeaderEpoch, Offset)>,
     records: Bytes,
+    /// For a consumer of committed data: the aborted transactions in the records.
+    aborted: Vec<AbortedTransaction>,
 }
 
 impl PartitionRead {
@@ -169,7 +171,12 @@ impl ReplicaManager {
                 && !fetched.watching
             {
                 fetched.watching = true;
-                partition.watchers.push(Watcher { key, replica: params.replica.is_some() });
+                let bound = match (params.replica, params.read_committed) {
+                    (Some(_), _) => ReadBound::LogEnd,
+                    (None, false) => ReadBound::HighWatermark,
+                    (None, true) => ReadBound::LastStableOffset,
+                };
+                partition.watchers.push(Watcher { key, bound });
             }
             let (outcome, behind) = match self.partitions.get(&tp) {
                 None => {
@@ -358,10 +365,22 @@ fn read_partition(
     };
     let read =
         partition.read(ctx.disk, fetched.fetch_offset, fetched.last_fetched_epoch, limit, bound, min_one);
+    let mut aborted = Vec::new();
     let (diverging, records) = match read {
         Err(code) => return (Err(code), true),
         Ok(LogRead::Diverging(epoch, end_offset)) => (Some((epoch, end_offset)), Bytes::new()),
-        Ok(LogRead::Data(data)) => (None, data.records),
+        Ok(LogRead::Data(data)) => {
+            if params.read_committed && params.replica.is_none() && !data.records.is_empty() {
+                partition.log.aborted_transactions(fetched.fetch_offset, data.next_offset, &mut |txn| {
+                    aborted.push(
+                        AbortedTransaction::default()
+                            .with_producer_id(ProducerId(txn.producer_id.0))
+                            .with_first_offset(txn.first_offset.0),
+                    );
+                });
+            }
+            (None, data.records)
+        }
     };
     let read = Read {
         high_watermark: partition.log.high_watermark(),
@@ -369,6 +388,7 @@ fn read_partition(
         log_start_offset: partition.log.log_start_offset(),
         diverging,
         records,
+        aborted,
     };
     let behind = fetched.fetch_offset < bound || read.diverging.is_some();
     // Who is not in sync must be looked at by each fetch, for it may become eligible.
@@ -418,8 +438,7 @@ fn partition_data(read: PartitionRead, params: FetchParams) -> PartitionData {
                 .with_high_watermark(read.high_watermark.0)
                 .with_last_stable_offset(read.last_stable_offset.0)
                 .with_log_start_offset(read.log_start_offset.0)
-                // Without transactions there are no aborted ones.
-                .with_aborted_transactions(params.read_committed.then(Vec::new))
+                .with_aborted_transactions(params.read_committed.then_some(read.aborted))
                 .with_records(Some(read.records));
             match read.diverging {
                 Some((epoch, end_offset)) => data.with_diverging_epoch(

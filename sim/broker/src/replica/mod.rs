@@ -55,7 +55,7 @@ use committed::CommitWait;
 use fetch::PartitionRead;
 use fetch_session::{FetchKey, FetchSessions};
 use fetcher::Fetcher;
-use partition::{Partition, Surroundings};
+use partition::{Partition, ReadBound, Surroundings};
 use produce::DelayedProduce;
 use producer_ids::ProducerIds;
 use purgatory::{Deadlines, Purgatory};
@@ -318,10 +318,17 @@ impl Aftermath {
         if happened.high_watermark || happened.role {
             self.acknowledged.push(partition.id);
         }
+        let last_stable_offset = partition.log.last_stable_offset();
+        let stable_moved = partition.noted_last_stable_offset != last_stable_offset;
+        partition.noted_last_stable_offset = last_stable_offset;
         for watcher in &partition.watchers {
-            let readable = if watcher.replica { happened.log_end } else { happened.high_watermark };
+            let readable = match watcher.bound {
+                ReadBound::LogEnd => happened.log_end,
+                ReadBound::HighWatermark => happened.high_watermark,
+                ReadBound::LastStableOffset => stable_moved,
+            };
             let concerned = readable || happened.role || happened.high_watermark;
-            if (concerned || (happened.isr && watcher.replica))
+            if (concerned || (happened.isr && watcher.bound == ReadBound::LogEnd))
                 && let Some(session) = sessions.get_mut(watcher.key)
             {
                 session.enqueue(partition.id);
@@ -358,6 +365,8 @@ impl ReplicaManager {
         clean_shutdown: bool,
         now: Now,
     ) -> Result<ReplicaManager, OpenError> {
+        let mut timers = Deadlines::new();
+        timers.set(now.mono + config.producer_id_expiration_check_interval, Timer::ExpireProducers);
         Ok(ReplicaManager {
             sessions: FetchSessions::new(config.fetch_session_slots),
             config,
@@ -374,7 +383,7 @@ impl ReplicaManager {
             last_request: 0,
             lagging: Vec::new(),
             checkpoints: Checkpoints::read(disk, clean_shutdown)?,
-            timers: Deadlines::new(),
+            timers,
             started: now.mono,
             after: Aftermath::default(),
             stopped: false,

@@ -20,8 +20,18 @@ pub(super) enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Watcher {
     pub key: FetchKey,
-    /// Whether it is a follower's: it reads to the log's end, consumers to the high watermark.
-    pub replica: bool,
+    pub bound: ReadBound,
+}
+
+/// How far somebody may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadBound {
+    /// A follower.
+    LogEnd,
+    /// A consumer with `isolation.level=read_uncommitted`.
+    HighWatermark,
+    /// A consumer with `isolation.level=read_committed`.
+    LastStableOffset,
 }
 
 /// What a partition's state depends on beside itself.
@@ -68,6 +78,8 @@ pub(super) struct Partition {
     pub watchers: Vec<Watcher>,
     /// Whether the change list has it.
     pub noted_as_changed: bool,
+    /// The last stable offset of which consumers have been told that there is something to read.
+    pub noted_last_stable_offset: Offset,
 }
 
 impl Partition {
@@ -89,6 +101,7 @@ impl Partition {
             min_insync_replicas,
             watchers: Vec::new(),
             noted_as_changed: false,
+            noted_last_stable_offset: Offset::UNKNOWN,
         }
     }
 

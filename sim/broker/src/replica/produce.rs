@@ -1,5 +1,7 @@
 //! Produce requests, and the purgatory of those that wait for all in-sync replicas.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use trial_node::{Offset, Span, TopicIdPartition};
 use trial_storage::{AppendError, AppendInfo, AppendOrigin};
@@ -7,7 +9,7 @@ use trial_wire::messages::produce_response::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use trial_wire::messages::{BrokerId, ProduceRequest, ProduceResponse};
-use trial_wire::{Batch, BatchError, ErrorCode, ResponseKind, StrBytes};
+use trial_wire::{Batch, BatchError, ErrorCode, ResponseKind, StrBytes, TopicName};
 
 use super::partition::{LeaderAppendError, Partition};
 use super::purgatory::Verdict;
@@ -17,7 +19,7 @@ use crate::Token;
 /// The first version whose answers name the current leader (KIP-951).
 const CURRENT_LEADER_VERSION: i16 = 10;
 /// The first version that names topics by id (KIP-516).
-const TOPIC_ID_VERSION: i16 = 13;
+pub(super) const TOPIC_ID_VERSION: i16 = 13;
 
 /// A Produce request that waits until its records are committed.
 #[derive(Clone, Debug)]
@@ -46,10 +48,14 @@ impl DelayedProduce {
 }
 
 /// Why a partition's records were not appended.
+#[derive(Debug)]
 pub(super) struct Rejection {
     pub code: ErrorCode,
-    message: Option<String>,
+    pub message: Option<String>,
 }
+
+/// Partitions whose records must not be appended, and why.
+pub(super) type Refused = BTreeMap<TopicIdPartition, Rejection>;
 
 impl From<ErrorCode> for Rejection {
     fn from(code: ErrorCode) -> Rejection {
@@ -66,6 +72,51 @@ impl ReplicaManager {
         version: i16,
         request: ProduceRequest,
     ) {
+        let verified = if request.transactional_id.is_some() {
+            self.verify_produce(ctx, token, version, request)
+        } else {
+            Ok(Some(request))
+        };
+        self.go_on_with_produce(ctx, token, version, verified);
+        self.settle(ctx);
+    }
+
+    /// Appends what need not be verified; what is being verified comes back later.
+    pub(super) fn go_on_with_produce(
+        &mut self,
+        ctx: &mut Context<'_>,
+        token: Token,
+        version: i16,
+        verified: Result<Option<ProduceRequest>, (ErrorCode, ProduceRequest)>,
+    ) {
+        match verified {
+            Ok(Some(request)) => self.append_produce(ctx, token, version, request, Refused::new()),
+            Ok(None) => {}
+            Err((code, request)) => {
+                let mut refused = Refused::new();
+                for topic in &request.topic_data {
+                    let by_id = version >= TOPIC_ID_VERSION;
+                    let id = if by_id { Some(topic.topic_id) } else { ctx.metadata.topic_id(&topic.name) };
+                    let Some(topic_id) = id else { continue };
+                    for data in &topic.partition_data {
+                        let tp = TopicIdPartition { topic_id, partition: data.index };
+                        refused.insert(tp, code.into());
+                    }
+                }
+                self.append_produce(ctx, token, version, request, refused);
+            }
+        }
+    }
+
+    /// Appends a Produce request's records, except those of partitions that are refused, and answers it or lets it wait.
+    pub(super) fn append_produce(
+        &mut self,
+        ctx: &mut Context<'_>,
+        token: Token,
+        version: i16,
+        request: ProduceRequest,
+        mut refused: Refused,
+    ) {
         let acks = request.acks;
         let mut delayed =
             DelayedProduce { token, version, response: ProduceResponse::default(), waits: Vec::new() };
@@ -74,7 +125,9 @@ impl ReplicaManager {
         for topic in request.topic_data {
             let by_id = version >= TOPIC_ID_VERSION;
             let id = if by_id { Some(topic.topic_id) } else { ctx.metadata.topic_id(&topic.name) };
-            let id = id.filter(|id| ctx.metadata.topic_name(*id).is_some());
+            let name = id.and_then(|id| ctx.metadata.topic_name(id));
+            let internal = name.is_some_and(|name| is_internal(name));
+            let id = id.filter(|_| name.is_some());
             let mut answers = Vec::with_capacity(topic.partition_data.len());
             for data in topic.partition_data {
                 let answer = PartitionProduceResponse::default().with_index(data.index);
@@ -82,9 +135,13 @@ impl ReplicaManager {
                     _ if !matches!(acks, -1..=1) => Err(ErrorCode::InvalidRequiredAcks.into()),
                     None if by_id => Err(ErrorCode::UnknownTopicId.into()),
                     None => Err(ErrorCode::UnknownTopicOrPartition.into()),
+                    Some(_) if internal => Err(ErrorCode::InvalidTopicException.into()),
                     Some(topic_id) => {
                         let tp = TopicIdPartition { topic_id, partition: data.index };
-                        self.append(ctx, tp, acks, data.records).map(|info| (tp, info))
+                        match refused.remove(&tp) {
+                            Some(rejection) => Err(rejection),
+                            None => self.append(ctx, tp, acks, data.records).map(|info| (tp, info)),
+                        }
                     }
                 };
                 answers.push(match appended {
@@ -123,7 +180,6 @@ impl ReplicaManager {
             let timeout = Span::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
             self.answer_or_wait(ctx, delayed, timeout);
         }
-        self.settle(ctx);
     }
 
     fn append(
@@ -276,6 +332,11 @@ fn name_current_leaders(ctx: &Context<'_>, version: i16, response: &mut ProduceR
     }
 }
 
+/// Whether only brokers write to the topic.
+fn is_internal(topic: &TopicName) -> bool {
+    matches!(topic.as_str(), "__consumer_offsets" | "__transaction_state")
+}
+
 /// The one batch that a partition's part of a Produce request must be.
 fn only_batch(records: Option<Bytes>) -> Result<Batch, Rejection> {
     let invalid =
@@ -288,10 +349,6 @@ fn only_batch(records: Option<Bytes>) -> Result<Batch, Rejection> {
         .map_err(|error| Rejection { code: batch_error_code(&error), message: Some(error.to_string()) })?;
     if batch.bytes().len() != len {
         return Err(invalid("a partition needs exactly one record batch, there are bytes after it"));
-    }
-    if batch.header().is_transactional() {
-        // No coordinator has added the partition to a transaction (KIP-890).
-        return Err(ErrorCode::InvalidTxnState.into());
     }
     Ok(batch)
 }

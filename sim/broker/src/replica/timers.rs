@@ -2,6 +2,7 @@
 
 use trial_node::{NodeId, Span, Time, TopicIdPartition};
 
+use super::verification::VerificationId;
 use super::{Context, ReplicaManager};
 
 /// Something that is done at an instant.
@@ -21,6 +22,10 @@ pub(super) enum Timer {
     Fetcher(NodeId),
     /// A partition whose fetch failed is fetched again.
     FetchedPartition(NodeId, TopicIdPartition),
+    /// A transaction coordinator that was busy is asked again.
+    Verify(VerificationId),
+    /// Forget producers that wrote nothing for long.
+    ExpireProducers,
 }
 
 impl ReplicaManager {
@@ -48,6 +53,8 @@ impl ReplicaManager {
                 Timer::AlterPartition => self.alter_partition.backed_off(),
                 Timer::AllocateProducerIds => self.request_producer_ids(),
                 Timer::Fetcher(leader) => self.fetcher_backed_off(leader),
+                Timer::Verify(id) => self.verify_again(ctx, id),
+                Timer::ExpireProducers => self.expire_producers(ctx),
                 Timer::FetchedPartition(leader, tp) => self.fetched_partition_backed_off(leader, tp, now),
             }
         }

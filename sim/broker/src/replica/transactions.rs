@@ -2,10 +2,14 @@
 
 use trial_node::{ProducerEpoch, ProducerId, TopicIdPartition};
 use trial_storage::{AppendInfo, AppendOrigin};
-use trial_wire::messages::describe_producers_response::{PartitionResponse, TopicResponse};
-use trial_wire::messages::{DescribeProducersRequest, DescribeProducersResponse, EndTxnMarker};
-use trial_wire::{BatchBuilder, Compression, ControlRecord, ErrorCode, ResponseKind};
+use trial_wire::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
+use trial_wire::messages::{
+    DescribeProducersRequest, DescribeProducersResponse, EndTxnMarker, ProducerId as WireProducerId,
+};
+use trial_wire::{BatchBuilder, Compression, ControlRecord, ErrorCode, ResponseKind, TopicName};
 
+use super::partition::Partition;
+use super::timers::Timer;
 use super::{Context, ReplicaManager};
 use crate::Token;
 
@@ -62,12 +66,47 @@ impl ReplicaManager {
             let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
             for &index in &topic.partition_indexes {
                 let answer = PartitionResponse::default().with_partition_index(index);
-                partitions.push(answer.with_error_code(ErrorCode::NotLeaderOrFollower.code()));
+                partitions.push(match self.leading(ctx, &topic.name, index) {
+                    Ok(partition) => answer.with_active_producers(active_producers(partition)),
+                    Err(code) => answer.with_error_code(code.code()),
+                });
             }
             topics.push(TopicResponse::default().with_name(topic.name).with_partitions(partitions));
         }
         let response = DescribeProducersResponse::default().with_topics(topics);
         self.after.respond(token, ResponseKind::DescribeProducers(response));
-        self.settle(ctx);
     }
+
+    fn leading(&self, ctx: &Context<'_>, topic: &TopicName, partition: i32) -> Result<&Partition, ErrorCode> {
+        let topic_id = ctx.metadata.topic_id(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let tp = TopicIdPartition { topic_id, partition };
+        let partition = self.partitions.get(&tp).ok_or_else(|| Self::not_hosted(ctx, tp))?;
+        if partition.is_leader() { Ok(partition) } else { Err(ErrorCode::NotLeaderOrFollower) }
+    }
+
+    /// Forgets producers that wrote nothing for as long as `producer.id.expiration.ms` says.
+    pub(super) fn expire_producers(&mut self, ctx: &Context<'_>) {
+        for partition in self.partitions.values_mut() {
+            partition.log.remove_expired_producers(ctx.now.wall_ms);
+        }
+        let at = ctx.now.mono + self.config.producer_id_expiration_check_interval;
+        self.timers.set(at, Timer::ExpireProducers);
+    }
+}
+
+fn active_producers(partition: &Partition) -> Vec<ProducerState> {
+    let mut producers = Vec::new();
+    partition.log.producers(&mut |producer| {
+        let start_offset = producer.current_txn_first_offset.map_or(-1, |offset| offset.0);
+        producers.push(
+            ProducerState::default()
+                .with_producer_id(WireProducerId(producer.producer_id.0))
+                .with_producer_epoch(producer.producer_epoch.0.into())
+                .with_last_sequence(producer.last_sequence)
+                .with_last_timestamp(producer.last_timestamp)
+                .with_coordinator_epoch(producer.coordinator_epoch)
+                .with_current_txn_start_offset(start_offset),
+        );
+    });
+    producers
 }

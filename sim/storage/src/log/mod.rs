@@ -304,7 +304,7 @@ impl UnifiedLog {
         self.log_end_offset
     }
 
-    /// Everything below is committed, as far as this replica knows. The log's start after [`UnifiedLog::open`].
+    /// Everything below is committed, as far as this replica knows.
     pub fn high_watermark(&self) -> Offset {
         self.high_watermark
     }

@@ -34,6 +34,15 @@ enum Op {
         batches: Vec<(Option<u8>, u8)>,
         end_txn: bool,
     },
+    /// A coordinator ends a producer's transaction.
+    Mark {
+        producer: u8,
+        commit: bool,
+    },
+    /// What is committed grows.
+    HighWatermark {
+        to: u16,
+    },
     /// The leader epoch grows.
     NewEpoch {
         assign: bool,
@@ -73,11 +82,13 @@ enum Crash {
 type Step = (Op, Option<(u8, Crash)>);
 
 fn op() -> impl Strategy<Value = Op> {
-    let producer = || proptest::option::of(0u8..3);
+    let producer = || proptest::option::of(0u8..4);
     prop_oneof![
         8 => (producer(), 1u8..5, proptest::bool::weighted(0.1))
             .prop_map(|(producer, records, large)| Op::Lead { producer, records, large }),
-        2 => (0u8..3).prop_map(|producer| Op::Resend { producer }),
+        2 => (0u8..4).prop_map(|producer| Op::Resend { producer }),
+        4 => (2u8..4, any::<bool>()).prop_map(|(producer, commit)| Op::Mark { producer, commit }),
+        2 => any::<u16>().prop_map(|to| Op::HighWatermark { to }),
         4 => (proptest::collection::vec((producer(), 1u8..4), 1..5), any::<bool>())
             .prop_map(|(batches, end_txn)| Op::Follow { batches, end_txn }),
         2 => any::<bool>().prop_map(|assign| Op::NewEpoch { assign }),
@@ -237,7 +248,29 @@ impl Model {
         self.producers().get(&ProducerId(producer.into())).is_some_and(|entry| entry.2.is_some())
     }
 
-    /// A batch as the producer of it would send it. Producer 2 is transactional.
+    /// The transactions: producer, first offset, and the marker's offset and whether it commits.
+    fn transactions(&self) -> Vec<(i64, i64, Option<(i64, bool)>)> {
+        let mut all: Vec<(i64, i64, Option<(i64, bool)>)> = Vec::new();
+        for batch in &self.batches {
+            let header = batch.header();
+            if !header.is_transactional() {
+                continue;
+            }
+            let open = all.iter_mut().find(|txn| txn.0 == header.producer_id && txn.2.is_none());
+            match (open, header.is_control()) {
+                (Some(open), true) => {
+                    let record = &batch.records(1 << 20).unwrap()[0];
+                    let commit = record.key.as_deref().unwrap()[3] == 1;
+                    open.2 = Some((header.base_offset, commit));
+                }
+                (None, false) => all.push((header.producer_id, header.base_offset, None)),
+                _ => {}
+            }
+        }
+        all
+    }
+
+    /// A batch as the producer of it would send it. Producers 2 and 3 are transactional.
     fn batch(&self, producer: Option<u8>, sequence: i32, records: u8, large: bool) -> BatchBuilder {
         let mut builder = BatchBuilder::new(Compression::None);
         for i in 0..i64::from(records) {
@@ -248,7 +281,7 @@ impl Model {
         }
         if let Some(producer) = producer {
             builder.producer(producer.into(), 0, sequence);
-            if producer == 2 {
+            if producer >= 2 {
                 builder.transactional();
             }
         }
@@ -293,7 +326,14 @@ struct Possible {
 }
 
 fn config() -> LogConfig {
-    LogConfig { segment_bytes: 4000, index_interval_bytes: 250, flush_messages: 60, ..LogConfig::default() }
+    LogConfig {
+        segment_bytes: 4000,
+        index_interval_bytes: 250,
+        flush_messages: 60,
+        // The timestamps are old.
+        producer_id_expiration_ms: i64::MAX,
+        ..LogConfig::default()
+    }
 }
 
 impl<D: TestDisk> Run<D> {
@@ -354,6 +394,12 @@ impl<D: TestDisk> Run<D> {
                     Some(producer) => model.next_sequence(*producer),
                 };
                 let batch = model.batch(*producer, sequence, *records, *large && *records == 1).build();
+                if let Some(producer @ 2..) = *producer {
+                    let (id, epoch) = (ProducerId(producer.into()), ProducerEpoch(0));
+                    if let Some(guard) = log.begin_verification(id, epoch, sequence, NOW) {
+                        log.confirm_verification(id, epoch, guard);
+                    }
+                }
                 let (_, chunks) = batch.assigned(model.end().0, model.epoch.0);
                 let written = Batch::parse(Bytes::from(chunks.concat())).unwrap();
                 let first_offset = model.end();
@@ -404,6 +450,26 @@ impl<D: TestDisk> Run<D> {
                     Err(AppendError::Disk(_)) => return Err(self.possibly_appended(before.end())),
                     Err(error) => panic!("{error}"),
                 }
+            }
+            Op::Mark { producer, commit } => {
+                let end = EndTxnMarker::default();
+                let end = if *commit { ControlRecord::Commit(end) } else { ControlRecord::Abort(end) };
+                let mut marker = BatchBuilder::new(Compression::None);
+                end.push_to(&mut marker, NOW);
+                marker.producer((*producer).into(), 0, -1).transactional().control();
+                let batch = marker.build();
+                marker.base_offset(model.end().0).leader_epoch(model.epoch.0);
+                model.batches.push(marker.build());
+                let origin = AppendOrigin::Marker { transaction_version: 0 };
+                match log.append_as_leader(disk, &batch, model.epoch, origin, NOW) {
+                    Ok(info) => assert_eq!(info.first_offset, before.end()),
+                    Err(AppendError::Disk(_)) => return Err(self.possibly_appended(before.end())),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            Op::HighWatermark { to } => {
+                let (low, high) = (log.high_watermark(), log.log_end_offset());
+                log.update_high_watermark(low + i64::from(*to) % (high - low + 1));
             }
             Op::NewEpoch { assign } => {
                 model.epoch = LeaderEpoch(model.epoch.0 + 1);
@@ -498,6 +564,7 @@ impl<D: TestDisk> Run<D> {
             clean_shutdown,
             recovery_point: self.model.recovery_checkpoint,
             log_start_offset: self.model.start,
+            high_watermark: self.log.high_watermark(),
         };
         let (log, report) = UnifiedLog::open(&mut self.disk, "t-0", options, NOW).unwrap();
         self.log = log;
@@ -571,6 +638,7 @@ impl<D: TestDisk> Run<D> {
         // A log that was cut at its start may have forgotten producers, or remember some whose records are gone.
         if model.start == model.base {
             assert_eq!(found, expected);
+            check_transactions(log, &model.transactions());
         }
         for segment in &log.segments {
             let start = segment.base_offset().max(model.start);
@@ -588,6 +656,33 @@ impl<D: TestDisk> Run<D> {
             let found = log.offset_for_timestamp(disk, timestamp).unwrap();
             assert_eq!(found.map(|found| found.offset.0), expected.map(|record| record.offset));
         }
+    }
+}
+
+/// Compares the index of aborted transactions and the last stable offset with what the batches tell.
+fn check_transactions(log: &UnifiedLog, all: &[(i64, i64, Option<(i64, bool)>)]) {
+    let high_watermark = log.high_watermark();
+    let unstable = |(_, _, end): &&(i64, i64, Option<(i64, bool)>)| {
+        end.is_none_or(|(marker, _)| marker >= high_watermark.0)
+    };
+    let first_unstable = all.iter().filter(unstable).map(|txn| Offset(txn.1)).min();
+    assert_eq!(log.last_stable_offset(), first_unstable.map_or(high_watermark, |at| at.min(high_watermark)));
+    let (start, end) = (log.log_start_offset(), log.log_end_offset());
+    let middle = start + (end - start) / 2;
+    for (from, to) in [(start, end), (start, middle), (middle, end), (middle, middle + 1)] {
+        let mut found = Vec::new();
+        log.aborted_transactions(from, to, &mut |txn| {
+            found.push((txn.producer_id.0, txn.first_offset.0, txn.last_offset.0));
+        });
+        let mut expected: Vec<_> = all
+            .iter()
+            .filter_map(|(producer, first, end)| match end {
+                Some((last, false)) if *last >= from.0 && *first < to.0 => Some((*producer, *first, *last)),
+                _ => None,
+            })
+            .collect();
+        expected.sort_by_key(|txn| txn.2);
+        assert_eq!(found, expected, "from {from} to {to}");
     }
 }
 

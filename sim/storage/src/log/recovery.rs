@@ -22,12 +22,20 @@ pub struct LogOpen {
     pub recovery_point: Offset,
     /// Its entry in `log-start-offset-checkpoint`, or 0.
     pub log_start_offset: Offset,
+    /// Its entry in `replication-offset-checkpoint`, or 0.
+    pub high_watermark: Offset,
 }
 
 impl LogOpen {
     /// What is known about a log that has never been opened.
     pub fn new(config: LogConfig) -> LogOpen {
-        LogOpen { config, clean_shutdown: true, recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO }
+        LogOpen {
+            config,
+            clean_shutdown: true,
+            recovery_point: Offset::ZERO,
+            log_start_offset: Offset::ZERO,
+            high_watermark: Offset::ZERO,
+        }
     }
 }
 
@@ -105,7 +113,7 @@ impl UnifiedLog {
             segments,
             log_start_offset,
             log_end_offset,
-            high_watermark: log_start_offset,
+            high_watermark: options.high_watermark.clamp(log_start_offset, log_end_offset),
             recovery_point: if options.clean_shutdown {
                 log_end_offset
             } else {
@@ -171,6 +179,10 @@ impl UnifiedLog {
         now_ms: i64,
         report: &mut RecoveryReport,
     ) -> Result<(), OpenError> {
+        if !clean_shutdown && let Some(lost) = self.first_lost_txn_index() {
+            // What is checked is replayed, too. Snapshots behind that are not synced, and not used.
+            self.producers.retain_snapshots(disk, &self.folder, |offset| offset <= lost)?;
+        }
         let unusable = self.reload_producers(disk).map_err(|error| self.damaged(error))?;
         self.restore_txn_indexes(disk)?;
         self.remove_expired_producers(now_ms);
@@ -199,9 +211,23 @@ impl UnifiedLog {
         disk: &mut dyn Disk,
     ) -> Result<Vec<(String, String)>, ReadError> {
         let (start, end) = (self.log_start_offset, self.log_end_offset);
-        let lost = self.segments.iter().find(|segment| segment.txn_index_lost());
-        let replay_from = lost.map_or(end, LogSegment::base_offset);
-        let unusable = self.producers.truncate_and_reload(disk, &self.folder, start, end, replay_from)?;
+        let replay_from = self.first_lost_txn_index().unwrap_or(end);
+        let mut unusable = self.producers.truncate_and_reload(disk, &self.folder, start, end, replay_from)?;
+        // A snapshot does not tell of transactions that ended before it with markers that are not committed yet.
+        let (high_watermark, loaded) = (self.high_watermark, self.producers.map_end_offset());
+        if high_watermark < loaded
+            && !self.producers.producers().is_empty()
+            && self.has_markers(disk, high_watermark, loaded)?
+        {
+            let replay_from = replay_from.min(high_watermark);
+            unusable.extend(self.producers.truncate_and_reload(
+                disk,
+                &self.folder,
+                start,
+                end,
+                replay_from,
+            )?);
+        }
         let mut producers = std::mem::take(&mut self.producers);
         let mut aborted = Vec::new();
         let replayed = self.for_each_header(disk, producers.map_end_offset(), |header, batch| {
@@ -214,6 +240,7 @@ impl UnifiedLog {
             Ok(())
         });
         producers.set_map_end_offset(end);
+        producers.on_high_watermark_updated(self.high_watermark);
         self.producers = producers;
         replayed?;
         for txn in aborted {
@@ -223,6 +250,21 @@ impl UnifiedLog {
             }
         }
         Ok(unusable)
+    }
+
+    /// The base offset of the first segment whose index of aborted transactions must be built from the log.
+    fn first_lost_txn_index(&self) -> Option<Offset> {
+        self.segments.iter().find(|segment| segment.txn_index_lost()).map(LogSegment::base_offset)
+    }
+
+    /// Whether there are transaction markers from `from` up to, not including, `to`.
+    fn has_markers(&self, disk: &mut dyn Disk, from: Offset, to: Offset) -> Result<bool, ReadError> {
+        let mut found = false;
+        self.for_each_header(disk, from, |header, _| {
+            found |= header.is_control() && header.producer_id >= 0 && header.base_offset < to.0;
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Those that are lost have been built from the log.

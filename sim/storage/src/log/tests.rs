@@ -72,6 +72,7 @@ impl Fixture {
             clean_shutdown: recovery_point.is_none(),
             recovery_point: Offset(recovery_point.unwrap_or(0)),
             log_start_offset: self.log.log_start_offset(),
+            high_watermark: self.log.high_watermark(),
         };
         let (log, report) = UnifiedLog::open(&mut self.disk, "t-0", options, NOW).unwrap();
         self.log = log;
@@ -284,32 +285,159 @@ fn log_append_time_is_written_over_the_producers() {
     assert_eq!(f.log.offset_for_timestamp(&mut f.disk, NOW + 1).unwrap(), None);
 }
 
+/// A batch of one record of a transaction.
+fn transactional(id: i64, epoch: i16, sequence: i32) -> Batch {
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.push(NOW, None, Some(b"x"), &[]);
+    builder.producer(id, epoch, sequence).transactional();
+    builder.build()
+}
+
+fn marker(id: i64, epoch: i16, commit: bool, coordinator_epoch: i32) -> Batch {
+    let mut marker = BatchBuilder::new(Compression::None);
+    let end = EndTxnMarker::default().with_coordinator_epoch(coordinator_epoch);
+    let record = if commit { ControlRecord::Commit(end) } else { ControlRecord::Abort(end) };
+    record.push_to(&mut marker, NOW);
+    marker.producer(id, epoch, -1).transactional().control();
+    marker.build()
+}
+
+impl Fixture {
+    /// The coordinator confirms that the producer's transaction may begin here.
+    fn verify(&mut self, id: i64, epoch: i16, sequence: i32) {
+        let (id, epoch) = (ProducerId(id), ProducerEpoch(epoch));
+        let guard = self.log.begin_verification(id, epoch, sequence, NOW).unwrap();
+        self.log.confirm_verification(id, epoch, guard);
+    }
+
+    fn mark(&mut self, batch: &Batch, transaction_version: i8) -> Result<AppendInfo, AppendError> {
+        let origin = AppendOrigin::Marker { transaction_version };
+        self.log.append_as_leader(&mut self.disk, batch, LeaderEpoch(0), origin, NOW)
+    }
+
+    /// Producer, first offset and marker of each aborted transaction.
+    fn aborted(&self, from: i64, to: i64) -> Vec<(i64, i64, i64)> {
+        let mut aborted = Vec::new();
+        self.log.aborted_transactions(Offset(from), Offset(to), &mut |txn| {
+            aborted.push((txn.producer_id.0, txn.first_offset.0, txn.last_offset.0));
+        });
+        aborted
+    }
+}
+
 #[test]
 fn an_open_transaction_holds_the_last_stable_offset_back() {
     let mut f = Fixture::new(LogConfig::default());
     f.fill(1, 0);
-    let mut builder = BatchBuilder::new(Compression::None);
-    builder.push(NOW, None, Some(b"x"), &[]);
-    builder.producer(1, 0, 0).transactional();
-    f.append(&builder.build(), 0).unwrap();
+    f.verify(1, 0, 0);
+    f.append(&transactional(1, 0, 0), 0).unwrap();
     f.fill(1, 0);
     f.log.update_high_watermark(Offset(7));
     assert_eq!(f.log.last_stable_offset(), Offset(3));
     let refused = AppendError::InvalidTxnState { producer_id: ProducerId(1) };
     assert_eq!(f.append(&from_producer(1, 0, 1, 1), 0), Err(refused));
 
-    let mut marker = BatchBuilder::new(Compression::None);
-    ControlRecord::Commit(EndTxnMarker::default()).push_to(&mut marker, NOW);
-    marker.producer(1, 0, -1).transactional().control().base_offset(7).leader_epoch(0);
-    f.log.append_as_follower(&mut f.disk, marker.build().bytes().clone(), NOW).unwrap();
+    f.mark(&marker(1, 0, true, 0), 0).unwrap();
     // The marker itself must be committed first.
     assert_eq!(f.log.last_stable_offset(), Offset(3));
     f.log.update_high_watermark(Offset(8));
     assert_eq!(f.log.last_stable_offset(), Offset(8));
-    f.log.update_high_watermark(Offset(3));
-    assert_eq!(f.reopen(Some(0)), []);
     f.log.update_high_watermark(Offset(7));
-    assert_eq!(f.log.last_stable_offset(), Offset(3));
+    assert_eq!(f.reopen(Some(0)), []);
+    assert_eq!(f.log.last_stable_offset(), Offset(3), "the marker is not committed as far as the log knows");
+    f.close();
+    assert_eq!(f.reopen(None), []);
+    assert_eq!(f.log.last_stable_offset(), Offset(3), "nor after a clean shutdown");
+}
+
+#[test]
+fn a_transaction_begins_only_once_it_is_verified_and_not_with_what_was_verified_before_a_marker() {
+    let mut f = Fixture::new(LogConfig::default());
+    let refused = AppendError::InvalidTxnState { producer_id: ProducerId(1) };
+    assert_eq!(f.append(&transactional(1, 0, 0), 0), Err(refused.clone()));
+    let (id, epoch) = (ProducerId(1), ProducerEpoch(0));
+    let guard = f.log.begin_verification(id, epoch, 0, NOW).unwrap();
+    // Meanwhile the transaction is aborted.
+    f.mark(&marker(1, 0, false, 0), 0).unwrap();
+    f.log.confirm_verification(id, epoch, guard);
+    assert_eq!(f.append(&transactional(1, 0, 0), 0), Err(refused.clone()));
+    f.verify(1, 0, 0);
+    assert_eq!(f.append(&transactional(1, 0, 0), 0).unwrap().first_offset, Offset(1));
+    assert_eq!(f.log.begin_verification(id, epoch, 1, NOW), None, "it is open");
+    f.append(&transactional(1, 0, 1), 0).unwrap();
+    assert!(f.log.begin_verification(id, ProducerEpoch(1), 0, NOW).is_some(), "another epoch's");
+    assert_eq!(f.append(&transactional(1, 1, 0), 0), Err(refused));
+}
+
+#[test]
+fn markers_of_old_epochs_and_old_coordinators_are_refused() {
+    let mut f = Fixture::new(LogConfig::default());
+    f.verify(1, 5, 0);
+    f.append(&transactional(1, 5, 0), 0).unwrap();
+    let epoch = |epoch| AppendError::InvalidProducerEpoch {
+        producer_id: ProducerId(1),
+        epoch: ProducerEpoch(epoch),
+        current: ProducerEpoch(5),
+    };
+    assert_eq!(f.mark(&marker(1, 4, true, 0), 0), Err(epoch(4)));
+    assert_eq!(f.mark(&marker(1, 5, true, 0), 2), Err(epoch(5)), "that of the transaction before");
+    f.mark(&marker(1, 6, false, 3), 2).unwrap();
+    assert_eq!(f.mark(&marker(1, 6, false, 3), 2).unwrap().first_offset, Offset(2), "sent again");
+    let fenced = AppendError::TransactionCoordinatorFenced {
+        producer_id: ProducerId(1),
+        coordinator_epoch: 2,
+        current: 3,
+    };
+    assert_eq!(f.mark(&marker(1, 6, false, 2), 2), Err(fenced));
+    assert_eq!(f.aborted(0, 10), [(1, 0, 1)], "the second ended nothing");
+    let old = AppendError::InvalidProducerEpoch {
+        producer_id: ProducerId(1),
+        epoch: ProducerEpoch(5),
+        current: ProducerEpoch(6),
+    };
+    f.verify(1, 5, 1);
+    assert_eq!(f.append(&transactional(1, 5, 1), 0), Err(old), "the marker has fenced the epoch");
+}
+
+#[test]
+fn aborted_transactions_are_indexed_by_segment_and_survive() {
+    let mut f = Fixture::new(config());
+    let mut expected = Vec::new();
+    for i in 0..10 {
+        f.verify(1, 0, i);
+        let first = f.append(&transactional(1, 0, i), 0).unwrap().first_offset;
+        f.fill(3, 0);
+        let last = f.mark(&marker(1, 0, i % 3 == 0, 0), 0).unwrap().last_offset;
+        if i % 3 != 0 {
+            expected.push((1, first.0, last.0));
+        }
+    }
+    let end = f.log.log_end_offset().0;
+    assert!(f.log.segment_count() > 3);
+    assert_eq!(f.aborted(0, end), expected);
+    f.close();
+    assert_eq!(f.reopen(None), []);
+    assert_eq!(f.aborted(0, end), expected);
+    assert_eq!(f.reopen(Some(40)), []);
+    assert_eq!(f.aborted(0, end), expected);
+    let names = f.disk.list("t-0").unwrap();
+    let (name, len) = names
+        .iter()
+        .filter(|name| name.ends_with(".txnindex"))
+        .map(|name| (name.clone(), f.file(name).len()))
+        .find(|(_, len)| *len > 0)
+        .unwrap();
+    assert_eq!(len % 34, 0);
+    f.close();
+    f.overwrite(&name, vec![0; 30]);
+    assert_eq!(f.reopen(None).len(), 1);
+    assert_eq!(f.aborted(0, end), expected, "rebuilt from the log");
+    assert_eq!(f.file(&name).len(), len);
+    let (_, _, cut) = expected[2];
+    f.log.truncate_to(&mut f.disk, Offset(cut)).unwrap();
+    assert_eq!(f.aborted(0, end), expected[..2]);
+    assert_eq!(f.reopen(Some(0)), []);
+    assert_eq!(f.aborted(0, end), expected[..2]);
 }
 
 #[test]
