@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use trial_metadata::StaticConfig;
-use trial_metadata::controller::supported_features;
+use trial_metadata::{BootstrapFeatures, StaticConfig, supported_features};
 use trial_node::{HaltReason, Input, Io, Node, NodeId, Now, OpenError, Signal, Span, Time, TraceEvent};
 use trial_storage::log_dir::{
     MetaProperties, read_meta_properties, take_clean_shutdown, write_meta_properties,
@@ -13,12 +12,12 @@ use trial_storage::log_dir::{
 use trial_wire::api::latest;
 use trial_wire::message::request_api;
 use trial_wire::messages::CreateTopicsRequest;
-use trial_wire::messages::create_topics_request::CreatableTopic;
-use trial_wire::{ApiKey, ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName, Uuid};
+use trial_wire::{ApiKey, RequestKind, ResponseKind, StrBytes, TopicName, Uuid};
 
 use crate::channel::{ChannelId, Channels, Completion, Purpose, SendError};
 use crate::connections::{BROKER_PORT, Connections};
 use crate::controller::ActiveController;
+use crate::coordinator::{Coordinators, Question, topics};
 use crate::lifecycle::{BrokerState, Identity, Lifecycle, LifecycleConfig, LifecycleEvent, random_uuid};
 use crate::loader::SnapshotDue;
 use crate::published::Published;
@@ -46,6 +45,8 @@ enum Forwarded {
 pub struct Broker {
     pub(crate) config: BrokerConfig,
     pub(crate) static_config: Arc<StaticConfig>,
+    /// The feature levels that a new cluster starts at.
+    pub(crate) features: BootstrapFeatures,
     /// The effective configs: `static_config` and the cluster's dynamic ones.
     pub(crate) effective: trial_metadata::BrokerConfig,
     pub(crate) connections: Connections,
@@ -59,6 +60,9 @@ pub struct Broker {
     /// Whether the metadata says that this very process may serve.
     pub(crate) unfenced: bool,
     pub(crate) replicas: ReplicaManager,
+    pub(crate) coordinators: Coordinators,
+    /// The last number that was used to name a request or a wait inside the broker.
+    pub(crate) last_id: u64,
     /// Whether the replicas follow the metadata; not before the broker has caught up with it.
     pub(crate) caught_up: bool,
     lifecycle_requests: ToController<()>,
@@ -76,6 +80,7 @@ impl Node for Broker {
     fn open(config: BrokerConfig, io: &mut Io<'_>, now: Now) -> Result<Broker, OpenError> {
         let endpoint = config.broker_endpoint()?;
         let static_config = Arc::new(config.static_config()?);
+        let features = config.bootstrap_features()?;
         let published = Published::new(config.node_id, static_config.clone());
         let effective =
             trial_metadata::BrokerConfig::resolve(&static_config, &published.image, config.node_id);
@@ -84,6 +89,7 @@ impl Node for Broker {
         let quorum = Quorum::open(&config, &effective, io, now)?;
         let replica_config = replica_config(config.node_id, &effective);
         let replicas = ReplicaManager::open(replica_config, io.disk, clean_shutdown.is_some(), now)?;
+        let coordinators = Coordinators::new(&effective);
         let identity = Identity {
             node_id: config.node_id,
             cluster_id: config.cluster_id.clone(),
@@ -105,6 +111,7 @@ impl Node for Broker {
         let mut broker = Broker {
             config,
             static_config,
+            features,
             effective,
             connections: Connections::default(),
             channels: Channels::new(client_id),
@@ -116,6 +123,8 @@ impl Node for Broker {
             lifecycle,
             unfenced: false,
             replicas,
+            coordinators,
+            last_id: 0,
             caught_up: false,
             lifecycle_requests: ToController::new(Purpose::Lifecycle, lifecycle_timeout),
             replication_requests: ToController::new(Purpose::Replication, Span(u64::MAX)),
@@ -131,6 +140,7 @@ impl Node for Broker {
 
     fn handle(&mut self, now: Now, input: Input, io: &mut Io<'_>) {
         self.replicas.clear_changed();
+        self.coordinators.clear_changed();
         self.quorum_changed = false;
         if self.phase == Phase::Halted {
             return;
@@ -165,6 +175,7 @@ impl Node for Broker {
         let deadline = [
             self.quorum.raft.poll_timeout().unwrap_or(Time::MAX),
             self.replicas.poll_timeout().unwrap_or(Time::MAX),
+            self.coordinators.deadline(),
             self.channels.deadline(),
             self.lifecycle.deadline(),
             self.lifecycle_requests.deadline(leader_known),
@@ -209,17 +220,13 @@ impl Broker {
         self.forwarding.enqueue(now, tag, token.api_version, body);
     }
 
-    /// Asks the active controller to create a topic with the cluster's defaults, unless that is under way.
+    /// Asks the active controller to create a topic with the cluster's defaults, or if it is an internal one as that has to be,
+    /// unless that is under way.
     pub(crate) fn auto_create_topic(&mut self, now: Now, topic: TopicName) {
         if !self.auto_creating.insert(topic.clone()) {
             return;
         }
-        let creatable = CreatableTopic::default()
-            .with_name(topic.clone())
-            .with_num_partitions(self.effective.num_partitions)
-            .with_replication_factor(
-                i16::try_from(self.effective.default_replication_factor).expect("validated to fit"),
-            );
+        let creatable = topics::creatable(&self.effective, topic.clone());
         let timeout_ms = i32::try_from(self.effective.request_timeout.as_millis()).expect("validated to fit");
         let request = CreateTopicsRequest::default().with_topics(vec![creatable]).with_timeout_ms(timeout_ms);
         let tag = Forwarded::AutoCreation { topic };
@@ -250,6 +257,12 @@ impl Broker {
         if self.replicas.poll_timeout().is_some_and(|at| at <= now.mono) {
             self.replicate(now, io, |replicas, ctx| replicas.handle_timeout(ctx));
         }
+        if self.coordinators.deadline() <= now.mono {
+            self.coordinate(now, io, |coordinators, around| {
+                coordinators.groups.timeout(around);
+                coordinators.transactions.timeout(around);
+            });
+        }
         if self.lifecycle.registration_timed_out(now) {
             self.fail(&"the broker could not register with the controller in time");
         }
@@ -260,6 +273,7 @@ impl Broker {
     fn settle(&mut self, now: Now, io: &mut Io<'_>) {
         while self.fatal.is_none() && self.phase != Phase::Halted && self.round(now, io) {}
         self.quorum_changed |= self.quorum.raft.take_changed();
+        self.coordinators.note_changed();
         if let Some(what) = self.fatal.take() {
             self.halt(io, HaltReason::Fatal(what));
         }
@@ -280,6 +294,7 @@ impl Broker {
             self.replica_output(now, io, output);
             busy = true;
         }
+        busy |= self.coordinator_outputs(now, io);
         while let Some(completion) = self.channels.take_completion() {
             self.completed(now, io, completion);
             busy = true;
@@ -320,15 +335,26 @@ impl Broker {
             replica::Output::ToController { id, version, body } => {
                 self.replication_requests.enqueue(now, id, version, body);
             }
-            replica::Output::VerifyTransaction { id, partitions, .. } => {
-                // Nobody coordinates transactions yet.
-                let unknown = |tp| (tp, Err(ErrorCode::CoordinatorNotAvailable));
-                let results = partitions.into_iter().map(unknown).collect();
-                self.replicate(now, io, |replicas, ctx| replicas.handle_verification(ctx, id, results));
+            replica::Output::VerifyTransaction {
+                id,
+                transactional_id,
+                producer_id,
+                producer_epoch,
+                partitions,
+                add,
+            } => {
+                let question =
+                    Question { asker: id, transactional_id, producer_id, producer_epoch, partitions, add };
+                self.verify_transaction(now, io, question);
             }
-            replica::Output::Leadership { .. }
-            | replica::Output::Committed { .. }
-            | replica::Output::Verified { .. } => {}
+            replica::Output::Leadership { tp, leader_epoch } => {
+                self.coordinate(now, io, |coordinators, around| {
+                    coordinators.groups.leadership(around, tp, leader_epoch);
+                    coordinators.transactions.leadership(around, tp, leader_epoch);
+                });
+            }
+            replica::Output::Committed { waiter, result } => self.committed(now, io, waiter, result),
+            replica::Output::Verified { waiter, result } => self.verified(now, io, waiter, result),
             replica::Output::Trace(event) => io.trace(event),
             replica::Output::Fatal(error) => self.fail(&error),
         }
@@ -346,6 +372,10 @@ impl Broker {
                 });
                 self.replicate(now, io, |replicas, ctx| replicas.handle_response(ctx, id, result));
             }
+            Purpose::Coordinator => {
+                self.coordinator_response(now, io, completion.tag, completion.result.ok());
+            }
+            Purpose::Verification => self.verification_answer(now, io, completion),
             Purpose::Lifecycle => {
                 if let Some(answer) = self.lifecycle_requests.complete(now, io, channels, completion) {
                     self.lifecycle_answer(now, io, answer);
@@ -447,6 +477,9 @@ fn replica_config(node_id: NodeId, effective: &trial_metadata::BrokerConfig) -> 
         fetch_session_slots: usize::try_from(effective.max_incremental_fetch_session_cache_slots)
             .expect("validated not to be negative"),
         fetch_max_bytes: effective.fetch_max_bytes,
+        transaction_partition_verification: effective.transaction_partition_verification_enable,
+        producer_id_expiration: effective.producer_id_expiration,
+        producer_id_expiration_check_interval: effective.producer_id_expiration_check_interval,
         ..ReplicaConfig::new(node_id)
     }
 }

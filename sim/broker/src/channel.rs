@@ -22,6 +22,10 @@ pub enum Purpose {
     Forwarding,
     /// The replica fetcher's requests, to the broker listener of a partition's leader.
     Fetcher,
+    /// What coordinators send, transaction markers that is, to the broker listener of partitions' leaders; also to ourselves.
+    Coordinator,
+    /// Verification of transactions (KIP-890), to the broker listener of their coordinator; also to ourselves.
+    Verification,
 }
 
 /// One channel's name.
@@ -69,7 +73,11 @@ impl ReconnectPolicy {
     pub fn of(purpose: Purpose) -> ReconnectPolicy {
         let (backoff, backoff_max) = match purpose {
             Purpose::Raft => (50, 500),
-            Purpose::Lifecycle | Purpose::Replication | Purpose::Forwarding => (50, 50),
+            Purpose::Lifecycle
+            | Purpose::Replication
+            | Purpose::Forwarding
+            | Purpose::Coordinator
+            | Purpose::Verification => (50, 50),
             Purpose::Fetcher => (0, 0),
         };
         ReconnectPolicy {

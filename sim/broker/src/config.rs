@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trial_metadata::{ConfigError, StaticConfig};
+use trial_metadata::{BootstrapFeatures, ConfigError, StaticConfig};
 use trial_node::{Endpoint, NodeId, OpenError};
 use trial_wire::StrBytes;
 
@@ -22,6 +22,9 @@ pub struct BrokerConfig {
     pub rack: Option<StrBytes>,
     /// Kafka broker configs by name; what is missing has Kafka's default.
     pub properties: BTreeMap<String, String>,
+    /// The levels of features that a new cluster starts at, by name (`kafka-storage format --feature`); what is missing has
+    /// the newest level.
+    pub features: BTreeMap<String, i16>,
 }
 
 impl BrokerConfig {
@@ -60,5 +63,15 @@ impl BrokerConfig {
             },
             what: error.to_string(),
         })
+    }
+
+    /// The chosen feature levels, validated.
+    ///
+    /// # Errors
+    /// [`OpenError::Config`] names the first that is unknown or out of range.
+    pub fn bootstrap_features(&self) -> Result<BootstrapFeatures, OpenError> {
+        let chosen = self.features.iter().map(|(name, level)| (name.as_str(), *level));
+        BootstrapFeatures::new(chosen)
+            .map_err(|error| OpenError::Config { key: "feature".to_owned(), what: error.to_string() })
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use trial_node::{ConnId, Io, Request, Response};
-use trial_wire::{RequestKind, ResponseKind};
+use trial_wire::{RequestKind, ResponseKind, StrBytes};
 
 use crate::Token;
 
@@ -22,6 +22,8 @@ pub struct Call {
     pub token: Token,
     /// The port of ours that it came in on.
     pub port: u16,
+    /// The caller's name for itself.
+    pub client_id: StrBytes,
     /// The message.
     pub body: RequestKind,
 }
@@ -124,9 +126,9 @@ impl Connections {
 
 impl Connection {
     fn begin(&mut self, conn: ConnId, request: Request) -> Call {
-        let Request { correlation_id, api_version, body, .. } = request;
+        let Request { correlation_id, api_version, client_id, body } = request;
         self.in_progress = Some(correlation_id);
-        Call { token: Token { conn, correlation_id, api_version }, port: self.port, body }
+        Call { token: Token { conn, correlation_id, api_version }, port: self.port, client_id, body }
     }
 }
 
@@ -135,7 +137,6 @@ mod tests {
     use super::*;
     use crate::testing::Surroundings;
     use trial_node::{Effect, Message};
-    use trial_wire::StrBytes;
     use trial_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
     const CONN: ConnId = ConnId(5);

@@ -60,6 +60,7 @@ impl Broker {
             node_id: self.config.node_id,
             cluster_id: self.config.cluster_id.clone(),
             static_config: self.static_config.clone(),
+            features: self.features.clone(),
         };
         let epoch = raft.leader_and_epoch().1;
         let image = self.published.image.clone();
@@ -223,6 +224,7 @@ mod tests {
             voters: BTreeMap::from([(NodeId(0), StrBytes::from_static_str("broker-0"))]),
             rack: None,
             properties: BTreeMap::new(),
+            features: BTreeMap::new(),
         };
         let (broker, _) = around.call(|io| {
             let mut broker = Broker::open(config, io, at(0)).expect("the broker starts");

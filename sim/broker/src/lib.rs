@@ -3,7 +3,8 @@
 //! - [`Broker`]: a combined node (broker and controller in one process), driven as [`trial_node::Node`] says;
 //! - [`BrokerConfig`]: what it must know before it starts;
 //! - [`connections`] and [`channel`]: requests that come in, requests that go out;
-//! - [`replica`]: partitions and their replication.
+//! - [`replica`]: partitions and their replication;
+//! - [`coordinator`]: the coordinators of groups and transactions.
 
 mod apis;
 mod broker;
@@ -11,6 +12,7 @@ pub mod channel;
 mod config;
 pub mod connections;
 mod controller;
+pub mod coordinator;
 mod lifecycle;
 mod loader;
 mod metadata_log;

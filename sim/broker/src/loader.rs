@@ -129,6 +129,7 @@ impl Broker {
         }
         if self.caught_up {
             self.replicate(now, io, |replicas, ctx| replicas.apply(ctx, &changes));
+            self.metadata_changed(now, io, delta);
         }
     }
 

@@ -7,7 +7,7 @@ use trial_metadata::config::topic_value;
 use trial_metadata::{
     BrokerRegistration, ConfigResource, LeaderRecoveryState, MetadataDelta, MetadataImage, StaticConfig,
 };
-use trial_node::{Endpoint, LeaderEpoch, NodeId, Offset, TopicIdPartition};
+use trial_node::{Endpoint, LeaderEpoch, NodeId, Offset, TopicIdPartition, TopicPartition};
 use trial_wire::{StrBytes, TopicName, Uuid};
 
 use crate::replica::{BrokerState, ClusterMetadata, MetadataChanges, PartitionState};
@@ -88,6 +88,38 @@ impl Published {
     pub fn alive_brokers(&self) -> impl Iterator<Item = (&BrokerRegistration, &Endpoint)> {
         let alive = self.image.brokers().values().filter(|broker| !broker.fenced);
         alive.filter_map(|broker| Some((broker, self.endpoints.get(&broker.broker_id)?)))
+    }
+}
+
+impl trial_coordinator::ClusterMetadata for Published {
+    fn topic_id(&self, name: &TopicName) -> Option<Uuid> {
+        self.image.topic_ids().get(name).copied()
+    }
+
+    fn topic_name(&self, id: Uuid) -> Option<&TopicName> {
+        Some(&self.image.topic(id)?.name)
+    }
+
+    fn partition_count(&self, name: &TopicName) -> Option<i32> {
+        let partitions = self.image.topic_named(name)?.partitions.len();
+        Some(i32::try_from(partitions).expect("partitions are counted in 32 bits"))
+    }
+
+    fn leader(&self, tp: &TopicPartition) -> Option<(NodeId, LeaderEpoch)> {
+        let partition = self.image.topic_named(&tp.topic)?.partitions.get(&tp.partition)?;
+        (partition.leader != NodeId::NONE).then_some((partition.leader, partition.leader_epoch))
+    }
+
+    fn topics(&self, each: &mut dyn FnMut(&TopicName)) {
+        self.image.topic_ids().keys().for_each(each);
+    }
+
+    fn feature_level(&self, feature: &str) -> i16 {
+        self.image.features().get(feature.as_bytes()).copied().unwrap_or(0)
+    }
+
+    fn version(&self) -> i64 {
+        self.next_offset.0
     }
 }
 

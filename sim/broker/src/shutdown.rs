@@ -55,6 +55,7 @@ impl Broker {
     pub(crate) fn stop(&mut self, now: Now, io: &mut Io<'_>) {
         self.connections.close_port(io, BROKER_PORT);
         self.lifecycle.stop();
+        self.coordinators.stop();
         // Logs that were not loaded may need recovery still: then the shutdown must not count as clean.
         if self.caught_up {
             let done = self.replicate(now, io, |replicas, ctx| replicas.shutdown(ctx));

@@ -33,31 +33,41 @@ impl BrokerView for Broker {
 
     fn records(
         &self,
-        _: &mut dyn Disk,
-        _: TopicIdPartition,
-        _: Offset,
-        _: &mut dyn FnMut(LogRecordView<'_>),
+        disk: &mut dyn Disk,
+        tp: TopicIdPartition,
+        from: Offset,
+        each: &mut dyn FnMut(LogRecordView<'_>),
     ) -> Result<(), DiskError> {
-        Ok(())
+        self.replicas.records(disk, tp, from, each)
     }
-    fn open_transactions(&self, _: TopicIdPartition, _: &mut dyn FnMut(OpenTransactionView)) {}
+
+    fn open_transactions(&self, tp: TopicIdPartition, each: &mut dyn FnMut(OpenTransactionView)) {
+        self.replicas.open_transactions(tp, each);
+    }
+
     fn aborted_transactions(
         &self,
-        _: &mut dyn Disk,
-        _: TopicIdPartition,
-        _: Offset,
-        _: Offset,
-        _: &mut dyn FnMut(AbortedTransactionView),
+        disk: &mut dyn Disk,
+        tp: TopicIdPartition,
+        from: Offset,
+        to: Offset,
+        each: &mut dyn FnMut(AbortedTransactionView),
     ) -> Result<(), DiskError> {
-        Ok(())
+        self.replicas.aborted_transactions(disk, tp, from, to, each)
     }
+
     fn changed_coordinators(&self) -> &[TopicIdPartition] {
-        &[]
+        &self.coordinators.changed
     }
-    fn coordinator(&self, _: TopicIdPartition) -> Option<CoordinatorView> {
-        None
+
+    fn coordinator(&self, tp: TopicIdPartition) -> Option<CoordinatorView> {
+        self.coordinators.view(tp)
     }
-    fn coordinator_entries(&self, _: TopicIdPartition, _: &mut dyn FnMut(CoordinatorEntry<'_>)) {}
+
+    fn coordinator_entries(&self, tp: TopicIdPartition, each: &mut dyn FnMut(CoordinatorEntry<'_>)) {
+        self.coordinators.entries(tp, each);
+    }
+
     fn quorum_changed(&self) -> bool {
         self.quorum_changed
     }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use trial_wire::TopicName;
+use trial_wire::{StrBytes, TopicName};
 
-use crate::id::{LeaderEpoch, NodeId, Offset, TopicPartition};
+use crate::id::{LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, TopicPartition};
 
 /// Something worth knowing happened at a node. Rare by design: nothing here is per record or per request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +108,42 @@ pub enum TraceEvent {
         /// Its log's end after.
         to: Offset,
     },
+    /// A broker has loaded the coordinator of a partition and begins to serve its groups or transactional ids.
+    CoordinatorLoaded {
+        /// The partition of `__consumer_offsets` or `__transaction_state`.
+        tp: TopicPartition,
+        /// The leader epoch.
+        leader_epoch: LeaderEpoch,
+        /// Its log's end.
+        applied: Offset,
+    },
+    /// A group has begun a new generation (classic protocol).
+    GroupRebalanced {
+        /// The group.
+        group: StrBytes,
+        /// The generation.
+        generation: i32,
+        /// How many members it has.
+        members: usize,
+    },
+    /// A transaction was open for too long and is aborted by its coordinator.
+    TransactionTimedOut {
+        /// The transactional id.
+        transactional_id: StrBytes,
+        /// Its producer.
+        producer_id: ProducerId,
+        /// The producer's epoch.
+        producer_epoch: ProducerEpoch,
+    },
+    /// A coordinator refused a producer because a newer one has taken its transactional id over.
+    ProducerFenced {
+        /// The transactional id.
+        transactional_id: StrBytes,
+        /// The producer that was refused.
+        producer_id: ProducerId,
+        /// Its epoch.
+        producer_epoch: ProducerEpoch,
+    },
     /// A topic was created.
     TopicCreated {
         /// Its name.
@@ -154,6 +190,10 @@ impl TraceEvent {
             TraceEvent::IsrShrunk { .. } => "isr-shrunk",
             TraceEvent::IsrExpanded { .. } => "isr-expanded",
             TraceEvent::LogTruncated { .. } => "log-truncated",
+            TraceEvent::CoordinatorLoaded { .. } => "coordinator-loaded",
+            TraceEvent::GroupRebalanced { .. } => "group-rebalanced",
+            TraceEvent::TransactionTimedOut { .. } => "transaction-timed-out",
+            TraceEvent::ProducerFenced { .. } => "producer-fenced",
             TraceEvent::TopicCreated { .. } => "topic-created",
             TraceEvent::TopicDeleted { .. } => "topic-deleted",
             TraceEvent::Recovered { .. } => "recovered",
@@ -162,7 +202,7 @@ impl TraceEvent {
     }
 
     /// Every kind there is, for messages that suggest one.
-    pub const KINDS: [&'static str; 22] = [
+    pub const KINDS: [&'static str; 26] = [
         "broker-started",
         "broker-unfenced",
         "broker-fenced",
@@ -181,6 +221,10 @@ impl TraceEvent {
         "isr-shrunk",
         "isr-expanded",
         "log-truncated",
+        "coordinator-loaded",
+        "group-rebalanced",
+        "transaction-timed-out",
+        "producer-fenced",
         "topic-created",
         "topic-deleted",
         "recovered",
@@ -228,6 +272,17 @@ impl fmt::Display for TraceEvent {
                 isr_list(f, isr)
             }
             TraceEvent::LogTruncated { tp, from, to } => write!(f, " {tp} from={from} to={to}"),
+            TraceEvent::CoordinatorLoaded { tp, leader_epoch, applied } => {
+                write!(f, " {tp} leader_epoch={leader_epoch} applied={applied}")
+            }
+            TraceEvent::GroupRebalanced { group, generation, members } => {
+                write!(f, " {} generation={generation} members={members}", group.as_str())
+            }
+            TraceEvent::TransactionTimedOut { transactional_id, producer_id, producer_epoch }
+            | TraceEvent::ProducerFenced { transactional_id, producer_id, producer_epoch } => {
+                let id = transactional_id.as_str();
+                write!(f, " {id} producer_id={producer_id} producer_epoch={producer_epoch}")
+            }
             TraceEvent::TopicCreated { topic } | TraceEvent::TopicDeleted { topic } => {
                 write!(f, " {}", topic.as_str())
             }

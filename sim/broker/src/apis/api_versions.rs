@@ -1,6 +1,6 @@
 //! ApiVersions (KIP-35): what this listener speaks.
 
-use trial_metadata::controller::supported_features;
+use trial_metadata::supported_features;
 use trial_node::Io;
 use trial_wire::api::{APIS, Api, lookup};
 use trial_wire::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};

@@ -12,6 +12,7 @@ use trial_wire::{ErrorCode, ResponseKind, TopicName, Uuid};
 
 use super::Caller;
 use crate::Broker;
+use crate::coordinator::topics::is_internal;
 use crate::published::Published;
 
 pub(super) fn serve(
@@ -145,11 +146,6 @@ fn of_partition(
         .with_replica_nodes(replicas)
         .with_isr_nodes(isr)
         .with_offline_replicas(offline.collect())
-}
-
-/// Topics that Kafka keeps for itself.
-fn is_internal(name: &TopicName) -> bool {
-    ["__consumer_offsets", "__transaction_state", "__share_group_state"].contains(&name.as_str())
 }
 
 /// `Topic.validate`: 1 to 249 letters, digits, `.`, `_` and `-`, and neither `.` nor `..`.

@@ -1,23 +1,46 @@
 //! The APIs: one file each, and the list in [`serve`]. Which versions are spoken on which listener says
 //! [`trial_wire::api::APIS`].
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod allocate_producer_ids;
 mod alter_partition;
 mod api_versions;
 mod broker_heartbeat;
 mod broker_registration;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod controller_request;
+mod coordinated;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_quorum;
+mod describe_transactions;
 mod elect_leaders;
+mod end_txn;
+mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
+mod init_producer_id;
+mod join_group;
+mod known_partitions;
+mod leave_group;
+mod list_groups;
+mod list_transactions;
 mod metadata;
 mod not_controller;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod sync_group;
+mod txn_offset_commit;
 mod unregister_broker;
+mod write_txn_markers;
 
 use trial_node::{Io, Now};
 use trial_wire::api::{Listener, lookup};
@@ -50,8 +73,9 @@ impl Caller {
 /// As Kafka's socket server, closes the connection on a request that this listener or this version of us does not
 /// know; only ApiVersions gets an answer that says what is known (KIP-511).
 pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) {
-    let Call { token, port, body } = call;
+    let Call { token, port, client_id, body } = call;
     let caller = Caller { token, port };
+    let from = (caller, &client_id);
     let key = request_api(&body);
     let known = lookup(key).is_some_and(|api| {
         api.served_on(caller.listener()) && (api.supports(token.api_version) || key == ApiKey::ApiVersions)
@@ -80,7 +104,39 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
                 replicas.handle_offset_for_leader_epoch(ctx, token, request)
             });
         }
-        RequestKind::InitProducerId(request) => broker.replicas.handle_init_producer_id(token, request),
+        RequestKind::DescribeProducers(request) => {
+            broker
+                .replicate(now, io, |replicas, ctx| replicas.handle_describe_producers(ctx, token, request));
+        }
+        RequestKind::FindCoordinator(request) => find_coordinator::serve(broker, now, io, caller, &request),
+        RequestKind::JoinGroup(request) => coordinated::serve(broker, now, io, from, request),
+        RequestKind::SyncGroup(request) => coordinated::serve(broker, now, io, from, request),
+        RequestKind::Heartbeat(request) => coordinated::serve(broker, now, io, from, request),
+        RequestKind::LeaveGroup(request) => coordinated::serve(broker, now, io, from, request),
+        RequestKind::ConsumerGroupHeartbeat(request) => {
+            consumer_group_heartbeat::serve(broker, now, io, from, request);
+        }
+        RequestKind::OffsetCommit(request) => offset_commit::serve(broker, now, io, from, request),
+        RequestKind::OffsetFetch(request) => offset_fetch::serve(broker, now, io, from, request),
+        RequestKind::OffsetDelete(request) => offset_delete::serve(broker, now, io, from, request),
+        RequestKind::DescribeGroups(request) => describe_groups::serve(broker, now, io, from, request),
+        RequestKind::ConsumerGroupDescribe(request) => {
+            consumer_group_describe::serve(broker, now, io, from, request);
+        }
+        RequestKind::ListGroups(request) => list_groups::serve(broker, now, io, from, &request),
+        RequestKind::DeleteGroups(request) => delete_groups::serve(broker, now, io, from, request),
+        RequestKind::InitProducerId(request) => init_producer_id::serve(broker, now, io, from, request),
+        RequestKind::AddPartitionsToTxn(request) => {
+            add_partitions_to_txn::serve(broker, now, io, from, request);
+        }
+        RequestKind::AddOffsetsToTxn(request) => coordinated::serve(broker, now, io, from, request),
+        RequestKind::TxnOffsetCommit(request) => txn_offset_commit::serve(broker, now, io, from, request),
+        RequestKind::EndTxn(request) => coordinated::serve(broker, now, io, from, request),
+        RequestKind::WriteTxnMarkers(request) => write_txn_markers::serve(broker, now, io, caller, &request),
+        RequestKind::DescribeTransactions(request) => {
+            describe_transactions::serve(broker, now, io, from, request);
+        }
+        RequestKind::ListTransactions(request) => list_transactions::serve(broker, now, io, from, &request),
         RequestKind::Fetch(_)
         | RequestKind::Vote(_)
         | RequestKind::BeginQuorumEpoch(_)

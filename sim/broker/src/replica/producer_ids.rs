@@ -2,7 +2,7 @@
 
 use trial_node::Span;
 use trial_wire::messages::{
-    AllocateProducerIdsRequest, ApiKey, BrokerId, InitProducerIdRequest, InitProducerIdResponse, ProducerId,
+    AllocateProducerIdsRequest, ApiKey, BrokerId, InitProducerIdResponse, ProducerId,
 };
 use trial_wire::{ErrorCode, RequestKind, ResponseKind, api};
 
@@ -42,26 +42,24 @@ impl ProducerIds {
 }
 
 impl ReplicaManager {
-    /// An InitProducerId request.
-    pub fn handle_init_producer_id(&mut self, token: Token, request: InitProducerIdRequest) {
+    /// A producer id that nobody has; `None` until the controller has given a block of them.
+    pub fn take_producer_id(&mut self) -> Option<trial_node::ProducerId> {
+        let id = self.producer_ids.take();
+        if self.producer_ids.wants_block() {
+            self.producer_ids.asking = true;
+            self.request_producer_ids();
+        }
+        id.map(trial_node::ProducerId)
+    }
+
+    /// An InitProducerId request without a transactional id.
+    pub fn handle_init_producer_id(&mut self, token: Token) {
         let response =
             InitProducerIdResponse::default().with_producer_id(ProducerId(-1)).with_producer_epoch(-1);
-        let response = if let Some(transactional_id) = request.transactional_id {
-            // There is no transaction coordinator, and there will be none later: the client must not retry.
-            let empty = transactional_id.is_empty();
-            let code = if empty { ErrorCode::InvalidRequest } else { ErrorCode::UnsupportedVersion };
-            response.with_error_code(code.code())
-        } else {
-            let id = self.producer_ids.take();
-            if self.producer_ids.wants_block() {
-                self.producer_ids.asking = true;
-                self.request_producer_ids();
-            }
-            match id {
-                Some(id) => response.with_producer_id(ProducerId(id)).with_producer_epoch(0),
-                // As Kafka: the client comes back after its back-off, when the block is there.
-                None => response.with_error_code(ErrorCode::CoordinatorLoadInProgress.code()),
-            }
+        let response = match self.take_producer_id() {
+            Some(id) => response.with_producer_id(ProducerId(id.0)).with_producer_epoch(0),
+            // As Kafka: the client comes back after its back-off, when the block is there.
+            None => response.with_error_code(ErrorCode::CoordinatorLoadInProgress.code()),
         };
         self.after.respond(token, ResponseKind::InitProducerId(response));
     }

@@ -182,25 +182,19 @@ fn a_duplicate_gets_the_original_offset_and_waits_for_it_to_be_committed() {
 
 #[test]
 fn producer_ids_come_from_the_controllers_blocks() {
-    use trial_wire::messages::InitProducerIdRequest;
     let mut cluster = Cluster::new(&[]);
-    let init = |cluster: &mut Cluster, request: InitProducerIdRequest| {
+    let init = |cluster: &mut Cluster| {
         let token = cluster.token(5);
-        cluster.with(A, |replicas, _| replicas.handle_init_producer_id(token, request));
+        cluster.with(A, |replicas, _| replicas.handle_init_producer_id(token));
         cluster.run();
         match cluster.answer(token) {
             Some(ResponseKind::InitProducerId(r)) => (r.error_code, r.producer_id.0, r.producer_epoch),
             other => panic!("{other:?}"),
         }
     };
-    let plain = InitProducerIdRequest::default().with_transactional_id(None);
-    let loading = ErrorCode::CoordinatorLoadInProgress.code();
-    assert_eq!(init(&mut cluster, plain.clone()), (loading, -1, -1));
+    assert_eq!(init(&mut cluster), (ErrorCode::CoordinatorLoadInProgress.code(), -1, -1));
     for n in 0..1000 {
-        assert_eq!(init(&mut cluster, plain.clone()), (0, 5000 + n, 0));
+        assert_eq!(init(&mut cluster), (0, 5000 + n, 0));
     }
     assert_eq!(cluster.to_controller.len(), 0);
-    let id = trial_wire::StrBytes::from_static_str("transaction").into();
-    let transactional = plain.with_transactional_id(Some(id));
-    assert_eq!(init(&mut cluster, transactional), (ErrorCode::UnsupportedVersion.code(), -1, -1));
 }

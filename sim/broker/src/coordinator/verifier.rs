@@ -1,0 +1,154 @@
+//! What this broker asks the coordinators of transactions before it appends the first record of a transaction to a partition
+//! (KIP-890; `AddPartitionsToTxnManager` in Kafka's source).
+
+use std::collections::BTreeMap;
+
+use trial_node::{NodeId, ProducerEpoch, ProducerId, TopicPartition};
+use trial_wire::messages::add_partitions_to_txn_request::{
+    AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
+};
+use trial_wire::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, TransactionalId};
+use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes};
+
+use crate::replica::VerificationId;
+
+/// The version of AddPartitionsToTxn that brokers use among themselves: it knows TRANSACTION_ABORTABLE.
+const VERSION: i16 = 5;
+
+/// Who asks.
+pub(crate) type Asker = VerificationId;
+
+/// An answer for who asked: per partition `Ok`, or an error.
+pub(crate) type Verdict = (Asker, Vec<(TopicPartition, Result<(), ErrorCode>)>);
+
+/// One question.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    /// Who asks.
+    pub asker: Asker,
+    /// The transactional id.
+    pub transactional_id: StrBytes,
+    /// Its producer.
+    pub producer_id: ProducerId,
+    /// The producer's epoch.
+    pub producer_epoch: ProducerEpoch,
+    /// The partitions.
+    pub partitions: Vec<TopicPartition>,
+    /// Whether they are to be added to the transaction; else whether they are in it.
+    pub add: bool,
+}
+
+impl Question {
+    /// The same error for each of its partitions.
+    pub fn all(self, error: ErrorCode) -> Verdict {
+        (self.asker, self.partitions.into_iter().map(|tp| (tp, Err(error))).collect())
+    }
+}
+
+/// The questions for one broker: those of the request that is in flight, and those that go with the next one, one for each
+/// transactional id.
+#[derive(Clone, Debug, Default)]
+struct Queue {
+    in_flight: Option<Vec<Question>>,
+    next: BTreeMap<StrBytes, Question>,
+}
+
+/// Gathers questions by broker; one request is in flight to each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verifier {
+    queues: BTreeMap<NodeId, Queue>,
+}
+
+impl Verifier {
+    /// Takes a question for the coordinator on broker `to`. Gives an answer if another question about the same transactional
+    /// id, or this one, is settled by that.
+    pub fn ask(&mut self, to: NodeId, question: Question) -> Option<Verdict> {
+        let queue = self.queues.entry(to).or_default();
+        let mut settled = None;
+        if let Some(earlier) = queue.next.get(&question.transactional_id) {
+            if earlier.producer_epoch > question.producer_epoch {
+                return Some(question.all(ErrorCode::InvalidProducerEpoch));
+            }
+            // Of one producer in one epoch, the client must have given up the earlier request.
+            let error = match earlier.producer_epoch < question.producer_epoch {
+                true => ErrorCode::InvalidProducerEpoch,
+                false => ErrorCode::NetworkException,
+            };
+            settled = queue.next.remove(&question.transactional_id).map(|earlier| earlier.all(error));
+        }
+        queue.next.insert(question.transactional_id.clone(), question);
+        settled
+    }
+
+    /// The next request to send to broker `to`, with its version, unless one is in flight.
+    pub fn next_request(&mut self, to: NodeId) -> Option<(i16, RequestKind)> {
+        let queue = self.queues.get_mut(&to)?;
+        if queue.in_flight.is_some() || queue.next.is_empty() {
+            return None;
+        }
+        let questions: Vec<Question> = std::mem::take(&mut queue.next).into_values().collect();
+        let transactions = questions.iter().map(|question| {
+            AddPartitionsToTxnTransaction::default()
+                .with_transactional_id(TransactionalId(question.transactional_id.clone()))
+                .with_producer_id(question.producer_id.0.into())
+                .with_producer_epoch(question.producer_epoch.0)
+                .with_verify_only(!question.add)
+                .with_topics(by_topic(&question.partitions))
+        });
+        let body = AddPartitionsToTxnRequest::default().with_transactions(transactions.collect()).into();
+        queue.in_flight = Some(questions);
+        Some((VERSION, body))
+    }
+
+    /// What became of the request in flight to broker `to`; `None` if there was no response.
+    pub fn answered(&mut self, to: NodeId, response: Option<ResponseKind>) -> Vec<Verdict> {
+        let questions = self.queues.get_mut(&to).and_then(|queue| queue.in_flight.take()).unwrap_or_default();
+        let all = |error: ErrorCode| questions.iter().cloned().map(|question| question.all(error)).collect();
+        let response = match response {
+            Some(ResponseKind::AddPartitionsToTxn(response)) => response,
+            Some(_) | None => return all(ErrorCode::NetworkException),
+        };
+        match ErrorCode::try_from_code(response.error_code) {
+            Some(error) => all(error),
+            None => questions.into_iter().map(|question| verdict(question, &response)).collect(),
+        }
+    }
+}
+
+fn by_topic(partitions: &[TopicPartition]) -> Vec<AddPartitionsToTxnTopic> {
+    let mut topics: Vec<AddPartitionsToTxnTopic> = Vec::new();
+    for tp in partitions {
+        match topics.iter_mut().find(|topic| topic.name == tp.topic) {
+            Some(topic) => topic.partitions.push(tp.partition),
+            None => topics.push(
+                AddPartitionsToTxnTopic::default()
+                    .with_name(tp.topic.clone())
+                    .with_partitions(vec![tp.partition]),
+            ),
+        }
+    }
+    topics
+}
+
+fn verdict(question: Question, response: &AddPartitionsToTxnResponse) -> Verdict {
+    let mut results = response.results_by_transaction.iter();
+    let Some(result) = results.find(|result| *result.transactional_id == question.transactional_id) else {
+        return question.all(ErrorCode::UnknownServerError);
+    };
+    let mut results = Vec::new();
+    for topic in &result.topic_results {
+        for partition in &topic.results_by_partition {
+            let tp = TopicPartition { topic: topic.name.clone(), partition: partition.partition_index };
+            results.push((
+                tp,
+                match ErrorCode::try_from_code(partition.partition_error_code) {
+                    None => Ok(()),
+                    // What producers expect here.
+                    Some(ErrorCode::ProducerFenced) => Err(ErrorCode::InvalidProducerEpoch),
+                    Some(error) => Err(error),
+                },
+            ));
+        }
+    }
+    (question.asker, results)
+}
