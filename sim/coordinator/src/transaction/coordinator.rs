@@ -236,7 +236,8 @@ impl TransactionCoordinator {
                 None => self.complete_if_marked(env, &id),
             }
         }
-        if !self.is_confirmed && self.appends.is_empty() {
+        let is_confirming = || self.appends.values().any(|what| matches!(what, Appended::Confirmation));
+        if !self.is_confirmed && !is_confirming() {
             self.confirm(env);
         }
     }

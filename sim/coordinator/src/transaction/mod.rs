@@ -15,3 +15,6 @@ mod timers;
 
 pub use config::TransactionConfig;
 pub use coordinator::TransactionCoordinator;
+
+#[cfg(test)]
+mod tests;
