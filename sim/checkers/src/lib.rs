@@ -11,12 +11,14 @@
 
 mod client;
 mod cluster;
+mod coordinator_replay;
 mod liveness;
 mod load;
 mod model;
 mod quorum;
 #[cfg(test)]
 mod testing;
+mod transaction;
 mod violation;
 
 use std::collections::BTreeMap;
@@ -29,7 +31,9 @@ pub use load::{Load, Pipeline, PipelineCounts, Promise};
 pub use violation::Violation;
 
 use client::{Concerns, History, Seen, for_each_record};
+use coordinator_replay::CoordinatorReplay;
 use model::{ClusterModel, QuorumModel};
+use transaction::TransactionChecks;
 use violation::Findings;
 
 /// A property that can be asked for by name.
@@ -76,7 +80,16 @@ trait QuorumProperty {
 macro_rules! properties {
     ($($list:ident, $object:ident: [$($kind:ty => $info:expr),* $(,)?])*) => {
         /// Every property that can be asked for.
-        pub const PROPERTIES: &[PropertyInfo] = &[$($($info,)*)* liveness::INFO, quorum::metadata_agreement::INFO];
+        pub const PROPERTIES: &[PropertyInfo] = &[
+            $($($info,)*)*
+            client::above_high_watermark::INFO,
+            transaction::stable_offset::INFO,
+            transaction::registered::INFO,
+            transaction::one_marker::INFO,
+            coordinator_replay::INFO,
+            liveness::INFO,
+            quorum::metadata_agreement::INFO,
+        ];
 
         $(fn $list(wanted: &dyn Fn(&str) -> bool) -> Vec<(&'static str, Box<dyn $object>)> {
             let mut list: Vec<(&'static str, Box<dyn $object>)> = Vec::new();
@@ -133,6 +146,9 @@ pub struct Checkers {
     quorum_model: QuorumModel,
     quorum: Vec<(&'static str, Box<dyn QuorumProperty>)>,
     metadata: Option<quorum::metadata_agreement::MetadataAgreement>,
+    transactions: TransactionChecks,
+    coordinators: Option<CoordinatorReplay>,
+    above_high_watermark: bool,
     liveness: bool,
     last_heal: Option<Time>,
     findings: Findings,
@@ -161,6 +177,9 @@ impl Checkers {
             quorum_model: QuorumModel::default(),
             quorum: quorum_properties(&wanted),
             metadata: wanted(quorum::metadata_agreement::INFO.name).then(Default::default),
+            transactions: TransactionChecks::new(&wanted),
+            coordinators: wanted(coordinator_replay::INFO.name).then(Default::default),
+            above_high_watermark: wanted(client::above_high_watermark::INFO.name),
             liveness: wanted(liveness::INFO.name),
             last_heal: None,
             findings: Findings::default(),
@@ -169,6 +188,10 @@ impl Checkers {
 
     /// A client did or saw something.
     pub fn client_event(&mut self, at: Time, event: &ClientEvent) {
+        if self.above_high_watermark {
+            self.findings.of(client::above_high_watermark::INFO.name);
+            client::above_high_watermark::judge(at, event, &mut self.model, &mut self.findings);
+        }
         let slot = self.history.slot_of(event);
         let kind = Concerns::of(event);
         for_each_record(event, |event| {
@@ -203,7 +226,17 @@ impl Checkers {
                 self.findings.of(name);
                 property.changed(at, &self.model, &change, &mut self.findings);
             }
+            self.transactions.changed(at, broker, disk, tp, &change, &mut self.findings)?;
+            if let Some(to) = self.model.newly_committed(&found) {
+                self.transactions.committed(at, broker, disk, tp, (&change, to), &mut self.findings)?;
+            }
             self.model.commit(&found);
+        }
+        if let Some(coordinators) = &mut self.coordinators {
+            for &tp in broker.changed_coordinators() {
+                self.findings.of(coordinator_replay::INFO.name);
+                coordinators.changed(at, broker, disk, tp, &mut self.findings)?;
+            }
         }
         if broker.quorum_changed() {
             let found = self.quorum_model.update(broker, disk)?;
@@ -225,6 +258,9 @@ impl Checkers {
     pub fn broker_down(&mut self, node: NodeId, lost_power: bool) {
         self.model.down(node, lost_power);
         self.quorum_model.down(node);
+        if let Some(coordinators) = &mut self.coordinators {
+            coordinators.down(node);
+        }
     }
 
     /// The last fault is over; from here on the cluster must recover.

@@ -116,6 +116,8 @@ pub(crate) struct Committed {
 pub(crate) struct ClusterModel {
     slots: BTreeMap<TopicIdPartition, Slot>,
     partitions: Vec<Partition>,
+    /// Where the partition is that was asked for by name last.
+    last_named: u32,
     /// The newest metadata that any broker has applied: up to where, its digest, and each partition's leader epoch and ISR.
     decided: (MetadataView, BTreeMap<TopicIdPartition, (LeaderEpoch, Vec<NodeId>)>),
 }
@@ -244,16 +246,21 @@ impl ClusterModel {
         Ok(Some(ChangeFound { slot, broker: node, before, appended, truncated_to }))
     }
 
+    /// Up to where a replica's high watermark claims that the partition is committed, if that is further than before.
+    pub(crate) fn newly_committed(&self, change: &ChangeFound) -> Option<Offset> {
+        let Partition { replicas, committed, .. } = &self.partitions[change.slot.0 as usize];
+        let head = &replicas[&change.broker].head;
+        // What a replica claims beyond its own log is its own fault, and says nothing of the offsets between.
+        Some(head.high_watermark.min(head.log_end_offset)).filter(|claimed| *claimed > committed.end)
+    }
+
     /// Takes what a replica's high watermark claims as committed, after the properties have judged the claim.
     pub(crate) fn commit(&mut self, change: &ChangeFound) {
+        let Some(claimed) = self.newly_committed(change) else { return };
         let Partition { replicas, committed, .. } = &mut self.partitions[change.slot.0 as usize];
-        let replica = &replicas[&change.broker];
-        // What a replica claims beyond its own log is its own fault, and says nothing of the offsets between.
-        let claimed = replica.head.high_watermark.min(replica.head.log_end_offset);
-        if claimed > committed.end {
-            committed.batches.0.extend_from_slice(replica.batches.range(committed.end, claimed));
-            committed.end = claimed;
-        }
+        let batches = &replicas[&change.broker].batches;
+        committed.batches.0.extend_from_slice(batches.range(committed.end, claimed));
+        committed.end = claimed;
     }
 
     pub(crate) fn down(&mut self, node: NodeId, lost_power: bool) {
@@ -290,6 +297,20 @@ impl ClusterModel {
             Some((of, isr)) if *of == epoch => isr,
             _ => &[],
         }
+    }
+
+    /// The highest high watermark that any replica of a partition has had; of topics that were deleted and made again, that of
+    /// the last one.
+    pub(crate) fn committed_end(&mut self, tp: &TopicPartition) -> Option<Offset> {
+        let of = |slot: u32, partitions: &[Partition]| {
+            partitions.get(slot as usize).filter(|p| p.name == *tp).map(|p| p.committed.end)
+        };
+        // The partition that was asked for last is likely to be asked for again.
+        if let Some(end) = of(self.last_named, &self.partitions) {
+            return Some(end);
+        }
+        self.last_named = self.partitions.iter().rposition(|p| p.name == *tp)? as u32;
+        of(self.last_named, &self.partitions)
     }
 
     /// All replicas of a partition by broker.

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use trial_coordinator::Coordinator;
+use trial_coordinator::transaction::TransactionCoordinator;
 use trial_node::view::{
-    AbortedTransactionView, BatchView, BrokerView, CoordinatorEntry, CoordinatorView, LogRecordView,
-    MetadataView, OpenTransactionView, PartitionView, QuorumView, ReplicaView,
+    AbortedTransactionView, BatchView, BrokerView, CoordinatorEntry, CoordinatorKind, CoordinatorView,
+    LogRecordView, MetadataView, OpenTransactionView, PartitionView, QuorumView, ReplicaView,
 };
 use trial_node::{
     Disk, DiskError, FileId, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, Time, TopicIdPartition,
 };
-use trial_wire::{TopicName, Uuid};
+use trial_wire::{ControlType, TopicName, Uuid};
 
 use crate::{Checkers, Violation};
 
@@ -27,10 +29,20 @@ pub(crate) struct FakeReplica {
     pub(crate) truncations: u64,
     /// By how much it overstates its log's end.
     pub(crate) boasts: i64,
+    /// What it says is its last stable offset; its high watermark if it says nothing.
+    pub(crate) last_stable_offset: Option<i64>,
+    /// The offsets of control batches that commit a transaction; others abort one.
+    pub(crate) commits: Vec<i64>,
+    /// Key and value of the records at some offsets.
+    pub(crate) contents: BTreeMap<i64, (Bytes, Bytes)>,
+    pub(crate) open: Vec<OpenTransactionView>,
+    pub(crate) aborted: Vec<AbortedTransactionView>,
 }
 
 pub(crate) struct Fake {
     pub(crate) id: i32,
+    /// The partition that steps change.
+    pub(crate) tp: TopicIdPartition,
     pub(crate) topic: TopicName,
     pub(crate) replicas: BTreeMap<TopicIdPartition, FakeReplica>,
     changed: Vec<TopicIdPartition>,
@@ -38,6 +50,9 @@ pub(crate) struct Fake {
     pub(crate) quorum_batches: Vec<BatchView>,
     quorum_changed: bool,
     pub(crate) metadata: MetadataView,
+    changed_coordinators: Vec<TopicIdPartition>,
+    /// The coordinator of transactions that it runs.
+    pub(crate) transactions: Option<TransactionCoordinator>,
 }
 
 /// One record at `offset`, written in `epoch`; `crc` stands for its content.
@@ -61,6 +76,7 @@ impl Fake {
     pub(crate) fn new(id: i32) -> Fake {
         Fake {
             id,
+            tp: TP,
             topic: TopicName("orders".into()),
             replicas: BTreeMap::new(),
             changed: Vec::new(),
@@ -68,15 +84,19 @@ impl Fake {
             quorum_batches: Vec::new(),
             quorum_changed: false,
             metadata: MetadataView::default(),
+            changed_coordinators: Vec::new(),
+            transactions: None,
         }
     }
 
-    /// Changes the replica of [`TP`] and shows it to the checkers.
+    /// Changes the replica of the partition and shows it to the checkers.
     pub(crate) fn step(&mut self, checkers: &mut Checkers, change: impl FnOnce(&mut FakeReplica)) {
-        change(self.replicas.entry(TP).or_default());
-        self.changed = vec![TP];
+        change(self.replicas.entry(self.tp).or_default());
+        self.changed = vec![self.tp];
+        self.changed_coordinators = self.changed.clone();
         checkers.broker_stepped(Time(1), self, &mut NoDisk).expect("a fake has no disk to fail");
         self.changed.clear();
+        self.changed_coordinators.clear();
     }
 
     /// Removes the replica of [`TP`], as when the topic is deleted.
@@ -124,7 +144,7 @@ impl BrokerView for Fake {
             log_start_offset: Offset(0),
             log_end_offset: replica.batches.last().map_or(Offset(0), |b| b.last_offset + 1) + replica.boasts,
             high_watermark: Offset(replica.high_watermark),
-            last_stable_offset: Offset(replica.high_watermark),
+            last_stable_offset: Offset(replica.last_stable_offset.unwrap_or(replica.high_watermark)),
             truncations: replica.truncations,
         })
     }
@@ -141,30 +161,57 @@ impl BrokerView for Fake {
     fn records(
         &self,
         _: &mut dyn Disk,
-        _: TopicIdPartition,
-        _: Offset,
-        _: &mut dyn FnMut(LogRecordView<'_>),
+        tp: TopicIdPartition,
+        from: Offset,
+        each: &mut dyn FnMut(LogRecordView<'_>),
     ) -> Result<(), DiskError> {
+        let replica = &self.replicas[&tp];
+        for batch in replica.batches.iter().filter(|b| b.base_offset >= from) {
+            let offset = batch.base_offset;
+            let kind =
+                if replica.commits.contains(&offset.0) { ControlType::Commit } else { ControlType::Abort };
+            let (marker, content) = (kind.key(), replica.contents.get(&offset.0));
+            each(LogRecordView {
+                offset,
+                leader_epoch: batch.leader_epoch,
+                producer_id: batch.producer_id,
+                producer_epoch: batch.producer_epoch,
+                transactional: batch.transactional,
+                control: batch.control,
+                key: if batch.control { Some(&marker) } else { content.map(|(key, _)| &key[..]) },
+                value: content.map(|(_, value)| &value[..]),
+            });
+        }
         Ok(())
     }
-    fn open_transactions(&self, _: TopicIdPartition, _: &mut dyn FnMut(OpenTransactionView)) {}
+    fn open_transactions(&self, tp: TopicIdPartition, each: &mut dyn FnMut(OpenTransactionView)) {
+        self.replicas[&tp].open.iter().copied().for_each(each);
+    }
     fn aborted_transactions(
         &self,
         _: &mut dyn Disk,
-        _: TopicIdPartition,
+        tp: TopicIdPartition,
+        from: Offset,
         _: Offset,
-        _: Offset,
-        _: &mut dyn FnMut(AbortedTransactionView),
+        each: &mut dyn FnMut(AbortedTransactionView),
     ) -> Result<(), DiskError> {
+        self.replicas[&tp].aborted.iter().filter(|a| a.last_offset >= from).copied().for_each(each);
         Ok(())
     }
     fn changed_coordinators(&self) -> &[TopicIdPartition] {
-        &[]
+        &self.changed_coordinators
     }
-    fn coordinator(&self, _: TopicIdPartition) -> Option<CoordinatorView> {
-        None
+    fn coordinator(&self, tp: TopicIdPartition) -> Option<CoordinatorView> {
+        let applied = self.replica(tp)?.log_end_offset;
+        let view =
+            CoordinatorView { kind: CoordinatorKind::Transaction, leader_epoch: LeaderEpoch(0), applied };
+        self.transactions.is_some().then_some(view)
     }
-    fn coordinator_entries(&self, _: TopicIdPartition, _: &mut dyn FnMut(CoordinatorEntry<'_>)) {}
+    fn coordinator_entries(&self, _: TopicIdPartition, each: &mut dyn FnMut(CoordinatorEntry<'_>)) {
+        if let Some(coordinator) = &self.transactions {
+            coordinator.entries(each);
+        }
+    }
     fn quorum_changed(&self) -> bool {
         self.quorum_changed
     }

@@ -3,7 +3,7 @@
 use trial_node::{Offset, RecordId, Time, TopicPartition};
 
 use crate::client::transactions::State;
-use crate::client::{Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -28,6 +28,10 @@ pub(crate) struct AbortedRead {
 }
 
 impl ClientProperty for AbortedRead {
+    fn concerns(&self) -> Concerns {
+        Concerns::POLLED
+    }
+
     fn event(&mut self, Seen { at, event, .. }: Seen<'_>, history: &History, _: &mut Findings) {
         let Event::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
         let Some(transaction) = history.sent(id).and_then(|sent| history.transaction_of(sent)) else {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trial_node::{Content, Time};
 
-use crate::client::{History, Seen};
+use crate::client::{Concerns, History};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -19,7 +19,9 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct Conservation;
 
 impl ClientProperty for Conservation {
-    fn event(&mut self, _: Seen<'_>, _: &History, _: &mut Findings) {}
+    fn concerns(&self) -> Concerns {
+        Concerns::NONE
+    }
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
         // By topic: the sum, and how many sides there are. A topic that could not be read to its end is not judged.

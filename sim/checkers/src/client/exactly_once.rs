@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trial_node::{Content, Offset, Time, TopicPartition};
 
-use crate::client::{History, Seen};
+use crate::client::{Concerns, History};
 use crate::load::{Pipeline, PipelineCounts, Promise};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
@@ -70,7 +70,9 @@ pub(crate) fn count(pipeline: &Pipeline, history: &History) -> PipelineCounts {
 }
 
 impl ClientProperty for ExactlyOnce {
-    fn event(&mut self, _: Seen<'_>, _: &History, _: &mut Findings) {}
+    fn concerns(&self) -> Concerns {
+        Concerns::NONE
+    }
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
         for pipeline in &history.load().pipelines {

@@ -1,6 +1,7 @@
 //! Properties of the clients' history.
 
 pub(crate) mod aborted_read;
+pub(crate) mod above_high_watermark;
 pub(crate) mod acked_offset;
 pub(crate) mod conservation;
 pub(crate) mod consumer_backwards;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use trial_node::{ClientEvent, GroupEvent, TopicPartition};
 use trial_wire::StrBytes;
 
-use crate::client::{Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -23,6 +23,10 @@ pub(crate) struct OneOwner {
 }
 
 impl ClientProperty for OneOwner {
+    fn concerns(&self) -> Concerns {
+        Concerns::OTHER
+    }
+
     fn event(&mut self, Seen { at, event, .. }: Seen<'_>, _: &History, out: &mut Findings) {
         match event {
             Event::Single(ClientEvent::Group(GroupEvent::Assigned {

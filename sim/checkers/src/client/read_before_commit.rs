@@ -1,7 +1,7 @@
 //! What is not committed yet is not read.
 
 use crate::client::transactions::State;
-use crate::client::{Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -16,6 +16,10 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct ReadBeforeCommit;
 
 impl ClientProperty for ReadBeforeCommit {
+    fn concerns(&self) -> Concerns {
+        Concerns::POLLED
+    }
+
     fn event(&mut self, Seen { at, event, .. }: Seen<'_>, history: &History, out: &mut Findings) {
         let Event::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
         let Some(transaction) = history.sent(id).and_then(|sent| history.transaction_of(sent)) else {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use trial_node::{ClientEvent, GroupEvent, Time, TopicPartition};
 use trial_wire::StrBytes;
 
-use crate::client::{Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -40,6 +40,10 @@ pub(crate) struct StaleCommit {
 }
 
 impl ClientProperty for StaleCommit {
+    fn concerns(&self) -> Concerns {
+        Concerns::OTHER
+    }
+
     fn event(&mut self, Seen { at, event, .. }: Seen<'_>, _: &History, out: &mut Findings) {
         let Event::Single(ClientEvent::Group(event)) = event else { return };
         match event {

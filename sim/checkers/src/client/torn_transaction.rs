@@ -3,7 +3,7 @@
 use trial_node::Time;
 
 use crate::client::transactions::State;
-use crate::client::{History, Seen};
+use crate::client::{Concerns, History};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -18,7 +18,9 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 pub(crate) struct TornTransaction;
 
 impl ClientProperty for TornTransaction {
-    fn event(&mut self, _: Seen<'_>, _: &History, _: &mut Findings) {}
+    fn concerns(&self) -> Concerns {
+        Concerns::NONE
+    }
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
         for transaction in history.transactions().all() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use trial_node::Time;
 
 use crate::client::transactions::State;
-use crate::client::{Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -23,6 +23,10 @@ pub(crate) struct WriteReadCycle {
 }
 
 impl ClientProperty for WriteReadCycle {
+    fn concerns(&self) -> Concerns {
+        Concerns::POLLED
+    }
+
     fn event(&mut self, Seen { event, .. }: Seen<'_>, history: &History, _: &mut Findings) {
         let Event::Polled { consumer, id: Some(id), .. } = event else { return };
         let Some(reader) = history.transactions().reading(consumer) else { return };

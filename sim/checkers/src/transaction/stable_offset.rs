@@ -1,0 +1,95 @@
+//! The last stable offset, the open transactions and the index of aborted ones are what the log says.
+
+use std::collections::BTreeMap;
+
+use trial_node::view::BrokerView;
+use trial_node::{Disk, DiskError, Offset, ProducerId, Time, TopicIdPartition};
+
+use crate::PropertyInfo;
+use crate::model::Change;
+use crate::transaction::fold::{Fold, Open};
+use crate::violation::Findings;
+
+pub(crate) const INFO: PropertyInfo = PropertyInfo {
+    name: "last-stable-offset",
+    about: "A replica's last stable offset, open transactions and index of aborted transactions are what its log adds up to.",
+    source: "KIP-98",
+};
+
+pub(crate) fn judge(
+    at: Time,
+    broker: &dyn BrokerView,
+    disk: &mut dyn Disk,
+    tp: TopicIdPartition,
+    change: &Change<'_>,
+    fold: &mut Fold,
+    out: &mut Findings,
+) -> Result<(), DiskError> {
+    let Some(view) = broker.replica(tp) else { return Ok(()) };
+    let (name, id) = (change.name, change.broker);
+    let expected = fold.last_stable_offset(view.high_watermark);
+    if view.last_stable_offset != expected {
+        out.report(
+            at,
+            vec![
+                format!(
+                    "broker {id} has last stable offset {} of {name}, its log says {expected}",
+                    view.last_stable_offset
+                ),
+                format!("its high watermark is {}", view.high_watermark),
+            ],
+        );
+    }
+    let mut open = BTreeMap::new();
+    broker.open_transactions(tp, &mut |t| {
+        open.insert(t.producer_id, t.first_offset);
+    });
+    let expected: BTreeMap<ProducerId, Offset> =
+        fold.all_open().iter().map(|(id, Open { first_offset, .. })| (*id, *first_offset)).collect();
+    if open != expected {
+        out.report(
+            at,
+            vec![format!(
+                "broker {id} knows open transactions {} in {name}, its log has {}",
+                show(&open),
+                show(&expected)
+            )],
+        );
+    }
+    // Only where the index may have changed.
+    let changed =
+        change.truncated_to.is_some() || change.appended.iter().any(|b| b.control && b.transactional);
+    if !changed {
+        return Ok(());
+    }
+    let from = match change.truncated_to {
+        Some(_) => Offset::ZERO,
+        None => fold.aborted().last().map_or(Offset::ZERO, |last| last.first_offset),
+    };
+    let mut indexed = Vec::new();
+    broker.aborted_transactions(disk, tp, from, view.log_end_offset, &mut |aborted| indexed.push(aborted))?;
+    indexed.sort_unstable();
+    let mut expected: Vec<_> =
+        fold.aborted().iter().filter(|aborted| aborted.last_offset >= from).copied().collect();
+    expected.sort_unstable();
+    if indexed != expected {
+        out.report(
+            at,
+            vec![
+                format!(
+                    "broker {id} names {} aborted transactions to a reader of {name} from {from} on, its log has {}",
+                    indexed.len(),
+                    expected.len()
+                ),
+                format!("named: {indexed:?}"),
+                format!("in the log: {expected:?}"),
+            ],
+        );
+    }
+    Ok(())
+}
+
+fn show(open: &BTreeMap<ProducerId, Offset>) -> String {
+    let list: Vec<String> = open.iter().map(|(id, first)| format!("{id} from {first}")).collect();
+    format!("[{}]", list.join(", "))
+}
