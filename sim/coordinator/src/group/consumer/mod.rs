@@ -14,6 +14,7 @@
 //! - a timer of a group or member that is gone does nothing.
 
 mod assignor;
+mod change;
 mod describe;
 mod heartbeat;
 mod member;
