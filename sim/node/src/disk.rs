@@ -68,6 +68,16 @@ pub trait Disk {
     /// [`DiskError::PastEnd`] or [`DiskError::Failed`].
     fn read(&mut self, file: FileId, position: u64, len: u64) -> Result<Bytes, DiskError>;
 
+    /// As [`Disk::read`], into `out`: for a few bytes, of which nothing is to be kept.
+    ///
+    /// # Errors
+    /// As [`Disk::read`].
+    fn read_into(&mut self, file: FileId, position: u64, out: &mut [u8]) -> Result<(), DiskError> {
+        let bytes = self.read(file, position, out.len() as u64)?;
+        out.copy_from_slice(&bytes);
+        Ok(())
+    }
+
     /// Cuts the file down to `len` bytes. Longer than the file is an error of the caller's.
     ///
     /// # Errors

@@ -196,7 +196,8 @@ impl LogSegment {
 
     /// The header of the batch at `position`, of which at least the header must be there.
     pub(crate) fn header_at(&self, disk: &mut dyn Disk, position: u32) -> Result<Header, ReadError> {
-        let bytes = disk.read(self.file, position.into(), HEADER_LEN as u64)?;
+        let mut bytes = [0; HEADER_LEN];
+        disk.read_into(self.file, position.into(), &mut bytes)?;
         Ok(Batch::peek(&bytes)?)
     }
 

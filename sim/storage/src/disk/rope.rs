@@ -1,5 +1,7 @@
 //! A file's content as shared chunks.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 
 /// Chunks of this size together, in bytes, are not joined for good: only who catches up reads so much at once, seldom another one
@@ -56,13 +58,24 @@ impl Rope {
 
     /// As [`Rope::read`], if the bytes are in one chunk.
     pub(super) fn read_within(&self, position: u64, len: u64) -> Option<Bytes> {
-        assert!(position + len <= self.len, "reads are checked against the length before");
         if len == 0 {
             return Some(Bytes::new());
         }
-        let chunk = &self.chunks[self.find(position)];
-        let from = (position - chunk.start) as usize;
-        (position + len <= chunk.end()).then(|| chunk.bytes.slice(from..from + len as usize))
+        let (chunk, range) = self.within(position, len)?;
+        Some(chunk.slice(range))
+    }
+
+    /// As [`Rope::read_within`], without a reference to what holds the bytes.
+    pub(super) fn peek_within(&self, position: u64, len: u64) -> Option<&[u8]> {
+        let (chunk, range) = self.within(position, len)?;
+        Some(&chunk[range])
+    }
+
+    fn within(&self, position: u64, len: u64) -> Option<(&Bytes, Range<usize>)> {
+        assert!(position + len <= self.len, "reads are checked against the length before");
+        let chunk = self.chunks.get(self.find(position))?;
+        let from = position.checked_sub(chunk.start)? as usize;
+        (position + len <= chunk.end()).then_some((&chunk.bytes, from..from + len as usize))
     }
 
     fn read_across(&mut self, position: u64, len: u64) -> Bytes {

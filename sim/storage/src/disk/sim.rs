@@ -330,6 +330,17 @@ impl SimDisk {
         }
     }
 
+    /// The content of an open file, to be read at `position`.
+    fn content_for(&self, file: FileId, position: u64, len: u64) -> Result<&Rope, DiskError> {
+        let content = &self.file(file).content;
+        let file_len = content.len();
+        if position.checked_add(len).is_some_and(|end| end <= file_len) {
+            return Ok(content);
+        }
+        let path = self.handle(file).path.to_string();
+        Err(DiskError::PastEnd { path, position, len, file_len })
+    }
+
     fn handle(&self, file: FileId) -> &Handle {
         self.handles
             .get(file.0 as usize)
@@ -517,12 +528,7 @@ impl Disk for SimDisk {
     }
 
     fn read(&mut self, file: FileId, position: u64, len: u64) -> Result<Bytes, DiskError> {
-        let content = &self.file(file).content;
-        let file_len = content.len();
-        if position.checked_add(len).is_none_or(|end| end > file_len) {
-            let path = self.handle(file).path.to_string();
-            return Err(DiskError::PastEnd { path, position, len, file_len });
-        }
+        let content = self.content_for(file, position, len)?;
         let bytes = match content.read_within(position, len) {
             Some(bytes) => bytes,
             None => self.file_mut(file).content.read(position, len),
@@ -530,6 +536,17 @@ impl Disk for SimDisk {
         self.usage.operations += 1;
         self.usage.bytes_read += len;
         Ok(bytes)
+    }
+
+    fn read_into(&mut self, file: FileId, position: u64, out: &mut [u8]) -> Result<(), DiskError> {
+        let len = out.len() as u64;
+        match self.content_for(file, position, len)?.peek_within(position, len) {
+            Some(bytes) => out.copy_from_slice(bytes),
+            None => out.copy_from_slice(&self.file_mut(file).content.read(position, len)),
+        }
+        self.usage.operations += 1;
+        self.usage.bytes_read += len;
+        Ok(())
     }
 
     fn truncate(&mut self, file: FileId, len: u64) -> Result<(), DiskError> {

@@ -10,6 +10,12 @@ use crate::primitive::{put_varint, put_varint_bytes, put_varlong, varint_len};
 /// offset delta 5, key length 5, value length 5, header count 5.
 const RECORD_OVERHEAD_MAX: usize = 36;
 
+/// What is set apart for a batch's records at first, in bytes: most batches that linger for a few milliseconds fit.
+const RECORDS_MIN: usize = 1024;
+
+/// What a codec adds at most to a few records that do not compress, in bytes.
+const FRAME_MAX: usize = 64;
+
 /// What a record's length takes at most, in bytes.
 const LENGTH_MAX: usize = 5;
 
@@ -99,6 +105,9 @@ impl BatchBuilder {
                 .map(|(name, value)| bytes_len(Some(name)) + bytes_len(Some(value)))
                 .sum::<usize>();
         let out = &mut self.records;
+        if out.capacity() == 0 {
+            out.reserve(RECORDS_MIN);
+        }
         out.reserve(LENGTH_MAX + body);
         put_varint(out, len(body));
         out.push(0);
@@ -143,6 +152,8 @@ impl BatchBuilder {
         assert!(!self.is_empty(), "a batch needs a record");
         let mut out = Vec::with_capacity(match self.compression {
             Compression::None => self.uncompressed_size(),
+            // Copied by the log that keeps it, so that what is too much is soon free again.
+            _ if self.records.len() < super::COPIED_BELOW / 2 => HEADER_LEN + self.records.len() + FRAME_MAX,
             _ => HEADER_LEN + self.records.len() / 2,
         });
         out.resize(HEADER_LEN, 0);
