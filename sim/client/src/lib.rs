@@ -17,7 +17,7 @@ pub use admin::NewTopic;
 pub use workload::{
     AssignedPartition, BankWorkload, ClientConfig, ClientNode, ClientView, ConsumeWorkload, ConsumerView,
     Corpus, ElectWorkload, Keys, ListsWorkload, PipelineWorkload, ProduceWorkload, ProducerView, Rate,
-    Semantics, SetupWorkload, Share, WorkloadConfig,
+    Semantics, SetupWorkload, Share, TransactionView, WorkloadConfig,
 };
 
 #[cfg(test)]

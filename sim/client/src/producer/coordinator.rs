@@ -158,9 +158,9 @@ impl Producer {
                         .with_group_id(GroupId(group.group_id.clone()))
                         .with_producer_id(producer_id)
                         .with_producer_epoch(producer_epoch.0)
-                        .with_generation_id(group.generation_id)
+                        .with_generation_id(group.generation)
                         .with_member_id(group.member_id.clone())
-                        .with_group_instance_id(group.group_instance_id.clone())
+                        .with_group_instance_id(group.instance_id.clone())
                         .with_topics(topics.collect()),
                 )
             }

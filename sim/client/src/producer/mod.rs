@@ -14,6 +14,7 @@ use trial_node::{ConnId, Endpoint, Input, Io, Now, Offset, OpenError, Time, Topi
 use trial_wire::batch::HEADER_LEN;
 use trial_wire::{ErrorCode, StrBytes, TopicName};
 
+use crate::consumer::GroupMetadata;
 use crate::errors;
 use crate::network::{Completion, Metadata, NetworkClient, TopicSlot};
 
@@ -25,7 +26,7 @@ use transaction::Transactions;
 pub use batch::ProducerRecord;
 pub use config::ProducerConfig;
 pub use partitioner::{murmur2, partition_for_key};
-pub use transaction::{GroupMetadata, TransactionState};
+pub use transaction::TransactionState;
 
 /// A producer.
 ///
@@ -210,59 +211,21 @@ impl Producer {
     }
 
     /// `sendOffsetsToTransaction`: commits the offsets that are to be read next, for a consumer group, with the transaction.
-    /// Once in a transaction.
-    ///
-    /// # Errors
-    /// What has gone wrong with the transaction or the producer before.
-    pub fn send_offsets(
-        &mut self,
-        offsets: Vec<(TopicPartition, Offset)>,
-        group: GroupMetadata,
-    ) -> Result<(), ErrorCode> {
-        match self.transactions_mut().state {
-            TransactionState::InTransaction => self.transactions_mut().send_offsets(offsets, group),
-            TransactionState::AbortableError(error) | TransactionState::FatalError(error) => {
-                return Err(error);
-            }
-            state => unreachable!("offsets are sent within a transaction, not when it is {state:?}"),
-        }
-        Ok(())
+    /// Once in a transaction; the state must be [`TransactionState::InTransaction`].
+    pub fn send_offsets(&mut self, offsets: Vec<(TopicPartition, Offset)>, group: GroupMetadata) {
+        self.transactions_mut().send_offsets(offsets, group);
     }
 
-    /// Whether the group's coordinator has taken the offsets of [`Producer::send_offsets`] in this transaction, or in the
-    /// last one if there is none.
-    pub fn offsets_sent(&self) -> bool {
-        self.transactions.as_ref().is_some_and(Transactions::offsets_committed)
+    /// `commitTransaction`: sends what there is without lingering, and commits when all of it is acknowledged. The state must
+    /// be [`TransactionState::InTransaction`], and is [`TransactionState::Ready`] again when it is done.
+    pub fn commit_transaction(&mut self) {
+        self.transactions_mut().commit();
     }
 
-    /// `commitTransaction`: sends what there is without lingering, and commits when all of it is acknowledged. The state is
-    /// [`TransactionState::Ready`] again when it is done.
-    ///
-    /// # Errors
-    /// What has gone wrong with the transaction or the producer before.
-    pub fn commit_transaction(&mut self) -> Result<(), ErrorCode> {
-        match self.transactions_mut().state {
-            TransactionState::AbortableError(error) | TransactionState::FatalError(error) => Err(error),
-            _ => {
-                self.transactions_mut().commit();
-                Ok(())
-            }
-        }
-    }
-
-    /// `abortTransaction`: records that were not sent yet are given up. The state is [`TransactionState::Ready`] again when it
-    /// is done.
-    ///
-    /// # Errors
-    /// Why the producer cannot go on.
-    pub fn abort_transaction(&mut self) -> Result<(), ErrorCode> {
-        match self.transactions_mut().state {
-            TransactionState::FatalError(error) => Err(error),
-            _ => {
-                self.transactions_mut().abort();
-                Ok(())
-            }
-        }
+    /// `abortTransaction`: records that were not sent yet are given up. The state must be [`TransactionState::InTransaction`]
+    /// or [`TransactionState::AbortableError`], and is [`TransactionState::Ready`] again when it is done.
+    pub fn abort_transaction(&mut self) {
+        self.transactions_mut().abort();
     }
 
     /// Whether the current or last transaction was asked to be committed in a request that may have been carried out without

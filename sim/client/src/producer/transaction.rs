@@ -9,20 +9,9 @@ use std::collections::BTreeSet;
 use trial_node::{NodeId, Offset, Time, TopicPartition};
 use trial_wire::{ErrorCode, StrBytes};
 
-use super::accumulator::Slot;
+use crate::consumer::GroupMetadata;
 
-/// As which member of a consumer group offsets are committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupMetadata {
-    /// `group.id`.
-    pub group_id: StrBytes,
-    /// The generation or member epoch; −1 if there is none.
-    pub generation_id: i32,
-    /// The member's id; empty if there is none.
-    pub member_id: StrBytes,
-    /// `group.instance.id`.
-    pub group_instance_id: Option<StrBytes>,
-}
+use super::accumulator::Slot;
 
 /// What a transactional producer's application may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +106,6 @@ pub(super) struct Transactions {
     /// AddPartitionsToTxn was sent for `new` and not answered: the coordinator may have them.
     new_asked: bool,
     pub offsets: Option<PendingOffsets>,
-    offsets_committed: bool,
     /// The epoch must be raised before the next transaction.
     bump: bool,
     /// The coordinator does not know the producer id any more, and takes no EndTxn from it.
@@ -143,7 +131,6 @@ impl Transactions {
             new: BTreeSet::new(),
             new_asked: false,
             offsets: None,
-            offsets_committed: false,
             bump: false,
             forgotten: false,
             commit_in_doubt: false,
@@ -158,7 +145,6 @@ impl Transactions {
         assert_eq!(self.state, TransactionState::Ready, "begin_transaction is for producers that are ready");
         self.state = TransactionState::InTransaction;
         self.implicit = implicit;
-        self.offsets_committed = false;
         self.commit_in_doubt = false;
     }
 
@@ -178,15 +164,15 @@ impl Transactions {
     }
 
     pub fn send_offsets(&mut self, offsets: Vec<(TopicPartition, Offset)>, group: GroupMetadata) {
+        assert_eq!(
+            self.state,
+            TransactionState::InTransaction,
+            "there is a transaction to send offsets with"
+        );
         assert!(self.offsets.is_none(), "offsets are sent once in a transaction");
         // Under version 2 the group coordinator adds its partition itself.
         self.started |= self.implicit;
         self.offsets = Some(PendingOffsets { group, offsets, added: self.implicit, asked: false });
-    }
-
-    /// Whether the group coordinator has taken the offsets.
-    pub fn offsets_committed(&self) -> bool {
-        self.offsets_committed
     }
 
     pub fn commit(&mut self) {
@@ -321,7 +307,7 @@ impl Transactions {
                     offsets.added = true;
                 }
             }
-            Ask::CommitOffsets => self.offsets_committed = self.offsets.take().is_some(),
+            Ask::CommitOffsets => self.offsets = None,
             Ask::EndTxn { .. } => self.complete(),
         }
     }

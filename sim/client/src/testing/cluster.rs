@@ -7,6 +7,7 @@ use trial_node::{Endpoint, NodeId, Request, Span};
 use trial_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse, FinalizedFeatureKey};
 use trial_wire::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
 use trial_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
+use trial_wire::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
 use trial_wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
@@ -16,7 +17,7 @@ use trial_wire::messages::metadata_response::{
 use trial_wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
-use trial_wire::messages::{BrokerId, InitProducerIdResponse};
+use trial_wire::messages::{AddPartitionsToTxnResponse, BrokerId, EndTxnResponse, InitProducerIdResponse};
 use trial_wire::{Batches, ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName, Uuid, api};
 
 /// What becomes of a request.
@@ -53,6 +54,8 @@ pub struct Cluster {
     pub producer_ids: i64,
     /// The finalized level of `transaction.version`.
     pub transaction_version: i16,
+    /// The producer id and epoch of each transactional id. There are no transactions, only fencing.
+    pub transactional_ids: BTreeMap<StrBytes, (i64, i16)>,
 }
 
 impl Cluster {
@@ -132,7 +135,10 @@ impl Cluster {
                     InitProducerIdResponse::default().with_producer_id(self.producer_ids.into()),
                 ))
             }
-            _ if self.serve => self.serve(request),
+            _ if self.serve => match self.serve_transactions(request) {
+                Some(body) => Answer::After(Span::from_micros(200), body),
+                None => self.serve(request),
+            },
             _ => Answer::ByTest,
         }
     }
@@ -161,6 +167,47 @@ impl Cluster {
             .with_brokers(brokers.collect())
             .with_controller_id(BrokerId(self.brokers[0]))
             .with_topics(topics.collect())
+    }
+
+    /// What coordinators answer.
+    fn serve_transactions(&mut self, request: &Request) -> Option<ResponseKind> {
+        Some(match &request.body {
+            RequestKind::FindCoordinator(find) => {
+                let told = find.coordinator_keys.iter().map(|key| {
+                    Coordinator::default().with_key(key.clone()).with_node_id(BrokerId(self.brokers[0]))
+                });
+                let body = FindCoordinatorResponse::default().with_coordinators(told.collect());
+                ResponseKind::FindCoordinator(body)
+            }
+            RequestKind::InitProducerId(init) => {
+                let id = init.transactional_id.as_ref().unwrap().0.clone();
+                let next = self.producer_ids + 1;
+                let (producer_id, epoch) = self.transactional_ids.entry(id).or_insert((next, -1));
+                self.producer_ids = next;
+                *epoch += 1;
+                ResponseKind::InitProducerId(
+                    InitProducerIdResponse::default()
+                        .with_producer_id((*producer_id).into())
+                        .with_producer_epoch(*epoch),
+                )
+            }
+            RequestKind::AddPartitionsToTxn(_) => {
+                ResponseKind::AddPartitionsToTxn(AddPartitionsToTxnResponse::default())
+            }
+            RequestKind::EndTxn(end) => {
+                let (id, epoch) = self.transactional_ids.get_mut(&end.transactional_id.0).unwrap();
+                let body = EndTxnResponse::default();
+                ResponseKind::EndTxn(if end.producer_epoch != *epoch {
+                    body.with_error_code(ErrorCode::ProducerFenced.code())
+                } else if request.api_version >= 5 {
+                    *epoch += 1;
+                    body.with_producer_id((*id).into()).with_producer_epoch(*epoch)
+                } else {
+                    body
+                })
+            }
+            _ => return None,
+        })
     }
 
     fn serve(&mut self, request: &Request) -> Answer {

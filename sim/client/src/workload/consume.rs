@@ -1,29 +1,40 @@
 //! A consumer that reads its share of a topic.
 
-use trial_node::{
-    ClientEvent, ConnId, Input, Io, Now, Offset, OpenError, PolledRecord, RecordId, Time, TopicPartition,
-    TraceEvent,
-};
-use trial_wire::{RecordRef, StrBytes, TopicName};
+use trial_node::{ConnId, Input, Io, Now, OpenError, Time};
 
-use crate::consumer::{Consumer, ConsumerEvent};
-use crate::errors;
-use crate::network::TopicSlot;
+use crate::consumer::{CommitId, GroupConfig};
 
 use super::config::{ClientConfig, ConsumeWorkload};
-use super::view::{AssignedPartition, ConsumerView};
+use super::source::{Signal, Source};
+use super::view::ConsumerView;
 
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
-    number: u32,
-    /// Which of the workload's consumers it is, and of how many.
-    index: u32,
-    of: u32,
-    topic_name: TopicName,
-    topic: TopicSlot,
-    consumer: Consumer,
-    /// Partitions of the topic that have been looked at.
-    seen: usize,
+    source: Source,
+    role: Role,
+    /// SIGTERM came.
+    closing: bool,
+}
+
+/// Where its partitions come from.
+#[derive(Clone, Debug)]
+enum Role {
+    /// It is the workload's consumer `index` of `of`, and has seen so many partitions.
+    Alone { index: u32, of: u32, seen: usize },
+    /// Its group; commits are the consumer's business (`enable.auto.commit`), or its own.
+    Member { manual: Option<Box<Committer>> },
+}
+
+/// Commits what was read, as an application does that processes each record at once.
+#[derive(Clone, Debug)]
+struct Committer {
+    config: GroupConfig,
+    /// When it commits next.
+    at: Option<Time>,
+    /// The commit that it waits for.
+    under_way: Option<CommitId>,
+    /// Partitions are to be given up once the commit is through.
+    revoking: bool,
 }
 
 impl Reader {
@@ -32,108 +43,104 @@ impl Reader {
         plan: &ConsumeWorkload,
         (index, number): (u32, u32),
     ) -> Result<Reader, OpenError> {
-        let client_id = StrBytes::from_string(format!("{}-consumer-{number}", process.client_id.as_str()));
-        let mut consumer = Consumer::new(plan.consumer_config(index)?, client_id, process.bootstrap.clone())?;
-        let topic = consumer.topic(&plan.topic);
-        let topic_name = plan.topic.clone();
-        Ok(Reader { number, index, of: plan.share.of, topic_name, topic, consumer, seen: 0 })
+        let config = plan.consumer_config(index)?;
+        let role = match &config.group {
+            None => Role::Alone { index, of: plan.share.of, seen: 0 },
+            Some(group) => {
+                let config = Some(group.clone()).filter(|group| !group.auto_commit);
+                let manual = config
+                    .map(|config| Box::new(Committer { config, at: None, under_way: None, revoking: false }));
+                Role::Member { manual }
+            }
+        };
+        Ok(Reader { source: Source::new(process, config, number, &plan.topic)?, role, closing: false })
     }
 
     pub fn owns(&self, conn: ConnId) -> bool {
-        self.consumer.owns(conn)
+        self.source.owns(conn)
     }
 
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.consumer.poll_timeout()
+        let commit = match &self.role {
+            Role::Member { manual: Some(committer) } if committer.under_way.is_none() => committer.at,
+            _ => None,
+        };
+        self.source.poll_timeout().into_iter().chain(commit).min()
     }
 
     pub fn view(&self) -> ConsumerView {
-        let partitions = (0..self.consumer.assigned()).map(|index| AssignedPartition {
-            tp: self.tp(index),
-            position: self.consumer.position(index),
-            end_offset: self.consumer.end_offset(index),
-        });
-        ConsumerView { number: self.number, partitions: partitions.collect() }
+        let uncommitted = match &self.role {
+            Role::Member { manual: Some(committer) } => committer.at.is_some() || committer.revoking,
+            _ => false,
+        };
+        self.source.view(uncommitted)
     }
 
-    fn tp(&self, index: usize) -> TopicPartition {
-        TopicPartition { topic: self.topic_name.clone(), partition: self.consumer.partition(index).1 }
+    /// Whether it is of no use any more, after [`Reader::stop`].
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.role, Role::Alone { .. }) || self.source.is_closed()
+    }
+
+    /// Begins to leave its group.
+    pub fn stop(&mut self, now: Now) {
+        self.closing = true;
+        if matches!(self.role, Role::Member { .. }) {
+            self.source.close(now);
+        }
     }
 
     pub fn step(&mut self, now: Now, input: Option<Input>, io: &mut Io<'_>) {
-        match input {
-            Some(input) => self.consumer.handle(now, input, io),
-            None => self.consumer.wake(now, io),
+        self.source.step(now, input, io);
+        if let Role::Alone { index, of, seen } = &mut self.role {
+            self.source.assign(|partition| partition as u32 % *of == *index, seen);
         }
-        self.assign();
-        self.report(io);
-        self.read(now, io);
-        self.consumer.poll(now, io);
-        self.report(io);
-    }
-
-    /// Takes the partitions that the topic was found to have.
-    fn assign(&mut self) {
-        let count = self.consumer.metadata().partition_count(self.topic).unwrap_or(0);
-        for partition in self.seen..count {
-            if partition as u32 % self.of == self.index {
-                self.consumer.assign(self.topic, partition as i32);
+        self.report(now, io);
+        let mut read = 0;
+        while !self.closing {
+            let polled = self.source.read(now, io, &mut |_, _, _, _| {});
+            if polled == 0 {
+                break;
+            }
+            read += polled;
+        }
+        if let Role::Member { manual: Some(committer) } = &mut self.role {
+            if read > 0 && committer.at.is_none() {
+                committer.at = Some(now.mono + committer.config.auto_commit_interval);
+            }
+            if committer.under_way.is_none() && committer.at.is_some_and(|at| at <= now.mono) {
+                committer.at = None;
+                committer.under_way = Some(self.source.commit(now, &self.source.positions()));
             }
         }
-        self.seen = self.seen.max(count);
+        self.report(now, io);
+        self.source.poll(now, io);
+        self.report(now, io);
     }
 
-    fn read(&mut self, now: Now, io: &mut Io<'_>) {
-        let consumer = self.number;
-        let topic = &self.topic_name;
-        let of = self.of as i32;
-        let first = self.index as i32;
-        // Records come partition by partition: those of one make one event.
-        let (mut of_index, mut records): (usize, Vec<PolledRecord>) = (0, Vec::new());
-        let mut tell = |index: usize, records: Vec<PolledRecord>| {
-            // Partitions were assigned in ascending order, every `of`th.
-            let tp = TopicPartition { topic: topic.clone(), partition: first + index as i32 * of };
-            io.history(ClientEvent::Polled { consumer, tp, records });
-        };
-        let mut each = |index: usize, record: &RecordRef<'_>| {
-            if index != of_index && !records.is_empty() {
-                tell(of_index, std::mem::take(&mut records));
+    fn report(&mut self, now: Now, io: &mut Io<'_>) {
+        for signal in self.source.report(io) {
+            match (signal, &mut self.role) {
+                (Signal::Revoking, Role::Member { manual: Some(committer) }) => {
+                    committer.revoking = true;
+                    if committer.under_way.is_none() && committer.at.take().is_some() {
+                        committer.under_way = Some(self.source.commit(now, &self.source.positions()));
+                    }
+                }
+                (Signal::Revoking, _) => self.source.revoked(now, io),
+                (Signal::Committed(commit, _), Role::Member { manual: Some(committer) })
+                    if committer.under_way == Some(commit) =>
+                {
+                    committer.under_way = None;
+                }
+                (Signal::Lost(_) | Signal::Committed(..) | Signal::Failed(_), _) => {}
             }
-            of_index = index;
-            let id =
-                record.headers.find(RecordId::HEADER.as_bytes()).flatten().and_then(RecordId::from_bytes);
-            records.push(PolledRecord { offset: Offset(record.offset), id });
-        };
-        while self.consumer.take(now, &mut each) > 0 {}
-        if !records.is_empty() {
-            tell(of_index, records);
         }
-    }
-
-    fn report(&mut self, io: &mut Io<'_>) {
-        let events: Vec<ConsumerEvent> = self.consumer.events().collect();
-        for event in events {
-            let (index, what) = match event {
-                ConsumerEvent::PositionReset { index, from, to } => {
-                    let tp = self.tp(index);
-                    io.history(ClientEvent::PositionReset { consumer: self.number, tp, from, to });
-                    continue;
-                }
-                ConsumerEvent::NoPosition { index } => (index, "no position and no reset policy".to_owned()),
-                ConsumerEvent::Damaged { index, offset } => {
-                    (index, format!("damaged batch at offset {offset}"))
-                }
-                ConsumerEvent::Refused { index, error } => (index, errors::name(error).to_owned()),
-                ConsumerEvent::Assigned { .. }
-                | ConsumerEvent::Revoking { .. }
-                | ConsumerEvent::Lost { .. }
-                | ConsumerEvent::Committing { .. }
-                | ConsumerEvent::Committed { .. }
-                | ConsumerEvent::CommitFailed { .. }
-                | ConsumerEvent::GroupFailed { .. } => continue,
-            };
-            let what = format!("consumer {}: {}: {what}", self.number, self.tp(index));
-            io.trace(TraceEvent::ClientError { what });
+        if let Role::Member { manual: Some(committer) } = &mut self.role
+            && committer.revoking
+            && committer.under_way.is_none()
+        {
+            committer.revoking = false;
+            self.source.revoked(now, io);
         }
     }
 }

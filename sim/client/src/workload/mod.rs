@@ -1,20 +1,27 @@
 //! The client process: producers, consumers and an administrator under one roof, following a load plan.
 
+mod bank;
 mod config;
 mod consume;
 mod elect;
+mod lists;
 mod node;
+mod numbers;
+mod pipeline;
 mod produce;
 mod schedule;
 mod setup;
+mod source;
+mod transactor;
 mod view;
+mod writer;
 
 pub use config::{
     BankWorkload, ClientConfig, ConsumeWorkload, Corpus, ElectWorkload, Keys, ListsWorkload,
     PipelineWorkload, ProduceWorkload, Rate, Semantics, SetupWorkload, Share, WorkloadConfig,
 };
 pub use node::ClientNode;
-pub use view::{AssignedPartition, ClientView, ConsumerView, ProducerView};
+pub use view::{AssignedPartition, ClientView, ConsumerView, ProducerView, TransactionView};
 
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trial_node::{ClientEvent, ConnId, HaltReason, Input, Io, Node, Now, OpenError, Signal, Span, Time};
 
-use super::config::{ClientConfig, WorkloadConfig};
+use super::bank::Bank;
+use super::config::{ClientConfig, Semantics, WorkloadConfig};
 use super::consume::Reader;
 use super::elect::Operator;
+use super::lists::Lists;
+use super::pipeline::{ExactlyOnce, Plain};
 use super::produce::Load;
 use super::setup::Setup;
 use super::view::ClientView;
-use crate::properties::invalid;
 
 /// Its presence on disk says that this is not the process's first start.
 const STARTED: &str = "started";
@@ -24,6 +26,8 @@ pub struct ClientNode {
     /// When each app wants to be called, by time and by app.
     wake: BTreeSet<(Time, usize)>,
     wake_of: Vec<Option<Time>>,
+    stop_at: Option<Time>,
+    stop_passed: bool,
     /// SIGTERM came: stop when everything is flushed.
     terminating: bool,
 }
@@ -35,43 +39,79 @@ enum App {
     Load(Load),
     Reader(Reader),
     Operator(Operator),
+    ExactlyOnce(ExactlyOnce),
+    Plain(Plain),
+    Bank(Bank),
+    Lists(Lists),
+}
+
+/// Calls the same method of whatever app it is.
+macro_rules! each_app {
+    ($app:expr, $it:ident => $call:expr) => {
+        match $app {
+            App::Setup($it) => $call,
+            App::Load($it) => $call,
+            App::Reader($it) => $call,
+            App::Operator($it) => $call,
+            App::ExactlyOnce($it) => $call,
+            App::Plain($it) => $call,
+            App::Bank($it) => $call,
+            App::Lists($it) => $call,
+        }
+    };
 }
 
 impl App {
     fn step(&mut self, now: Now, input: Option<Input>, io: &mut Io<'_>) {
-        match self {
-            App::Setup(setup) => setup.step(now, input, io),
-            App::Load(load) => load.step(now, input, io),
-            App::Reader(reader) => reader.step(now, input, io),
-            App::Operator(operator) => operator.step(now, input, io),
-        }
+        each_app!(self, it => it.step(now, input, io));
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        match self {
-            App::Setup(setup) => setup.poll_timeout(),
-            App::Load(load) => load.poll_timeout(),
-            App::Reader(reader) => reader.poll_timeout(),
-            App::Operator(operator) => operator.poll_timeout(),
-        }
+        each_app!(self, it => it.poll_timeout())
     }
 
     fn owns(&self, conn: ConnId) -> bool {
-        match self {
-            App::Setup(setup) => setup.owns(conn),
-            App::Load(load) => load.owns(conn),
-            App::Reader(reader) => reader.owns(conn),
-            App::Operator(operator) => operator.owns(conn),
-        }
+        each_app!(self, it => it.owns(conn))
     }
 
-    /// Whether it has ended, if it is one that ends.
-    fn is_done(&self) -> bool {
+    /// Whether it has ended, if it is one that ends; whether it has nothing left to do, if it is one that goes on for as long
+    /// as others give it work, which it does not know before `stop_at`.
+    fn is_done(&self, after_stop: bool) -> bool {
         match self {
             App::Setup(setup) => setup.is_done(),
             App::Load(load) => load.is_done(),
             App::Reader(_) => true,
             App::Operator(operator) => operator.is_done(),
+            App::ExactlyOnce(pipeline) => after_stop && pipeline.has_caught_up(),
+            App::Plain(pipeline) => after_stop && pipeline.has_caught_up(),
+            App::Bank(bank) => bank.is_done(),
+            App::Lists(lists) => lists.is_done(),
+        }
+    }
+
+    /// SIGTERM: begins to come to an end.
+    fn stop(&mut self, now: Now) {
+        match self {
+            App::Setup(_) | App::Operator(_) => {}
+            App::Load(load) => load.stop(),
+            App::Reader(reader) => reader.stop(now),
+            App::ExactlyOnce(pipeline) => pipeline.stop(),
+            App::Plain(pipeline) => pipeline.stop(),
+            App::Bank(bank) => bank.stop(),
+            App::Lists(lists) => lists.stop(),
+        }
+    }
+
+    /// Whether it has come to its end after [`App::stop`].
+    fn is_stopped(&self) -> bool {
+        match self {
+            App::Setup(_) | App::Operator(_) => true,
+            App::Load(load) => load.is_done(),
+            App::Reader(reader) => reader.is_stopped(),
+            App::ExactlyOnce(pipeline) => pipeline.is_stopped(),
+            App::Plain(pipeline) => pipeline.is_stopped(),
+            App::Bank(bank) => bank.is_done(),
+            App::Lists(lists) => lists.is_done(),
         }
     }
 }
@@ -85,42 +125,15 @@ impl Node for ClientNode {
         let from = if restarted { now.mono + Span::from_nanos(1) } else { now.mono };
         let mut apps = Vec::new();
         for workload in &config.workloads {
-            let share = match workload {
-                WorkloadConfig::Setup(plan) => {
-                    apps.push(App::Setup(Setup::new(&config, plan.clone())?));
-                    continue;
-                }
-                WorkloadConfig::Elect(plan) => {
-                    apps.push(App::Operator(Operator::new(&config, plan)?));
-                    continue;
-                }
-                WorkloadConfig::Pipeline(_) | WorkloadConfig::Bank(_) | WorkloadConfig::Lists(_) => {
-                    return Err(invalid("workload", "is not there yet".to_owned()));
-                }
-                WorkloadConfig::Produce(plan) => {
-                    for client in plan.share.clients() {
-                        apps.push(App::Load(Load::new(&config, plan, client, from)?));
-                    }
-                    plan.share
-                }
-                WorkloadConfig::Consume(plan) => {
-                    for client in plan.share.clients() {
-                        apps.push(App::Reader(Reader::new(&config, plan, client)?));
-                    }
-                    plan.share
-                }
-            };
-            io.history(ClientEvent::ClientStarted {
-                consumers: matches!(workload, WorkloadConfig::Consume(_)),
-                first: share.first_number + share.index,
-                count: share.count,
-            });
+            open_workload(&config, workload, from, io, &mut apps)?;
         }
         let mut node = ClientNode {
             wake_of: vec![None; apps.len()],
             apps,
             owners: BTreeMap::new(),
             wake: BTreeSet::new(),
+            stop_at: config.stop_at,
+            stop_passed: config.stop_at.is_some_and(|at| at <= now.mono),
             terminating: false,
         };
         for app in 0..node.apps.len() {
@@ -155,17 +168,16 @@ impl Node for ClientNode {
             Input::Signal(Signal::Terminate) => {
                 self.terminating = true;
                 for app in 0..self.apps.len() {
-                    if let App::Load(load) = &mut self.apps[app] {
-                        load.stop();
-                        self.step(now, app, None, io);
-                    }
+                    self.apps[app].stop(now);
+                    self.step(now, app, None, io);
                 }
             }
             Input::Accepted { .. }
             | Input::Request { .. }
             | Input::Signal(Signal::ResignQuorumLeadership) => {}
         }
-        if self.terminating && self.outstanding_sends() == 0 {
+        self.stop_passed |= self.stop_at.is_some_and(|at| at <= now.mono);
+        if self.terminating && self.apps.iter().all(App::is_stopped) {
             io.halt(HaltReason::Shutdown);
         }
     }
@@ -177,27 +189,32 @@ impl Node for ClientNode {
 
 impl ClientNode {
     /// Whether all that ends by itself has ended: topics are created, producers have stopped and every record of theirs is
-    /// acknowledged or given up. Consumers do not count.
+    /// acknowledged or given up, no transaction is open. A pipeline is done while it has written and committed all that there
+    /// is to read, as far as it knows. Consumers do not count.
     pub fn is_done(&self) -> bool {
-        self.apps.iter().all(App::is_done)
+        self.apps.iter().all(|app| app.is_done(self.stop_passed))
     }
 
     /// Records handed to this process's producers that are neither acknowledged nor given up. O(producers).
     pub fn outstanding_sends(&self) -> u64 {
-        let loads =
-            self.apps.iter().map(|app| if let App::Load(load) = app { load.outstanding() } else { 0 });
-        loads.sum()
+        self.view().producers.iter().map(|producer| producer.outstanding).sum()
     }
 
     /// The process seen from outside. Allocates; not for every event.
     pub fn view(&self) -> ClientView {
         let mut view = ClientView::default();
         for app in &self.apps {
-            match app {
-                App::Setup(_) | App::Operator(_) => {}
-                App::Load(load) => view.producers.push(load.view()),
-                App::Reader(reader) => view.consumers.push(reader.view()),
-            }
+            let (producer, consumer) = match app {
+                App::Setup(_) | App::Operator(_) => (None, None),
+                App::Load(load) => (Some(load.view()), None),
+                App::Reader(reader) => (None, Some(reader.view())),
+                App::Bank(bank) => (Some(bank.view()), None),
+                App::ExactlyOnce(pipeline) => both(pipeline.views()),
+                App::Plain(pipeline) => both(pipeline.views()),
+                App::Lists(lists) => both(lists.views()),
+            };
+            view.producers.extend(producer);
+            view.consumers.extend(consumer);
         }
         view
     }
@@ -222,6 +239,66 @@ impl ClientNode {
             }
             self.wake_of[app] = wake;
         }
+    }
+}
+
+fn both<A, B>((a, b): (A, B)) -> (Option<A>, Option<B>) {
+    (Some(a), Some(b))
+}
+
+/// Makes the apps of a workload, and tells the history which clients start. Nothing that was intended before `from` is done.
+fn open_workload(
+    config: &ClientConfig,
+    workload: &WorkloadConfig,
+    from: Time,
+    io: &mut Io<'_>,
+    apps: &mut Vec<App>,
+) -> Result<(), OpenError> {
+    // The workload's share of clients, and the numbers of its first producer and consumer.
+    let (share, producer, consumer) = match workload {
+        WorkloadConfig::Setup(plan) => {
+            apps.push(App::Setup(Setup::new(config, plan.clone())?));
+            return Ok(());
+        }
+        WorkloadConfig::Elect(plan) => {
+            apps.push(App::Operator(Operator::new(config, plan)?));
+            return Ok(());
+        }
+        WorkloadConfig::Produce(plan) => (plan.share, Some(plan.share.first_number), None),
+        WorkloadConfig::Consume(plan) => (plan.share, None, Some(plan.share.first_number)),
+        WorkloadConfig::Bank(plan) => (plan.share, Some(plan.share.first_number), None),
+        WorkloadConfig::Pipeline(plan) => {
+            (plan.share, Some(plan.share.first_number), Some(plan.first_consumer))
+        }
+        WorkloadConfig::Lists(plan) => (plan.share, Some(plan.share.first_number), Some(plan.first_consumer)),
+    };
+    for (consumers, first) in [(false, producer), (true, consumer)] {
+        if let Some(first) = first {
+            let (first, count) = (first + share.index, share.count);
+            io.history(ClientEvent::ClientStarted { consumers, first, count });
+        }
+    }
+    for client in share.clients() {
+        apps.push(match workload {
+            WorkloadConfig::Setup(_) | WorkloadConfig::Elect(_) => unreachable!("they have no clients"),
+            WorkloadConfig::Produce(plan) => App::Load(Load::new(config, plan, client, from)?),
+            WorkloadConfig::Consume(plan) => App::Reader(Reader::new(config, plan, client)?),
+            WorkloadConfig::Bank(plan) => App::Bank(Bank::new(config, plan, client, from)?),
+            WorkloadConfig::Lists(plan) => App::Lists(Lists::new(config, plan, client, from)?),
+            WorkloadConfig::Pipeline(plan) if plan.semantics == Semantics::ExactlyOnce => {
+                App::ExactlyOnce(ExactlyOnce::new(config, plan, client, io)?)
+            }
+            WorkloadConfig::Pipeline(plan) => App::Plain(Plain::new(config, plan, client, io)?),
+        });
+    }
+    Ok(())
+}
+
+/// The connection that an input is about.
+pub(super) fn conn_of(input: &Input) -> Option<ConnId> {
+    match input {
+        Input::Connected { conn } | Input::Closed { conn, .. } | Input::Response { conn, .. } => Some(*conn),
+        Input::Timeout | Input::Accepted { .. } | Input::Request { .. } | Input::Signal(_) => None,
     }
 }
 

@@ -78,16 +78,17 @@ impl Load {
         self.producer.owns(conn)
     }
 
-    pub fn outstanding(&self) -> u64 {
-        self.outstanding
-    }
-
     pub fn is_done(&self) -> bool {
         self.stopped && self.outstanding == 0
     }
 
     pub fn view(&self) -> ProducerView {
-        ProducerView { number: self.number, outstanding: self.outstanding, stopped: self.stopped }
+        ProducerView {
+            number: self.number,
+            outstanding: self.outstanding,
+            stopped: self.stopped,
+            transaction: None,
+        }
     }
 
     pub fn poll_timeout(&self) -> Option<Time> {

@@ -36,6 +36,48 @@ impl Schedule {
     }
 }
 
+/// When a client's transactions are intended, and whether it makes any more.
+#[derive(Clone, Debug)]
+pub(super) struct Turns {
+    schedule: Schedule,
+    next: u64,
+    stop_at: Option<Time>,
+    pub stopped: bool,
+}
+
+impl Turns {
+    /// The first is the first that is intended at or after `from`.
+    pub fn new(schedule: Schedule, stop_at: Option<Time>, from: Time) -> Turns {
+        Turns { schedule, next: schedule.first_from(from), stop_at, stopped: false }
+    }
+
+    /// Stops when it is time to.
+    pub fn look(&mut self, now: Time) {
+        self.stopped |= self.stop_at.is_some_and(|stop_at| stop_at <= now);
+    }
+
+    /// The number of the transaction whose turn it is, and when it was intended.
+    pub fn take(&mut self, now: Time) -> Option<(u64, Time)> {
+        let intended = self.schedule.intended(self.next);
+        if self.stopped || intended > now {
+            return None;
+        }
+        self.next += 1;
+        Some((self.next - 1, intended))
+    }
+
+    /// When [`Turns::take`] has something to tell, or the end has come.
+    pub fn next(&self) -> Option<Time> {
+        let next = self.schedule.intended(self.next);
+        (!self.stopped).then(|| self.stop_at.map_or(next, |stop_at| stop_at.min(next)))
+    }
+
+    /// When the end comes.
+    pub fn end(&self) -> Option<Time> {
+        self.stop_at.filter(|_| !self.stopped)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

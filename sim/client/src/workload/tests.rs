@@ -14,6 +14,8 @@ use crate::testing::{Bench, Cluster, World, properties, topic_name};
 
 use super::*;
 
+mod transactions;
+
 fn produce(share: Share, config: &[(&str, &str)]) -> WorkloadConfig {
     WorkloadConfig::Produce(ProduceWorkload {
         topic: topic_name("orders"),

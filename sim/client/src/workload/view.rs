@@ -1,6 +1,7 @@
 //! What an observer may read of a client process between two events.
 
-use trial_node::{Offset, TopicPartition};
+use trial_node::{Offset, Time, TopicPartition, TransactionId};
+use trial_wire::StrBytes;
 
 /// A client process seen from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,8 +19,22 @@ pub struct ProducerView {
     pub number: u32,
     /// Records that were handed to it (`SendInvoked`) and are neither acknowledged nor given up.
     pub outstanding: u64,
-    /// Whether it has made its last record (`stop_at`, or SIGTERM).
+    /// Whether it has made its last record (`stop_at`, or SIGTERM). One that writes what it reads goes on for as long as there
+    /// is something to read.
     pub stopped: bool,
+    /// The transaction that has begun and not ended.
+    pub transaction: Option<TransactionView>,
+}
+
+/// A transaction as its client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionView {
+    /// Its name in the history.
+    pub id: TransactionId,
+    /// When it began, on the client's clock.
+    pub since: Time,
+    /// Whether the client waits for its end, and is that a commit.
+    pub ending: Option<bool>,
 }
 
 /// A consumer seen from outside.
@@ -27,8 +42,18 @@ pub struct ProducerView {
 pub struct ConsumerView {
     /// Its number over the whole run.
     pub number: u32,
-    /// What it reads; empty while it does not know the topic's partitions.
+    /// What it reads; empty while it does not know the topic's partitions, or its group has given it none.
     pub partitions: Vec<AssignedPartition>,
+    /// `group.id`.
+    pub group: Option<StrBytes>,
+    /// The generation or member epoch in which its group last assigned it partitions (maybe none); `None` if it has no group,
+    /// or is not (or no longer) a member as far as it knows.
+    pub epoch: Option<i32>,
+    /// Whether it has been asked to give up partitions and has not done so.
+    pub revoking: bool,
+    /// Whether its application has read records whose offsets it is still to commit. False where the consumer commits by
+    /// itself.
+    pub uncommitted: bool,
 }
 
 /// A partition that a consumer reads.
