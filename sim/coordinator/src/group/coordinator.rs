@@ -102,6 +102,7 @@ impl Coordinator for GroupCoordinator {
 
     fn activate(&mut self, env: &mut Env<'_>, _leader_epoch: LeaderEpoch) {
         self.active = true;
+        self.offsets.activate(env.metadata);
         let mut ctx = Context { env, config: &self.config, out: &mut self.out };
         for group in self.groups.values_mut() {
             match group {
@@ -122,10 +123,10 @@ impl Coordinator for GroupCoordinator {
             RequestKind::Heartbeat(body) => classic::heartbeat(&mut self.groups, &mut ctx, caller, body),
             RequestKind::LeaveGroup(body) => classic::leave(&mut self.groups, &mut ctx, caller, body),
             RequestKind::OffsetCommit(body) => {
-                offsets::commit(&mut self.groups, &mut ctx, call, version, body);
+                offsets::commit(&mut self.groups, &mut self.offsets, &mut ctx, (call, version), body);
             }
             RequestKind::TxnOffsetCommit(body) => {
-                offsets::commit_in_transaction(&mut self.groups, &mut ctx, call, body);
+                offsets::commit_in_transaction(&self.groups, &mut self.offsets, &mut ctx, call, body);
             }
             RequestKind::OffsetFetch(body) => {
                 let response = offsets::fetch(&self.groups, &self.offsets, version, body);
@@ -162,7 +163,8 @@ impl Coordinator for GroupCoordinator {
     }
 
     fn completed(&mut self, env: &mut Env<'_>, ticket: Ticket, result: Result<Offset, ErrorCode>) {
-        let then = self.out.take_waiting(ticket).expect("an append is completed once");
+        // What waits for an append is refused when the broker stops to lead, and may complete afterwards.
+        let Some(then) = self.out.take_waiting(ticket) else { return };
         let mut ctx = Context { env, config: &self.config, out: &mut self.out };
         match then {
             Then::Nothing => {}

@@ -12,6 +12,8 @@ mod coordinator;
 mod offsets;
 pub mod record;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 pub use config::{GroupConfig, ServerAssignor};

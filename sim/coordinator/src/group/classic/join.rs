@@ -331,6 +331,7 @@ impl ClassicGroup {
             self.expect_heartbeat(ctx, &old_id);
             return;
         }
+        self.expect_heartbeat(ctx, &new_id);
         let leads = self.is_leader(&new_id);
         let response = if waiting.version >= SKIP_ASSIGNMENT {
             let members = if leads { self.subscriptions() } else { Vec::new() };

@@ -13,6 +13,9 @@ use crate::group::coordinator::{Group, Groups};
 /// From this version on, several members may leave at once, by their instance ids, too (KIP-345).
 const BATCH_LEAVE: i16 = 3;
 
+/// A member that wanted to leave, and why it may not.
+type Left = (MemberIdentity, Option<ErrorCode>);
+
 /// Heartbeat.
 pub(in crate::group) fn heartbeat(
     groups: &mut Groups,
@@ -65,7 +68,7 @@ pub(in crate::group) fn leave(
     }
 }
 
-fn response(version: i16, left: Vec<(MemberIdentity, Option<ErrorCode>)>) -> LeaveGroupResponse {
+fn response(version: i16, left: Vec<Left>) -> LeaveGroupResponse {
     let code = |error: Option<ErrorCode>| error.map_or(0, |error| error.code());
     if version < BATCH_LEAVE {
         let error = left.first().and_then(|(_, error)| *error);
@@ -91,12 +94,11 @@ impl ClassicGroup {
     }
 
     /// Each member with what became of its wish to leave, and the record of a group that is empty now.
-    #[allow(clippy::type_complexity, reason = "it is taken apart at once")]
     fn leave(
         &mut self,
         ctx: &mut Context<'_, '_>,
         members: Vec<MemberIdentity>,
-    ) -> (Vec<(MemberIdentity, Option<ErrorCode>)>, Option<crate::Record>) {
+    ) -> (Vec<Left>, Option<crate::Record>) {
         let left: Vec<_> = members
             .into_iter()
             .map(|member| {

@@ -15,6 +15,7 @@ use trial_wire::{ErrorCode, StrBytes, TopicName};
 use super::super::context::{Context, Then};
 use super::super::coordinator::{Group, Groups};
 use super::super::record::{GroupRecord, OffsetCommit, OffsetCommitKey};
+use super::Offsets;
 use crate::{CallId, Record};
 
 /// From this version on, a commit may be one of a KIP-848 member.
@@ -25,9 +26,9 @@ const DEFAULT_RETENTION: i64 = -1;
 /// OffsetCommit.
 pub(in crate::group) fn commit(
     groups: &mut Groups,
+    offsets: &mut Offsets,
     ctx: &mut Context<'_, '_>,
-    call: CallId,
-    version: i16,
+    (call, version): (CallId, i16),
     body: OffsetCommitRequest,
 ) {
     let valid = validate(groups, ctx, version, &body).err();
@@ -38,6 +39,7 @@ pub(in crate::group) fn commit(
         Commits { group: &body.group_id, refused: valid, expire_timestamp_ms, records: Vec::new() };
     let mut topics = Vec::with_capacity(body.topics.len());
     for topic in &body.topics {
+        offsets.see(&topic.name, ctx.env.metadata);
         let count = ctx.env.metadata.partition_count(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for said in &topic.partitions {
@@ -68,7 +70,8 @@ pub(in crate::group) fn commit(
 
 /// TxnOffsetCommit: the offsets count once the transaction is committed.
 pub(in crate::group) fn commit_in_transaction(
-    groups: &mut Groups,
+    groups: &Groups,
+    offsets: &mut Offsets,
     ctx: &mut Context<'_, '_>,
     call: CallId,
     body: TxnOffsetCommitRequest,
@@ -78,6 +81,7 @@ pub(in crate::group) fn commit_in_transaction(
         Commits { group: &body.group_id, refused: valid, expire_timestamp_ms: None, records: Vec::new() };
     let mut topics = Vec::with_capacity(body.topics.len());
     for topic in &body.topics {
+        offsets.see(&topic.name, ctx.env.metadata);
         let count = ctx.env.metadata.partition_count(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for said in &topic.partitions {

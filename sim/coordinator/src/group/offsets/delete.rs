@@ -11,7 +11,7 @@ use super::super::context::{Context, Then};
 use super::super::coordinator::{Group, Groups};
 use super::super::record::OffsetCommitKey;
 use super::{CommittedOffset, GroupOffsets, Offsets, iter, tombstone};
-use crate::{CallId, Record};
+use crate::{CallId, ClusterMetadata, Record};
 
 /// OffsetDelete.
 pub(in crate::group) fn delete(
@@ -136,6 +136,25 @@ fn has_expired(expiry: Expiry, committed: &CommittedOffset, ctx: &Context<'_, '_
 }
 
 impl Offsets {
+    /// The log has been replayed: takes note of the topics that exist.
+    pub(in crate::group) fn activate(&mut self, metadata: &dyn ClusterMetadata) {
+        let all = self.groups.values().flat_map(|group| group.pending.values().chain([&group.committed]));
+        for topic in all.flat_map(|offsets| offsets.keys()) {
+            if let Some(id) = metadata.topic_id(&TopicName(topic.clone())) {
+                self.topics.insert(topic.clone(), id);
+            }
+        }
+    }
+
+    /// Takes note of a topic, if it exists.
+    pub(super) fn see(&mut self, topic: &TopicName, metadata: &dyn ClusterMetadata) {
+        if !self.topics.contains_key(&topic.0)
+            && let Some(id) = metadata.topic_id(topic)
+        {
+            self.topics.insert(topic.0.clone(), id);
+        }
+    }
+
     /// Topics were created, changed or deleted: offsets of those that were there and no longer are go. A topic that this broker
     /// has never heard of may be newer than what it has heard.
     pub(in crate::group) fn metadata_changed(&mut self, ctx: &mut Context<'_, '_>) {

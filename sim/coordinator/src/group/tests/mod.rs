@@ -1,0 +1,7 @@
+//! The classic protocol and offsets, through the coordinator's own front door.
+
+mod driver;
+mod membership;
+mod offsets;
+mod random;
+mod static_members;
