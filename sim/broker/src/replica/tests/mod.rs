@@ -5,6 +5,7 @@ mod fetching;
 mod producing;
 mod replicating;
 mod restarting;
+mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
