@@ -1,5 +1,6 @@
 //! WriteTxnMarkers (KIP-98): the coordinator of transactions tells the leaders of partitions how transactions have ended.
 
+use trial_coordinator::transaction::marker_transaction_version;
 use trial_node::{Io, Now, ProducerEpoch, ProducerId, TopicIdPartition};
 use trial_wire::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
@@ -27,8 +28,7 @@ pub(super) fn serve(
             producer_epoch: ProducerEpoch(marker.producer_epoch),
             coordinator_epoch: marker.coordinator_epoch,
             commit: marker.transaction_result,
-            // This version of the request does not tell.
-            transaction_version: 0,
+            transaction_version: marker_transaction_version(marker),
         };
         let mut topics = Vec::with_capacity(marker.topics.len());
         for topic in &marker.topics {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use trial_node::view::TransactionState;
 use trial_node::{NodeId, ProducerId, TopicPartition};
 use trial_wire::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
@@ -16,6 +17,19 @@ use crate::{Env, Output, SendId};
 
 /// The version of WriteTxnMarkers.
 const VERSION: i16 = 1;
+
+/// Kafka tells a marker's transaction version in version 2 of the request (KIP-1228), which our codec does not have. Until then
+/// it is a tagged field of version 1, which whoever does not know it skips.
+const TRANSACTION_VERSION_TAG: i32 = 1_228;
+
+/// The version of the protocol by which a marker's transaction was ended: 2 if the marker's epoch is above that of all records
+/// of the transaction (KIP-890), else 0.
+pub fn marker_transaction_version(marker: &WritableTxnMarker) -> i8 {
+    match marker.unknown_tagged_fields.get(&TRANSACTION_VERSION_TAG).map(|field| &field[..]) {
+        Some([version]) => version.cast_signed(),
+        _ => 0,
+    }
+}
 
 /// Which markers are where. Each broker has at most one request at a time; what comes up meanwhile goes with the next.
 #[derive(Clone, Debug, Default)]
@@ -152,12 +166,16 @@ impl TransactionCoordinator {
                 ),
             }
         }
-        WritableTxnMarker::default()
+        let mut wire = WritableTxnMarker::default()
             .with_producer_id(WireProducerId(known.log.producer_id.0))
             .with_producer_epoch(known.log.producer_epoch.0)
             .with_transaction_result(known.log.state == TransactionState::PrepareCommit)
             .with_coordinator_epoch(self.coordinator_epoch.0)
-            .with_topics(topics)
+            .with_topics(topics);
+        if known.bumps_epoch() {
+            wire.unknown_tagged_fields.insert(TRANSACTION_VERSION_TAG, Bytes::from_static(&[2]));
+        }
+        wire
     }
 
     /// What became of a request with markers.

@@ -15,6 +15,7 @@ mod timers;
 
 pub use config::TransactionConfig;
 pub use coordinator::TransactionCoordinator;
+pub use markers::marker_transaction_version;
 
 #[cfg(test)]
 mod tests;

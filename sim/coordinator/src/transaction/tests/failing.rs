@@ -43,7 +43,7 @@ fn what_is_in_the_log_stands() {
     bench.refusal = None;
     assert_eq!(bench.wait(Span::from_millis(50)), ["append t PrepareCommit 1000/1 b-0"]);
     assert_eq!(bench.wait(Span::from_millis(50)), [""; 0], "it is on its way");
-    assert_eq!(bench.commit(), ["send 1: commit 1000/1 by 7 b-0"]);
+    assert_eq!(bench.commit(), ["send 1: commit v2 1000/1 by 7 b-0"]);
     assert_eq!(bench.settle(), ["append t CompleteCommit 1000/1"]);
     assert_eq!(bench.end(5, producer, true), ["end ok 1000/1"]);
 }

@@ -75,7 +75,7 @@ fn a_decision_is_carried_out_under_the_new_coordinator_epoch_once_it_is_known_to
     assert_eq!(bench.init(5, NEW), ["init CoordinatorLoadInProgress"]);
     assert_eq!(bench.time_out(), [""; 0]);
     assert_eq!(bench.wait(Span::from_millis(50)), ["append t PrepareCommit 1000/1 b-0"]);
-    assert_eq!(bench.commit(), ["send 1: commit 1000/1 by 8 b-0"]);
+    assert_eq!(bench.commit(), ["send 1: commit v2 1000/1 by 8 b-0"]);
     assert_eq!(bench.settle(), ["append t CompleteCommit 1000/1"]);
     assert_eq!(bench.end(5, producer, true), ["end ok 1000/1"]);
 }
@@ -87,7 +87,7 @@ fn used_up_epochs_survive_a_fail_over() {
     bench.set_epoch(32_766);
     bench.end(5, (1000, 32_766), true);
     let (mut bench, _) = bench.fail_over(3);
-    assert_eq!(bench.settle(), ["send 1: commit 1000/32767 by 8 b-0", "append t CompleteCommit 1001/0"]);
+    assert_eq!(bench.settle(), ["send 1: commit v2 1000/32767 by 8 b-0", "append t CompleteCommit 1001/0"]);
     let (mut bench, lines) = bench.fail_over(5);
     assert_eq!(lines, [""; 0]);
     assert_eq!(bench.end(5, (1000, 32_766), true), ["end ok 1001/0"]);

@@ -9,7 +9,7 @@ fn a_new_producer_of_version_1_fences_the_one_before() {
     let mut bench = Bench::new(1);
     let zombie = bench.open(3, B0);
     assert_eq!(bench.init(4, NEW), ["append t PrepareAbort 1000/1 b-0"]);
-    assert_eq!(bench.commit(), ["init ConcurrentTransactions", "send 1: abort 1000/1 by 7 b-0"]);
+    assert_eq!(bench.commit(), ["init ConcurrentTransactions", "send 1: abort v0 1000/1 by 7 b-0"]);
     assert_eq!(bench.end(4, zombie, true), ["end ProducerFenced"]);
     assert_eq!(bench.init(4, NEW), ["init ConcurrentTransactions"]);
     assert_eq!(bench.acknowledge(0), ["append t CompleteAbort 1000/1"]);
@@ -35,7 +35,7 @@ fn a_new_producer_of_version_2_fences_the_one_before() {
     assert_eq!(bench.init(5, NEW), ["append t PrepareAbort 1000/1 b-0"]);
     assert_eq!(
         bench.settle(),
-        ["init ConcurrentTransactions", "send 1: abort 1000/1 by 7 b-0", "append t CompleteAbort 1000/1"]
+        ["init ConcurrentTransactions", "send 1: abort v2 1000/1 by 7 b-0", "append t CompleteAbort 1000/1"]
     );
     assert_eq!(bench.end(5, zombie, true), ["end InvalidTxnState"]);
     assert_eq!(bench.init(5, NEW), ["append t Empty 1000/2"]);
@@ -61,7 +61,11 @@ fn no_producer_gets_the_epoch_that_fences_the_last_one() {
     assert_eq!(bench.init(5, NEW), ["append t PrepareAbort 1000/32767 b-0"]);
     assert_eq!(
         bench.settle(),
-        ["init ConcurrentTransactions", "send 1: abort 1000/32767 by 7 b-0", "append t CompleteAbort 1001/0"]
+        [
+            "init ConcurrentTransactions",
+            "send 1: abort v2 1000/32767 by 7 b-0",
+            "append t CompleteAbort 1001/0"
+        ]
     );
     assert_eq!(bench.init(5, NEW), ["append t Empty 1001/1"]);
 }

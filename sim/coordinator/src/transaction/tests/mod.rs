@@ -25,7 +25,7 @@ use trial_wire::messages::{
 };
 use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName, Uuid};
 
-use super::{TransactionConfig, TransactionCoordinator, record, state};
+use super::{TransactionConfig, TransactionCoordinator, marker_transaction_version, record, state};
 use crate::{CallId, ClusterMetadata, Coordinator, Env, LogRecord, Output, Record, Request, SendId, Ticket};
 
 /// Topics with their partitions' leaders.
@@ -404,7 +404,8 @@ fn show_markers(request: &WriteTxnMarkersRequest) -> String {
         });
         let topics: String = topics.collect();
         let (id, epoch) = (marker.producer_id.0, marker.producer_epoch);
-        format!("{decision} {id}/{epoch} by {}{topics}", marker.coordinator_epoch)
+        let version = marker_transaction_version(marker);
+        format!("{decision} v{version} {id}/{epoch} by {}{topics}", marker.coordinator_epoch)
     });
     markers.collect::<Vec<_>>().join(", ")
 }

@@ -19,7 +19,7 @@ fn a_transaction_that_is_open_for_too_long_is_aborted_under_another_epoch() {
         assert_eq!(bench.wait(Span::from_secs(10)), [""; 0]);
     }
     assert_eq!(bench.wait(Span::from_secs(10)), ["append t PrepareAbort 1000/1 b-0"]);
-    assert_eq!(bench.settle(), ["send 1: abort 1000/1 by 7 b-0", "append t CompleteAbort 1000/1"]);
+    assert_eq!(bench.settle(), ["send 1: abort v0 1000/1 by 7 b-0", "append t CompleteAbort 1000/1"]);
     assert_eq!(bench.end(4, zombie, true), ["end ProducerFenced"]);
     assert_eq!(bench.end(1, zombie, true), ["end InvalidProducerEpoch"]);
     assert_eq!(bench.wait(Span::from_secs(10)), [""; 0]);

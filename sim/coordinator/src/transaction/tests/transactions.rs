@@ -29,9 +29,9 @@ fn a_transaction_of_version_1_keeps_its_epoch() {
         bench.commit(),
         [
             "end ok",
-            "send 1: commit 1000/0 by 7 a-0 b-0",
-            "send 2: commit 1000/0 by 7 a-1",
-            "send 3: commit 1000/0 by 7 __consumer_offsets-0",
+            "send 1: commit v0 1000/0 by 7 a-0 b-0",
+            "send 2: commit v0 1000/0 by 7 a-1",
+            "send 3: commit v0 1000/0 by 7 __consumer_offsets-0",
         ]
     );
     assert_eq!(bench.end(4, producer, true), ["end ConcurrentTransactions"]);
@@ -48,7 +48,7 @@ fn a_transaction_of_version_1_keeps_its_epoch() {
     assert_eq!(bench.add(3, producer, B0), ["append t Ongoing 1000/0 b-0"]);
     assert_eq!(bench.commit(), ["add ok"]);
     assert_eq!(bench.end(4, producer, false), ["append t PrepareAbort 1000/0 b-0"]);
-    assert_eq!(bench.commit(), ["end ok", "send 1: abort 1000/0 by 7 b-0"]);
+    assert_eq!(bench.commit(), ["end ok", "send 1: abort v0 1000/0 by 7 b-0"]);
     assert_eq!(bench.acknowledge(0), ["append t CompleteAbort 1000/0"]);
 }
 
@@ -59,7 +59,7 @@ fn a_transaction_of_version_2_gives_the_next_epoch() {
     assert_eq!(bench.end(5, old, true), ["append t PrepareCommit 1000/1 a-0 a-1"]);
     assert_eq!(
         bench.commit(),
-        ["end ok 1000/1", "send 1: commit 1000/1 by 7 a-0", "send 2: commit 1000/1 by 7 a-1",]
+        ["end ok 1000/1", "send 1: commit v2 1000/1 by 7 a-0", "send 2: commit v2 1000/1 by 7 a-1",]
     );
     let new = (1000, 1);
     assert_eq!(bench.end(5, old, true), ["end ConcurrentTransactions"]);
@@ -80,7 +80,7 @@ fn a_transaction_of_version_2_gives_the_next_epoch() {
     assert_eq!(bench.end(5, new, false), ["append t PrepareAbort 1000/2 b-0"]);
     assert_eq!(
         bench.settle(),
-        ["end ok 1000/2", "send 1: abort 1000/2 by 7 b-0", "append t CompleteAbort 1000/2"]
+        ["end ok 1000/2", "send 1: abort v2 1000/2 by 7 b-0", "append t CompleteAbort 1000/2"]
     );
     assert_eq!(bench.end(5, new, false), ["end ok 1000/2"]);
     assert_eq!(bench.end(5, new, true), ["end InvalidTxnState"]);
@@ -106,7 +106,7 @@ fn used_up_epochs_give_another_producer_id() {
     bench.set_epoch(32_766);
     let old = (1000, 32_766);
     assert_eq!(bench.end(5, old, true), ["append t PrepareCommit 1000/32767 b-0"]);
-    assert_eq!(bench.commit(), ["end ok 1001/0", "send 1: commit 1000/32767 by 7 b-0"]);
+    assert_eq!(bench.commit(), ["end ok 1001/0", "send 1: commit v2 1000/32767 by 7 b-0"]);
     let new = (1001, 0);
     // The producer is ahead of the coordinator.
     assert_eq!(bench.add(5, new, B0), ["add ConcurrentTransactions"]);
@@ -123,7 +123,7 @@ fn a_new_client_is_held_to_version_1_while_the_cluster_is() {
     assert_eq!(bench.end(5, producer, true), ["append t PrepareCommit 1000/0 b-0"]);
     assert_eq!(
         bench.settle(),
-        ["end ok 1000/0", "send 1: commit 1000/0 by 7 b-0", "append t CompleteCommit 1000/0"]
+        ["end ok 1000/0", "send 1: commit v0 1000/0 by 7 b-0", "append t CompleteCommit 1000/0"]
     );
 }
 
