@@ -144,7 +144,8 @@ fn configs_are_changed_and_described_with_their_source() {
     let invalid = ErrorCode::InvalidConfig.code();
     assert_eq!(alter(&mut cluster, TOPIC, "orders", "no.such.config", "1"), invalid);
     assert_eq!(alter(&mut cluster, TOPIC, "orders", "flush.ms", "1"), invalid);
-    assert_eq!(alter(&mut cluster, TOPIC, "orders", "cleanup.policy", "compact"), invalid);
+    assert_eq!(alter(&mut cluster, TOPIC, "orders", "cleanup.policy", "shred"), invalid);
+    assert_eq!(alter(&mut cluster, TOPIC, "orders", "cleanup.policy", "compact,delete"), 0);
     assert_eq!(alter(&mut cluster, TOPIC, "orders", "cleanup.policy", "delete"), 0);
 }
 
@@ -219,7 +220,12 @@ fn each_listener_says_what_it_speaks() {
         assert_eq!(response.error_code, 0);
         let speaks = |key: ApiKey| response.api_keys.iter().any(|api| api.api_key == key as i16);
         assert!(speaks(served) && !speaks(not_served));
-        assert_eq!(response.finalized_features[0].name.as_str(), "metadata.version");
+        let finalized = response.finalized_features.iter();
+        let finalized = finalized.map(|feature| (feature.name.as_str(), feature.max_version_level));
+        assert_eq!(
+            finalized.collect::<Vec<_>>(),
+            [("group.version", 1), ("metadata.version", 25), ("transaction.version", 2)]
+        );
     }
     let nameless = ApiVersionsRequest::default().with_client_software_name(text("-"));
     let ResponseKind::ApiVersions(response) = cluster.ask(0, BROKER_PORT, nameless) else {
