@@ -3,5 +3,6 @@
 mod driver;
 mod membership;
 mod offsets;
+mod protocols;
 mod random;
 mod static_members;

@@ -29,7 +29,7 @@ fn commit_to(topic: &str, offset: i64, generation: i32, member: &str) -> OffsetC
         .with_topics(vec![topic])
 }
 
-fn commit(driver: &mut Driver, offset: i64, generation: i32, member: &str) -> i16 {
+pub(super) fn commit(driver: &mut Driver, offset: i64, generation: i32, member: &str) -> i16 {
     match driver.ask(9, commit_to("orders", offset, generation, member)) {
         ResponseKind::OffsetCommit(response) => response.topics[0].partitions[0].error_code,
         other => panic!("{other:?}"),
@@ -63,7 +63,7 @@ fn commit_in_transaction(
 }
 
 /// The offset of `orders-0` and the partition's error code.
-fn fetch(driver: &mut Driver, stable: bool) -> (i64, i16) {
+pub(super) fn fetch(driver: &mut Driver, stable: bool) -> (i64, i16) {
     use trial_wire::messages::offset_fetch_request::OffsetFetchRequestTopics;
     let topic = OffsetFetchRequestTopics::default()
         .with_name(TopicName(text("orders")))
