@@ -106,7 +106,10 @@ impl TransactionCoordinator {
         });
         if transaction.verify_only {
             return match self.verify(&id, producer) {
-                Err(error) => self.answer_partitions(call, index, error.code()),
+                Err(error) => {
+                    self.trace_refusal(&id, producer, error);
+                    self.answer_partitions(call, index, error.code());
+                }
                 Ok(()) => {
                     let known = self.ids.get(&id).and_then(|entry| entry.committed());
                     let joined = known.map(|known| known.log.partitions.clone()).unwrap_or_default();
@@ -178,7 +181,10 @@ impl TransactionCoordinator {
         match result {
             Ok(Some(next)) => self.append(env, id, Some(next), caller),
             Ok(None) => self.answer(caller, Ok(None)),
-            Err(error) => self.answer(caller, Err(error)),
+            Err(error) => {
+                self.trace_refusal(id, producer, error);
+                self.answer(caller, Err(error));
+            }
         }
     }
 

@@ -1,12 +1,13 @@
 //! Who waits for a step, and what is answered.
 
+use trial_node::TraceEvent;
 use trial_wire::messages::{
     AddOffsetsToTxnResponse, EndTxnResponse, InitProducerIdResponse, ProducerId as WireProducerId,
 };
-use trial_wire::{ErrorCode, ResponseKind};
+use trial_wire::{ErrorCode, ResponseKind, StrBytes};
 
 use super::TransactionCoordinator;
-use super::metadata::TransactionMetadata;
+use super::metadata::{ProducerIdAndEpoch, TransactionMetadata};
 use crate::{CallId, Output};
 
 /// Who is to be told what became of a step.
@@ -47,6 +48,19 @@ impl TransactionCoordinator {
             Caller::EndTxn { call, version } => (call, end_txn(version, code, known)),
         };
         self.outputs.push_back(Output::Respond { call, body });
+    }
+
+    /// Tells who reads the run of a producer that was refused because there is a newer one.
+    pub(super) fn trace_refusal(&mut self, id: &StrBytes, producer: ProducerIdAndEpoch, error: ErrorCode) {
+        if error == ErrorCode::ProducerFenced {
+            let ProducerIdAndEpoch { producer_id, producer_epoch } = producer;
+            let transactional_id = id.clone();
+            self.outputs.push_back(Output::Trace(TraceEvent::ProducerFenced {
+                transactional_id,
+                producer_id,
+                producer_epoch,
+            }));
+        }
     }
 }
 

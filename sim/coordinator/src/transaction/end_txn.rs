@@ -39,7 +39,10 @@ impl TransactionCoordinator {
         };
         let known = entry.and_then(Entry::committed);
         match (decision, known) {
-            (Err(error), _) => self.answer(caller, Err(error)),
+            (Err(error), _) => {
+                self.trace_refusal(&id, producer, error);
+                self.answer(caller, Err(error));
+            }
             (Ok(Decision::Retry), known) => {
                 let known = known.cloned();
                 self.answer(caller, Ok(known.as_ref()));

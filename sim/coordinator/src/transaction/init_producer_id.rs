@@ -8,7 +8,7 @@ use trial_wire::{ErrorCode, StrBytes};
 use super::TransactionCoordinator;
 use super::answer::Caller;
 use super::coordinator::{Purpose, transaction_version};
-use super::metadata::{NextEpoch, ProducerIdAndEpoch};
+use super::metadata::{NO_EPOCH, NextEpoch, ProducerIdAndEpoch};
 use crate::{CallId, Env};
 
 impl TransactionCoordinator {
@@ -20,7 +20,14 @@ impl TransactionCoordinator {
         body: InitProducerIdRequest,
     ) {
         let caller = Caller::InitProducerId { call, version };
-        if let Err(error) = self.try_init_producer_id(env, caller, body) {
+        let id = body.transactional_id.as_ref().map(|id| id.0.clone()).unwrap_or_default();
+        let producer = ProducerIdAndEpoch {
+            producer_id: ProducerId(body.producer_id.0),
+            producer_epoch: ProducerEpoch(body.producer_epoch),
+        };
+        if let Err(error) = self.try_init_producer_id(env, caller, &id, producer, body.transaction_timeout_ms)
+        {
+            self.trace_refusal(&id, producer, error);
             self.answer(caller, Err(error));
         }
     }
@@ -29,19 +36,23 @@ impl TransactionCoordinator {
         &mut self,
         env: &mut Env<'_>,
         caller: Caller,
-        body: InitProducerIdRequest,
+        id: &StrBytes,
+        producer: ProducerIdAndEpoch,
+        timeout_ms: i32,
     ) -> Result<(), ErrorCode> {
-        let timeout_ms = body.transaction_timeout_ms;
-        let expected = expected(&body)?;
-        let id = body.transactional_id.map(|id| id.0).filter(|id| !id.is_empty());
-        let id = id.ok_or(ErrorCode::InvalidRequest)?;
+        // A producer that goes on tells its id and its epoch (KIP-360).
+        let has_id = producer.producer_id != ProducerId::NONE;
+        if id.is_empty() || has_id != (producer.producer_epoch != NO_EPOCH) {
+            return Err(ErrorCode::InvalidRequest);
+        }
+        let expected = has_id.then_some(producer);
         if timeout_ms <= 0 || timeout_ms > self.config.transaction_max_timeout_ms {
             return Err(ErrorCode::InvalidTransactionTimeout);
         }
 
         let is_known = expected.is_some();
-        let Some(entry) = self.ids.get(&id) else {
-            self.ask_producer_id(&id, Purpose::Give { caller, timeout_ms, is_known });
+        let Some(entry) = self.ids.get(id) else {
+            self.ask_producer_id(id, Purpose::Give { caller, timeout_ms, is_known });
             return Ok(());
         };
         if entry.pending.is_some() {
@@ -60,17 +71,17 @@ impl TransactionCoordinator {
                 else {
                     panic!("this is an InitProducerId");
                 };
-                self.fence(env, &id, Caller::Fence { call, version });
+                self.fence(env, id, Caller::Fence { call, version });
                 Ok(())
             }
             _ => match known.next_epoch(expected) {
                 NextEpoch::Of(epoch, last) => {
                     let next = known.with_epoch((epoch, last), timeout_ms, env.now.wall_ms);
-                    self.append(env, &id, Some(next), caller);
+                    self.append(env, id, Some(next), caller);
                     Ok(())
                 }
                 NextEpoch::Exhausted => {
-                    self.ask_producer_id(&id, Purpose::Give { caller, timeout_ms, is_known });
+                    self.ask_producer_id(id, Purpose::Give { caller, timeout_ms, is_known });
                     Ok(())
                 }
                 NextEpoch::Fenced => Err(ErrorCode::ProducerFenced),
@@ -88,17 +99,5 @@ impl TransactionCoordinator {
         }
         let next = known.fenced(version, ProducerId::NONE, env.now.wall_ms);
         self.append(env, id, Some(next), caller);
-    }
-}
-
-/// The producer id and epoch that the producer has; both or none.
-fn expected(body: &InitProducerIdRequest) -> Result<Option<ProducerIdAndEpoch>, ErrorCode> {
-    match (body.producer_id.0, body.producer_epoch) {
-        (-1, -1) => Ok(None),
-        (-1, _) | (_, -1) => Err(ErrorCode::InvalidRequest),
-        (producer_id, epoch) => Ok(Some(ProducerIdAndEpoch {
-            producer_id: ProducerId(producer_id),
-            producer_epoch: ProducerEpoch(epoch),
-        })),
     }
 }

@@ -1,12 +1,12 @@
 //! When something is due, and what.
 
 use trial_node::view::TransactionState;
-use trial_node::{Span, Time};
+use trial_node::{ProducerEpoch, ProducerId, Span, Time, TraceEvent};
 use trial_wire::StrBytes;
 
 use super::TransactionCoordinator;
 use super::answer::Caller;
-use crate::Env;
+use crate::{Env, Output};
 
 /// How long to wait before a marker is sent or a record is appended again: what Kafka waits before it connects again.
 const RETRY_BACKOFF: Span = Span::from_millis(50);
@@ -60,7 +60,7 @@ impl TransactionCoordinator {
 
     fn abort_timed_out(&mut self, env: &mut Env<'_>) {
         let now_ms = env.now.wall_ms;
-        let mut late: Vec<StrBytes> = Vec::new();
+        let mut late: Vec<(StrBytes, ProducerId, ProducerEpoch)> = Vec::new();
         for (id, entry) in &self.ids {
             let Some(known) = entry.logged.as_ref() else { continue };
             if known.log.state != TransactionState::Ongoing {
@@ -70,11 +70,17 @@ impl TransactionCoordinator {
                 .abort(env.now.mono, self.config.transaction_abort_timed_out_transaction_cleanup_interval);
             let due_ms = known.log.start_ms.saturating_add(i64::from(known.log.timeout_ms));
             if entry.pending.is_none() && due_ms < now_ms {
-                late.push(id.clone());
+                late.push((id.clone(), known.log.producer_id, known.log.producer_epoch));
             }
         }
-        for id in late {
+        for (id, producer_id, producer_epoch) in late {
             self.fence(env, &id, Caller::Nobody);
+            let transactional_id = id;
+            self.outputs.push_back(Output::Trace(TraceEvent::TransactionTimedOut {
+                transactional_id,
+                producer_id,
+                producer_epoch,
+            }));
         }
     }
 

@@ -78,6 +78,8 @@ struct Bench {
     sent: VecDeque<(SendId, WriteTxnMarkersRequest)>,
     /// The transactional id that requests name.
     id: &'static str,
+    /// What those who read a run are told.
+    traces: Vec<String>,
     calls: u64,
     /// Requests that are not answered.
     waiting: BTreeSet<CallId>,
@@ -105,6 +107,7 @@ impl Bench {
             next_producer_id: Ok(1000),
             sent: VecDeque::new(),
             id: "t",
+            traces: Vec::new(),
             calls: 0,
             waiting: BTreeSet::new(),
         };
@@ -145,6 +148,7 @@ impl Bench {
                     self.next_producer_id = result.map(|id| id + 1);
                     self.coordinator.producer_id(&mut env, id, result.map(ProducerId));
                 }
+                Output::Trace(event) => self.traces.push(event.to_string()),
                 other => panic!("unexpected {other:?}"),
             }
         }

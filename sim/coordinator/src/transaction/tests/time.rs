@@ -20,7 +20,10 @@ fn a_transaction_that_is_open_for_too_long_is_aborted_under_another_epoch() {
     }
     assert_eq!(bench.wait(Span::from_secs(10)), ["append t PrepareAbort 1000/1 b-0"]);
     assert_eq!(bench.settle(), ["send 1: abort v0 1000/1 by 7 b-0", "append t CompleteAbort 1000/1"]);
+    assert_eq!(bench.traces.len(), 1);
+    assert!(bench.traces[0].starts_with("transaction-timed-out t "), "{:?}", bench.traces);
     assert_eq!(bench.end(4, zombie, true), ["end ProducerFenced"]);
+    assert!(bench.traces[1].starts_with("producer-fenced t "), "{:?}", bench.traces);
     assert_eq!(bench.end(1, zombie, true), ["end InvalidProducerEpoch"]);
     assert_eq!(bench.wait(Span::from_secs(10)), [""; 0]);
     let next = bench.coordinator.poll_timeout();
