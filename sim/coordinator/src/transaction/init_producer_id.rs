@@ -11,6 +11,9 @@ use super::coordinator::{Purpose, transaction_version};
 use super::metadata::{NO_EPOCH, NextEpoch, ProducerIdAndEpoch};
 use crate::{CallId, Env};
 
+/// The longest transactional id, in bytes, that a record's key can hold.
+const ID_LENGTH_MAX: usize = i16::MAX as usize;
+
 impl TransactionCoordinator {
     pub(super) fn init_producer_id(
         &mut self,
@@ -19,30 +22,29 @@ impl TransactionCoordinator {
         version: i16,
         body: InitProducerIdRequest,
     ) {
-        let caller = Caller::InitProducerId { call, version };
-        let id = body.transactional_id.as_ref().map(|id| id.0.clone()).unwrap_or_default();
+        let id = body.transactional_id.map(|id| id.0).unwrap_or_default();
         let producer = ProducerIdAndEpoch {
             producer_id: ProducerId(body.producer_id.0),
             producer_epoch: ProducerEpoch(body.producer_epoch),
         };
-        if let Err(error) = self.try_init_producer_id(env, caller, &id, producer, body.transaction_timeout_ms)
-        {
+        let timeout_ms = body.transaction_timeout_ms;
+        if let Err(error) = self.try_init_producer_id(env, (call, version), &id, producer, timeout_ms) {
             self.trace_refusal(&id, producer, error);
-            self.answer(caller, Err(error));
+            self.answer(Caller::InitProducerId { call, version }, Err(error));
         }
     }
 
     fn try_init_producer_id(
         &mut self,
         env: &mut Env<'_>,
-        caller: Caller,
+        (call, version): (CallId, i16),
         id: &StrBytes,
         producer: ProducerIdAndEpoch,
         timeout_ms: i32,
     ) -> Result<(), ErrorCode> {
         // A producer that goes on tells its id and its epoch (KIP-360).
         let has_id = producer.producer_id != ProducerId::NONE;
-        if id.is_empty() || has_id != (producer.producer_epoch != NO_EPOCH) {
+        if id.is_empty() || id.len() > ID_LENGTH_MAX || has_id != (producer.producer_epoch != NO_EPOCH) {
             return Err(ErrorCode::InvalidRequest);
         }
         let expected = has_id.then_some(producer);
@@ -50,6 +52,7 @@ impl TransactionCoordinator {
             return Err(ErrorCode::InvalidTransactionTimeout);
         }
 
+        let caller = Caller::InitProducerId { call, version };
         let is_known = expected.is_some();
         let Some(entry) = self.ids.get(id) else {
             self.ask_producer_id(id, Purpose::Give { caller, timeout_ms, is_known });
@@ -67,10 +70,6 @@ impl TransactionCoordinator {
                 Err(ErrorCode::ConcurrentTransactions)
             }
             TransactionState::Ongoing => {
-                let (Caller::InitProducerId { call, version } | Caller::Fence { call, version }) = caller
-                else {
-                    panic!("this is an InitProducerId");
-                };
                 self.fence(env, id, Caller::Fence { call, version });
                 Ok(())
             }

@@ -182,7 +182,7 @@ fn compact_partitions(reader: &mut Reader<'_>) -> Result<BTreeSet<TopicPartition
 }
 
 fn put_string(out: &mut Vec<u8>, value: &str) {
-    let length = i16::try_from(value.len()).expect("a string of a request is shorter than 32 KiB");
+    let length = i16::try_from(value.len()).expect("ids and names are shorter than 32 KiB");
     out.extend(length.to_be_bytes());
     out.extend_from_slice(value.as_bytes());
 }
