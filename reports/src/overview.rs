@@ -21,6 +21,9 @@ pub(crate) fn header(record: &RunRecord) -> String {
     out += &format!("<p class=\"story\">{}</p>\n", story(record));
     out += &tiles(record);
     out += "<dl class=\"strip\">\n";
+    if !record.variant.is_empty() {
+        out += &format!("<div><dt>variant</dt><dd>{}</dd></div>\n", esc(&record.variant));
+    }
     let seed = record.seed.to_string();
     let simulated = format!("{} s", seconds(record.simulated_ns));
     for (name, value) in [
@@ -190,5 +193,17 @@ pub(crate) fn command(record: &RunRecord) -> String {
     } else {
         format!("'{}'", record.scenario.replace('\'', r"'\''"))
     };
-    format!("<pre class=\"command\">trial run {} --seed {}</pre>\n", esc(&scenario), record.seed)
+    // `transaction.version=1` is chosen with `--transaction-version 1`.
+    let chosen: String = record
+        .variant
+        .split(", ")
+        .filter_map(|choice| choice.split_once('='))
+        .map(|(key, value)| format!(" --{} {value}", key.replace('.', "-")))
+        .collect();
+    format!(
+        "<pre class=\"command\">trial run {} --seed {}{}</pre>\n",
+        esc(&scenario),
+        record.seed,
+        esc(&chosen)
+    )
 }

@@ -31,6 +31,7 @@ pub fn to_html(record: &RunRecord) -> String {
     out += &overview::header(record);
     out += &overview::violations(record);
     out += &overview::expectations(record);
+    out += &pipelines(record);
     out += &over_time(record, time);
     out += &faults(record);
     out += &unavailability(record);
@@ -55,6 +56,43 @@ fn over_time(record: &RunRecord, time: TimeAxis) -> String {
     out += &latency::throughput(record, time);
     out += &latency::along(record, time);
     out + "</div>\n</section>\n"
+}
+
+/// What pipelines promise and what they did, side by side.
+fn pipelines(record: &RunRecord) -> String {
+    let t = record.transactions;
+    if record.pipelines.is_empty() && t == crate::Transactions::default() {
+        return String::new();
+    }
+    let mut out = String::from("<section id=\"pipelines\">\n<h2>Pipelines and transactions</h2>\n");
+    if t != crate::Transactions::default() {
+        out += &format!(
+            "<p>Of the transactions that clients began, {} were committed and {} aborted; of {} their clients do not know the end.</p>\n",
+            count(t.committed),
+            count(t.aborted),
+            count(t.unknown)
+        );
+    }
+    if record.pipelines.is_empty() {
+        return out + "</section>\n";
+    }
+    out += "<p>A pipeline reads a topic as a consumer group, and writes one record for each that it has read. Lost are records below the committed offset of its group without an output, duplicated are those with two or more. Counted is what a <code>read_committed</code> consumer finds at the end.</p>\n";
+    out += "<div class=\"scroll\">\n<table class=\"numbers\">\n<thead><tr><th class=\"text\">group</th><th class=\"text\">promises</th><th class=\"text\">from → to</th><th>inputs</th><th>committed</th><th>outputs</th><th>lost</th><th>duplicated</th></tr></thead>\n<tbody>\n";
+    for p in &record.pipelines {
+        out += &format!(
+            "<tr><th class=\"text\">{}</th><td class=\"text\">{}</td><td class=\"text\">{} → {}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+            esc(&p.group),
+            esc(&p.semantics),
+            esc(&p.from),
+            esc(&p.to),
+            count(p.inputs),
+            count(p.committed),
+            count(p.outputs),
+            count(p.lost),
+            count(p.duplicated)
+        );
+    }
+    out + "</tbody>\n</table>\n</div>\n</section>\n"
 }
 
 fn faults(record: &RunRecord) -> String {

@@ -68,6 +68,12 @@ pub struct RunRecord {
     pub lost_records: u64,
     /// Records that consumers read (a record read by two consumers counts twice).
     pub read_records: u64,
+    /// What became of transactions, as far as their clients know.
+    #[serde(default)]
+    pub transactions: Transactions,
+    /// What became of the records that each pipeline read.
+    #[serde(default)]
+    pub pipelines: Vec<PipelineRecord>,
     /// The violations, in the order in which they were found.
     pub violations: Vec<ViolationRecord>,
     /// What the scenario expects beyond its checkers, and whether it was so.
@@ -88,6 +94,42 @@ pub struct RunRecord {
     pub fault_plan: String,
     /// The trace hash at points along the way, to find where two runs part: (events, ns of simulated time, hash).
     pub checkpoints: Vec<(u64, u64, String)>,
+}
+
+/// What became of transactions, as far as their clients know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transactions {
+    /// Those that are committed.
+    pub committed: u64,
+    /// Those that were aborted.
+    pub aborted: u64,
+    /// Those that were to be committed, and nobody told the client whether they are.
+    pub unknown: u64,
+}
+
+/// What became of the records that a pipeline read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineRecord {
+    /// Its consumer group.
+    pub group: String,
+    /// What it promises: `exactly-once`, `at-least-once` or `at-most-once`.
+    pub semantics: String,
+    /// The topic that it reads.
+    pub from: String,
+    /// The topic that it writes.
+    pub to: String,
+    /// Records in the topic that it reads.
+    pub inputs: u64,
+    /// Those below the group's committed offsets.
+    pub committed: u64,
+    /// Records that it has written, those of aborted transactions left out.
+    pub outputs: u64,
+    /// Inputs below the committed offset that have no output.
+    pub lost: u64,
+    /// Inputs that have two outputs or more.
+    pub duplicated: u64,
+    /// Inputs at or above the committed offset that have an output already.
+    pub early: u64,
 }
 
 /// A property that did not hold.

@@ -29,6 +29,22 @@ catalog! {
     "contested-elections",
     "churn",
     "unclean-election",
+    "exactly-once-pipeline",
+    "pipeline-broker-kill",
+    "pipeline-group-coordinator-kill",
+    "pipeline-transaction-coordinator-kill",
+    "pipeline-leader-isolation",
+    "pipeline-client-kill",
+    "pipeline-zombie",
+    "pipeline-rolling-restart",
+    "pipeline-power-loss",
+    "pipeline-held-end-txn",
+    "pipeline-commit-timeout",
+    "rebalance-storm",
+    "static-member-bounce",
+    "bank-transfers",
+    "append-lists",
+    "semantics-table",
 }
 
 /// The scenario of that name; `None` if there is none.

@@ -40,8 +40,9 @@ impl Scenario {
             line: 1 + text[..offset.min(text.len())].matches('\n').count(),
             what,
         };
-        let scenario: Scenario =
+        let mut scenario: Scenario =
             toml::from_str(text).map_err(|e| at(e.span().map_or(0, |s| s.start), explain(e.message())))?;
+        scenario.variant = scenario.variants.all()[0];
         scenario.check().map_err(|c| {
             let offset = text[c.from..].find(&c.needle).map_or(c.from, |found| c.from + found);
             at(offset, c.what)
@@ -76,6 +77,10 @@ impl Scenario {
             if let Err(error) = found {
                 return complain(0, &key, format!("cluster.config: {error}"));
             }
+        }
+        if let Some(version) = self.variants.transaction_version.iter().find(|v| !(1..=2).contains(*v)) {
+            let what = format!("transaction_version: there is no version {version}, only 1 and 2");
+            return complain(0, "transaction_version", what);
         }
         self.check_topics()?;
         self.check_workloads()?;
@@ -131,13 +136,21 @@ impl Scenario {
             if !(1..=1_000).contains(&workload.clients()) {
                 return complain("clients", format!("clients = {}: 1 to 1000", workload.clients()));
             }
-            if let Some(what) = self.unknown_topic(workload.topic()) {
-                return complain("topic", what);
-            }
-            if let Workload::Produce { rate, value_bytes, keys, .. } = workload {
-                if let Err(what) = parse_rate(rate) {
-                    return complain("rate", what);
+            for topic in workload.topics() {
+                if let Some(what) = self.unknown_topic(topic) {
+                    return complain(&format!("\"{topic}\""), what);
                 }
+            }
+            let rate = match workload {
+                Workload::Produce { rate, .. } => Some(rate),
+                Workload::Bank(bank) => Some(&bank.rate),
+                Workload::Lists(lists) => Some(&lists.rate),
+                Workload::Consume { .. } | Workload::Pipeline(_) => None,
+            };
+            if let Some(Err(what)) = rate.map(|rate| parse_rate(rate)) {
+                return complain("rate", what);
+            }
+            if let Workload::Produce { value_bytes, keys, .. } = workload {
                 if !(1..=1_000_000).contains(value_bytes) {
                     return complain("value_bytes", format!("value_bytes = {value_bytes}: 1 to 1000000"));
                 }
@@ -161,7 +174,9 @@ impl Scenario {
     /// The workload as one client process would be told it, for its own checks.
     fn client_workloads(&self, index: usize) -> Vec<WorkloadConfig> {
         let corpus = trial_client::Corpus::new(vec![bytes::Bytes::from_static(b"x")]);
-        crate::plan::client_workload(self, index, 0, 0, &corpus).into_iter().collect()
+        crate::plan::client_workload(self, index, 0, crate::plan::Numbers::default(), &corpus)
+            .into_iter()
+            .collect()
     }
 
     fn check_faults(&self) -> Result<(), Complaint> {
@@ -252,6 +267,20 @@ impl Scenario {
             if !properties().any(|p| p == name) {
                 let what = format!("there is no checker {name:?}{}", meant(nearest(name, properties())));
                 return Err(Complaint { from: 0, needle: format!("\"{name}\""), what });
+            }
+        }
+        for pipeline in &expect.pipelines {
+            let groups = || {
+                self.workloads.iter().filter_map(|workload| match workload.get_ref() {
+                    Workload::Pipeline(pipeline) => Some(pipeline.group.as_str()),
+                    _ => None,
+                })
+            };
+            let group = &pipeline.group;
+            if !groups().any(|g| g == group) {
+                let what =
+                    format!("there is no pipeline of group {group:?}{}", meant(nearest(group, groups())));
+                return Err(Complaint { from: 0, needle: "pipelines".to_owned(), what });
             }
         }
         for kind in &expect.reached {

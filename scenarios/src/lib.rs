@@ -17,13 +17,18 @@ mod record;
 mod roles;
 mod run;
 mod timeline;
+mod variant;
 
 pub mod catalog;
 
 pub use check::ScenarioError;
 pub use corpus::{CorpusError, cut, generate};
 pub use member::{Member, MemberConfig};
-pub use model::{Cluster, Expect, Machine, Network, Scenario, Topic, Value, Which, Workload};
+pub use model::{
+    Bank, Cluster, Expect, ExpectedPipeline, Lists, Machine, Network, Pipeline, Scenario, Semantics, Topic,
+    Value, Which, Workload,
+};
 pub use run::{Finished, Run, RunError, RunOptions};
 pub use trial_checkers::PROPERTIES;
 pub use trial_world::Wire;
+pub use variant::{GroupProtocol, NoSuchVariant, Variant, Variants};

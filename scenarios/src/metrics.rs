@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
-use trial_node::{ClientEvent, RecordId, Span, Time, TopicPartition};
-use trial_reports::{Distribution, Latencies, Series};
+use trial_node::{ClientEvent, RecordId, Span, Time, TopicPartition, TransactionEvent, TransactionOutcome};
+use trial_reports::{Distribution, Latencies, Series, Transactions};
 
 /// The length of one interval of the series.
 const INTERVAL: Span = Span::from_secs(1);
@@ -37,6 +37,7 @@ pub(crate) struct Metrics {
     pub(crate) sent: u64,
     pub(crate) acked: u64,
     pub(crate) acked_bytes: u64,
+    pub(crate) transactions: Transactions,
     /// How many records producers gave up on, by error.
     pub(crate) failed: BTreeMap<&'static str, u64>,
     pub(crate) read: u64,
@@ -84,6 +85,7 @@ impl Metrics {
             acks: BTreeMap::new(),
             sent: 0,
             acked: 0,
+            transactions: Transactions::default(),
             acked_bytes: 0,
             failed: BTreeMap::new(),
             read: 0,
@@ -144,10 +146,14 @@ impl Metrics {
                     self.interval.end_to_end.push(latency);
                 }
             }
-            ClientEvent::PositionReset { .. }
-            | ClientEvent::ClientStarted { .. }
-            | ClientEvent::Transaction(_)
-            | ClientEvent::Group(_) => {}
+            ClientEvent::PositionReset { .. } | ClientEvent::ClientStarted { .. } | ClientEvent::Group(_) => {
+            }
+            ClientEvent::Transaction(TransactionEvent::Ended { outcome, .. }) => match outcome {
+                TransactionOutcome::Committed => self.transactions.committed += 1,
+                TransactionOutcome::Aborted => self.transactions.aborted += 1,
+                TransactionOutcome::Unknown { .. } => self.transactions.unknown += 1,
+            },
+            ClientEvent::Transaction(_) => {}
         }
     }
 

@@ -8,6 +8,8 @@ use trial_faults::{FaultEntry, quantity};
 use trial_node::Span;
 use trial_world::{CpuProfile, DiskProfile, MachineProfile};
 
+use crate::variant::{Variant, Variants};
+
 /// A scenario: a cluster, its topics, the load on it, what goes wrong, and what is expected.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +46,12 @@ pub struct Scenario {
     /// What goes wrong.
     #[serde(rename = "fault", default)]
     pub faults: Vec<Spanned<FaultEntry>>,
+    /// In which variants it can be run; one without a choice unless said otherwise.
+    #[serde(default)]
+    pub variants: Variants,
+    /// The variant to run: the first of [`Scenario::variants`] unless [`Scenario::choose`] says otherwise.
+    #[serde(skip)]
+    pub(crate) variant: Variant,
     /// What is expected. All checkers, and nothing else, unless said otherwise.
     #[serde(default)]
     pub expect: Expect,
@@ -166,6 +174,8 @@ pub enum Workload {
     Consume {
         /// The topic.
         topic: String,
+        /// `group.id`: they subscribe as members of this group. Without it each is assigned its share once and for all.
+        group: Option<String>,
         /// How many, 1 unless said otherwise.
         #[serde(default = "one")]
         clients: u32,
@@ -173,6 +183,107 @@ pub enum Workload {
         #[serde(default)]
         config: BTreeMap<String, Value>,
     },
+    /// Clients that consume, transform and produce.
+    Pipeline(Pipeline),
+    /// Clients that move money between accounts.
+    Bank(Bank),
+    /// Clients that read and append to lists in transactions.
+    Lists(Lists),
+}
+
+/// A client that reads a topic as a member of a group and writes another: hosts `pipeline-0` and so on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// The topic to read.
+    pub from: String,
+    /// The topic to write.
+    pub to: String,
+    /// `group.id`. The producer of client `i` has `transactional.id` `<group>-<i>`.
+    pub group: String,
+    /// How many, 1 unless said otherwise.
+    #[serde(default = "one")]
+    pub clients: u32,
+    /// What is promised of each record.
+    #[serde(default)]
+    pub semantics: Semantics,
+    /// How long a transaction, or the time between two commits, is. 100 ms unless said otherwise.
+    #[serde(default = "hundred_millis", with = "quantity::span")]
+    pub commit_interval: Span,
+    /// Consumer configs, as Kafka names them.
+    #[serde(default)]
+    pub consumer: BTreeMap<String, Value>,
+    /// Producer configs, as Kafka names them.
+    #[serde(default)]
+    pub producer: BTreeMap<String, Value>,
+}
+
+/// Clients that move money between accounts, two records in one transaction: hosts `bank-0` and so on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bank {
+    /// The topic.
+    pub topic: String,
+    /// How many, 1 unless said otherwise.
+    #[serde(default = "one")]
+    pub clients: u32,
+    /// How many accounts there are, 2 and up. 10 unless said otherwise.
+    #[serde(default = "ten")]
+    pub accounts: u32,
+    /// Transactions per time over all of them, as `"20/s"`.
+    pub rate: String,
+    /// How many of a hundred transactions are aborted on purpose. None unless said otherwise.
+    #[serde(default)]
+    pub abort_percent: u8,
+    /// Producer configs, as Kafka names them.
+    #[serde(default)]
+    pub config: BTreeMap<String, Value>,
+}
+
+/// Clients that read and append to lists (the partitions of a topic) in transactions: hosts `lists-0` and so on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lists {
+    /// The topic.
+    pub topic: String,
+    /// How many, 1 unless said otherwise.
+    #[serde(default = "one")]
+    pub clients: u32,
+    /// Transactions per time over all of them, as `"20/s"`.
+    pub rate: String,
+    /// How many of a hundred transactions are aborted on purpose. None unless said otherwise.
+    #[serde(default)]
+    pub abort_percent: u8,
+    /// Consumer configs, as Kafka names them.
+    #[serde(default)]
+    pub consumer: BTreeMap<String, Value>,
+    /// Producer configs, as Kafka names them.
+    #[serde(default)]
+    pub producer: BTreeMap<String, Value>,
+}
+
+/// What a pipeline promises of each record that it reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Semantics {
+    /// Written once.
+    #[default]
+    ExactlyOnce,
+    /// Written once or more often.
+    AtLeastOnce,
+    /// Written once or not at all.
+    AtMostOnce,
+}
+
+impl Semantics {
+    /// Its name in a scenario.
+    pub fn name(self) -> &'static str {
+        match self {
+            Semantics::ExactlyOnce => "exactly-once",
+            Semantics::AtLeastOnce => "at-least-once",
+            Semantics::AtMostOnce => "at-most-once",
+        }
+    }
 }
 
 /// The value of a config: a string, or what Kafka would write as one.
@@ -200,10 +311,27 @@ pub struct Expect {
     /// Kinds of trace event that must happen after load begins.
     #[serde(default)]
     pub reached: Vec<String>,
+    /// What pipelines must have done, by group.
+    #[serde(default)]
+    pub pipelines: Vec<ExpectedPipeline>,
     /// At least so many records must be acknowledged.
     pub acked_min: Option<u64>,
     /// The 99th percentile of produce latency, in ms of simulated time, must not be above.
     pub p99_ms_max: Option<u64>,
+}
+
+/// What a pipeline must have done.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedPipeline {
+    /// Its `group.id`.
+    pub group: String,
+    /// At least so many records written.
+    pub outputs_min: Option<u64>,
+    /// At least so many records lost.
+    pub lost_min: Option<u64>,
+    /// At least so many records written more than once.
+    pub duplicated_min: Option<u64>,
 }
 
 /// All, or some by name.
@@ -246,10 +374,13 @@ impl Value {
 }
 
 impl Workload {
-    /// The topic.
-    pub fn topic(&self) -> &str {
+    /// The topics that it reads or writes.
+    pub fn topics(&self) -> Vec<&str> {
         match self {
-            Workload::Produce { topic, .. } | Workload::Consume { topic, .. } => topic,
+            Workload::Produce { topic, .. } | Workload::Consume { topic, .. } => vec![topic],
+            Workload::Pipeline(pipeline) => vec![&pipeline.from, &pipeline.to],
+            Workload::Bank(bank) => vec![&bank.topic],
+            Workload::Lists(lists) => vec![&lists.topic],
         }
     }
 
@@ -257,7 +388,31 @@ impl Workload {
     pub fn clients(&self) -> u32 {
         match self {
             Workload::Produce { clients, .. } | Workload::Consume { clients, .. } => *clients,
+            Workload::Pipeline(pipeline) => pipeline.clients,
+            Workload::Bank(bank) => bank.clients,
+            Workload::Lists(lists) => lists.clients,
         }
+    }
+
+    /// What its hosts are called, before the dash and the number.
+    pub(crate) fn prefix(&self) -> &'static str {
+        match self {
+            Workload::Produce { .. } => "produce",
+            Workload::Consume { .. } => "consume",
+            Workload::Pipeline(_) => "pipeline",
+            Workload::Bank(_) => "bank",
+            Workload::Lists(_) => "lists",
+        }
+    }
+
+    /// Whether its clients have producers, which are numbered over the whole run.
+    pub(crate) fn produces(&self) -> bool {
+        !matches!(self, Workload::Consume { .. })
+    }
+
+    /// Whether its clients have consumers, which are numbered over the whole run.
+    pub(crate) fn consumes(&self) -> bool {
+        !matches!(self, Workload::Produce { .. } | Workload::Bank(_))
     }
 }
 
@@ -281,6 +436,14 @@ fn hundred_micros() -> Span {
 
 fn one() -> u32 {
     1
+}
+
+fn ten() -> u32 {
+    10
+}
+
+fn hundred_millis() -> Span {
+    Span::from_millis(100)
 }
 
 fn two_hundred() -> u32 {

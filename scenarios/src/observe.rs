@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use trial_checkers::{Checkers, Violation};
 use trial_node::view::BrokerView;
-use trial_node::{DiskError, Effect, NodeId, Time, TraceEvent};
+use trial_node::{ClientEvent, DiskError, Effect, NodeId, Time, TraceEvent};
 use trial_world::{HostId, Lifecycle, Observer, Step};
 
 use crate::member::Member;
@@ -34,6 +34,8 @@ pub(crate) struct Watch {
     pub(crate) halted: Vec<(Time, HostId, String)>,
     /// A log could not be read.
     pub(crate) disk_error: Option<DiskError>,
+    /// What clients did and saw, if somebody wants it.
+    pub(crate) history: Option<Vec<(Time, ClientEvent)>>,
     recent: VecDeque<(Time, HostId, TraceEvent)>,
 }
 
@@ -51,6 +53,7 @@ impl Watch {
             traces: Vec::new(),
             halted: Vec::new(),
             disk_error: None,
+            history: None,
             recent: VecDeque::with_capacity(TRACE_LINES),
         }
     }
@@ -101,6 +104,9 @@ impl Observer<Member> for Watch {
                     self.checkers.client_event(step.at, event);
                     if step.host.0 < self.loaded {
                         self.metrics.event(step.at, event);
+                    }
+                    if let Some(history) = &mut self.history {
+                        history.push((step.at, event.clone()));
                     }
                 }
                 Effect::Trace(event) => {

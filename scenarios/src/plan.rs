@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use trial_broker::BrokerConfig;
+use trial_checkers::{Load, Promise};
 use trial_client::{
-    ClientConfig, ConsumeWorkload, Corpus, ElectWorkload, Keys, NewTopic, ProduceWorkload, SetupWorkload,
-    Share, WorkloadConfig,
+    BankWorkload, ClientConfig, ConsumeWorkload, Corpus, ElectWorkload, Keys, ListsWorkload, NewTopic,
+    PipelineWorkload, ProduceWorkload, SetupWorkload, Share, WorkloadConfig,
 };
 use trial_faults::{Fault, Leadership, What};
 use trial_node::{Endpoint, NodeId, Time, TopicPartition};
@@ -13,7 +14,7 @@ use trial_wire::{StrBytes, TopicName};
 
 use crate::check::{parse_rate, properties};
 use crate::member::MemberConfig;
-use crate::model::{Scenario, Workload};
+use crate::model::{Scenario, Semantics, Value, Workload};
 
 /// The cluster's id: the same in every run, as runs have one cluster.
 const CLUSTER_ID: &str = "trial-cluster-000000001";
@@ -35,18 +36,11 @@ pub(crate) fn host_names(scenario: &Scenario) -> Vec<String> {
     let mut names = broker_names(scenario);
     let mut counts = BTreeMap::new();
     for workload in scenario.workloads.iter().map(|w| w.get_ref()) {
-        let count = counts.entry(prefix(workload)).or_insert(0);
-        names.extend((0..workload.clients()).map(|i| format!("{}-{}", prefix(workload), *count + i)));
+        let count = counts.entry(workload.prefix()).or_insert(0);
+        names.extend((0..workload.clients()).map(|i| format!("{}-{}", workload.prefix(), *count + i)));
         *count += workload.clients();
     }
     names
-}
-
-fn prefix(workload: &Workload) -> &'static str {
-    match workload {
-        Workload::Produce { .. } => "produce",
-        Workload::Consume { .. } => "consume",
-    }
 }
 
 fn bootstrap(scenario: &Scenario) -> Vec<Endpoint> {
@@ -60,33 +54,109 @@ fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.to_owned()))
 }
 
-/// What client `client` of workload `index` is told; `first_number` numbers the workload's clients over the whole run.
+/// The number, over the whole run, of a workload's first producer and first consumer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Numbers {
+    pub(crate) producer: u32,
+    pub(crate) consumer: u32,
+}
+
+impl Numbers {
+    /// Those of the workload after this one.
+    fn after(self, workload: &Workload) -> Numbers {
+        let count = |has: bool| if has { workload.clients() } else { 0 };
+        Numbers {
+            producer: self.producer + count(workload.produces()),
+            consumer: self.consumer + count(workload.consumes()),
+        }
+    }
+
+    /// Those of every workload, and then those that are free.
+    pub(crate) fn of(scenario: &Scenario) -> (Vec<Numbers>, Numbers) {
+        let mut free = Numbers::default();
+        let numbers = scenario.workloads.iter().map(|workload| {
+            let next = free.after(workload.get_ref());
+            std::mem::replace(&mut free, next)
+        });
+        (numbers.collect(), free)
+    }
+}
+
+/// What client `client` of workload `index` is told.
 pub(crate) fn client_workload(
     scenario: &Scenario,
     index: usize,
     client: u32,
-    first_number: u32,
+    numbers: Numbers,
     corpus: &Corpus,
 ) -> Option<WorkloadConfig> {
     let workload = scenario.workloads.get(index)?.get_ref();
-    let share = Share { first_number, index: client, count: 1, of: workload.clients() };
+    let share = |first_number| Share { first_number, index: client, count: 1, of: workload.clients() };
+    let start_at = Time::ZERO + scenario.warmup;
+    let text = |text: &str| StrBytes::from_string(text.to_owned());
     Some(match workload {
         Workload::Produce { topic, rate, keys, config, .. } => WorkloadConfig::Produce(ProduceWorkload {
             topic: topic_name(topic),
-            share,
+            share: share(numbers.producer),
             rate: parse_rate(rate).ok()?,
-            start_at: Time::ZERO + scenario.warmup,
+            start_at,
             keys: keys.map_or(Keys::None, Keys::Uniform),
             corpus: corpus.clone(),
             config: properties(config),
         }),
-        Workload::Consume { topic, config, .. } => WorkloadConfig::Consume(ConsumeWorkload {
+        Workload::Consume { topic, group, config, .. } => WorkloadConfig::Consume(ConsumeWorkload {
             topic: topic_name(topic),
-            share,
-            group: None,
-            config: properties(config),
+            share: share(numbers.consumer),
+            group: group.as_deref().map(text),
+            config: match group {
+                Some(_) => member_properties(scenario, config),
+                None => properties(config),
+            },
+        }),
+        Workload::Pipeline(pipeline) => WorkloadConfig::Pipeline(PipelineWorkload {
+            from: topic_name(&pipeline.from),
+            to: topic_name(&pipeline.to),
+            group: text(&pipeline.group),
+            semantics: match pipeline.semantics {
+                Semantics::ExactlyOnce => trial_client::Semantics::ExactlyOnce,
+                Semantics::AtLeastOnce => trial_client::Semantics::AtLeastOnce,
+                Semantics::AtMostOnce => trial_client::Semantics::AtMostOnce,
+            },
+            commit_interval: pipeline.commit_interval,
+            share: share(numbers.producer),
+            first_consumer: numbers.consumer,
+            consumer: member_properties(scenario, &pipeline.consumer),
+            producer: properties(&pipeline.producer),
+        }),
+        Workload::Bank(bank) => WorkloadConfig::Bank(BankWorkload {
+            topic: topic_name(&bank.topic),
+            share: share(numbers.producer),
+            accounts: bank.accounts,
+            rate: parse_rate(&bank.rate).ok()?,
+            start_at,
+            abort_percent: bank.abort_percent,
+            config: properties(&bank.config),
+        }),
+        Workload::Lists(lists) => WorkloadConfig::Lists(ListsWorkload {
+            topic: topic_name(&lists.topic),
+            share: share(numbers.producer),
+            first_consumer: numbers.consumer,
+            rate: parse_rate(&lists.rate).ok()?,
+            start_at,
+            abort_percent: lists.abort_percent,
+            consumer: properties(&lists.consumer),
+            producer: properties(&lists.producer),
         }),
     })
+}
+
+/// The configs of a consumer that subscribes: the variant chooses its protocol unless it has chosen itself.
+fn member_properties(scenario: &Scenario, config: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
+    let mut properties = properties(config);
+    if let Some(protocol) = scenario.variant().group_protocol {
+        properties.entry("group.protocol".to_owned()).or_insert_with(|| protocol.name().to_owned());
+    }
+    properties
 }
 
 /// The brokers.
@@ -100,12 +170,19 @@ pub(crate) fn brokers(scenario: &Scenario) -> Vec<HostPlan> {
         voters: voters.clone(),
         rack: None,
         properties: properties(&scenario.cluster.config),
+        features: features(scenario),
     };
     names
         .into_iter()
         .zip(1..)
         .map(|(name, id)| HostPlan { name, config: MemberConfig::Broker(config(id)) })
         .collect()
+}
+
+/// The feature levels that the cluster starts at, where the scenario chooses.
+fn features(scenario: &Scenario) -> BTreeMap<String, i16> {
+    let transaction_version = scenario.variant().transaction_version;
+    transaction_version.map(|level| ("transaction.version".to_owned(), level)).into_iter().collect()
 }
 
 /// The clients: first the operator, who makes the topics and carries out what an admin client must ask for, then those
@@ -127,27 +204,24 @@ pub(crate) fn clients(scenario: &Scenario, corpus: &mut dyn FnMut(u32) -> Corpus
     }
     let mut hosts = vec![process("operator".to_owned(), operator)];
     let mut names = host_names(scenario).split_off(scenario.cluster.nodes as usize).into_iter();
-    let (mut producers, mut consumers) = (0, 0);
+    let (numbers, _) = Numbers::of(scenario);
     for (index, workload) in scenario.workloads.iter().map(|w| w.get_ref()).enumerate() {
-        let (values, numbers) = match workload {
-            Workload::Produce { value_bytes, .. } => (corpus(*value_bytes), &mut producers),
-            Workload::Consume { .. } => (Corpus::new(vec![bytes::Bytes::new()]), &mut consumers),
+        let values = match workload {
+            Workload::Produce { value_bytes, .. } => corpus(*value_bytes),
+            _ => Corpus::new(vec![bytes::Bytes::new()]),
         };
         for client in 0..workload.clients() {
-            let told = client_workload(scenario, index, client, *numbers, &values);
+            let told = client_workload(scenario, index, client, numbers[index], &values);
             let name = names.next().expect("host_names names every client");
             hosts.push(process(name, told.into_iter().collect()));
         }
-        *numbers += workload.clients();
     }
     hosts
 }
 
 /// The client that reads everything once more at the end, and the number of its first consumer.
 pub(crate) fn auditor(scenario: &Scenario) -> (HostPlan, u32) {
-    let consumers =
-        scenario.workloads.iter().map(|w| w.get_ref()).filter(|w| matches!(w, Workload::Consume { .. }));
-    let first: u32 = consumers.map(Workload::clients).sum();
+    let first = Numbers::of(scenario).1.consumer;
     let workloads = scenario.topics.iter().zip(first..).map(|(topic, number)| {
         WorkloadConfig::Consume(ConsumeWorkload {
             topic: topic_name(&topic.get_ref().name),
@@ -197,7 +271,42 @@ pub(crate) fn scheduled_records(scenario: &Scenario) -> u64 {
             // Record n is due n * per / records after the start, and made if that is before the end.
             (load * u128::from(rate.records)).div_ceil(u128::from(rate.per.0)) as u64
         }
-        Workload::Consume { .. } => 0,
+        // Transactions and pipelines send what they get done.
+        _ => 0,
     };
     scenario.workloads.iter().map(|w| of(w.get_ref())).sum()
+}
+
+/// What checkers must know of the load.
+pub(crate) fn load(scenario: &Scenario) -> Load {
+    let (numbers, _) = Numbers::of(scenario);
+    let mut load = Load::default();
+    for (workload, numbers) in scenario.workloads.iter().map(|w| w.get_ref()).zip(numbers) {
+        let (config, committed_by_default) = match workload {
+            Workload::Produce { .. } | Workload::Bank(_) => continue,
+            Workload::Consume { config, .. } => (config, false),
+            Workload::Pipeline(pipeline) => {
+                let promise = match pipeline.semantics {
+                    Semantics::ExactlyOnce => Promise::ExactlyOnce,
+                    Semantics::AtLeastOnce => Promise::AtLeastOnce,
+                    Semantics::AtMostOnce => Promise::AtMostOnce,
+                };
+                load.pipelines.push(trial_checkers::Pipeline {
+                    group: pipeline.group.clone(),
+                    from: topic_name(&pipeline.from),
+                    to: topic_name(&pipeline.to),
+                    promise,
+                });
+                (&pipeline.consumer, pipeline.semantics == Semantics::ExactlyOnce)
+            }
+            Workload::Lists(lists) => (&lists.consumer, true),
+        };
+        let committed = config
+            .get("isolation.level")
+            .map_or(committed_by_default, |level| level.text() == "read_committed");
+        if !committed {
+            load.read_uncommitted.extend(numbers.consumer..numbers.consumer + workload.clients());
+        }
+    }
+    load
 }

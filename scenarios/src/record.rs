@@ -4,7 +4,8 @@ use trial_faults::FaultPlan;
 use trial_node::view::BrokerView;
 use trial_node::{DiskError, NodeId, Offset, Time, TopicIdPartition};
 use trial_reports::{
-    Compression, Expectation, FaultSpan, RunRecord, SCHEMA, Unavailability, Verdict, ViolationRecord,
+    Compression, Expectation, FaultSpan, PipelineRecord, RunRecord, SCHEMA, Unavailability, Verdict,
+    ViolationRecord,
 };
 use trial_world::HostId;
 
@@ -47,7 +48,7 @@ impl Run {
             engine: "world".to_owned(),
             profile: if self.scenario.machine.is_free() { "zero-cost" } else { "scenario" }.to_owned(),
             seed: self.seed,
-            variant: String::new(),
+            variant: self.scenario.variant.to_string(),
             commit: "unknown".to_owned(),
             verdict: if held { Verdict::Pass } else { Verdict::Fail },
             trace_hash: format!("{:032x}", self.world.hash()),
@@ -61,6 +62,8 @@ impl Run {
             failures: self.watch.metrics.failed.iter().map(|(error, n)| ((*error).to_owned(), *n)).collect(),
             scheduled_records: crate::plan::scheduled_records(&self.scenario),
             lost_records: self.watch.checkers.lost_records(),
+            transactions: self.watch.metrics.transactions,
+            pipelines: self.pipelines(),
             read_records: self.watch.metrics.read,
             violations,
             expectations,
@@ -75,6 +78,29 @@ impl Run {
             scenario: self.scenario.name,
             about: self.scenario.about,
         })
+    }
+
+    /// What became of the records that each pipeline read.
+    fn pipelines(&self) -> Vec<PipelineRecord> {
+        let pipelines = self.scenario.workloads.iter().filter_map(|workload| match workload.get_ref() {
+            Workload::Pipeline(pipeline) => Some(pipeline),
+            _ => None,
+        });
+        pipelines
+            .zip(self.watch.checkers.pipelines())
+            .map(|(pipeline, counts)| PipelineRecord {
+                group: pipeline.group.clone(),
+                semantics: pipeline.semantics.name().to_owned(),
+                from: pipeline.from.clone(),
+                to: pipeline.to.clone(),
+                inputs: counts.inputs,
+                committed: counts.committed,
+                outputs: counts.outputs,
+                lost: counts.lost,
+                duplicated: counts.duplicated,
+                early: counts.early,
+            })
+            .collect()
     }
 
     fn expectations(&self, violations: &[ViolationRecord]) -> Vec<Expectation> {
@@ -94,10 +120,25 @@ impl Run {
             let found = if met { "reached" } else { "never happened after load began" };
             list.push(Expectation { what: format!("reaches {kind}"), met, found: found.to_owned() });
         }
+        let pipelines = self.pipelines();
+        for expected in &expect.pipelines {
+            let Some(found) = pipelines.iter().find(|p| p.group == expected.group) else { continue };
+            for (min, what, found) in [
+                (expected.outputs_min, "writes at least", found.outputs),
+                (expected.lost_min, "loses at least", found.lost),
+                (expected.duplicated_min, "duplicates at least", found.duplicated),
+            ] {
+                let Some(min) = min else { continue };
+                list.push(Expectation {
+                    what: format!("{} {what} {min}", expected.group),
+                    met: found >= min,
+                    found: format!("{found} records"),
+                });
+            }
+        }
         // A run in which nothing was acknowledged proves nothing.
         let acked = self.watch.metrics.acked;
-        let produces =
-            self.scenario.workloads.iter().any(|w| matches!(w.get_ref(), Workload::Produce { .. }));
+        let produces = self.scenario.workloads.iter().any(|w| w.get_ref().produces());
         let acked_min = expect.acked_min.unwrap_or(u64::from(produces));
         if acked_min > 0 {
             list.push(Expectation {

@@ -27,6 +27,20 @@ impl Cast<'_> {
         Some(self.world.name(HostId(index)).to_owned())
     }
 
+    /// The leader of the partition of an internal topic that a group or a transactional id belongs to.
+    fn coordinator(&self, topic: &'static str, key: &str) -> Option<String> {
+        let newest = self.running().max_by_key(|b| b.metadata().offset)?;
+        let mut leaders = std::collections::BTreeMap::new();
+        newest.partitions(&mut |p| {
+            if p.topic.as_str() == topic {
+                leaders.insert(p.id.partition, p.leader);
+            }
+        });
+        let count = i32::try_from(leaders.len()).ok().filter(|count| *count > 0)?;
+        let partition = trial_coordinator::partition_for(key, count);
+        leaders.get(&partition).and_then(|leader| self.name_of(*leader))
+    }
+
     /// Leader and replicas of a partition, as the broker with the newest metadata knows them.
     fn partition(&self, tp: &TopicPartition) -> Option<(NodeId, Vec<NodeId>)> {
         let newest = self.running().max_by_key(|b| b.metadata().offset)?;
@@ -59,6 +73,14 @@ impl Roles for Cast<'_> {
     fn controller(&self) -> Option<String> {
         let leaders = self.running().filter(|b| b.quorum().is_leader);
         leaders.max_by_key(|b| b.quorum().epoch).and_then(|b| self.name_of(b.node_id()))
+    }
+
+    fn group_coordinator_of(&self, group: &str) -> Option<String> {
+        self.coordinator("__consumer_offsets", group)
+    }
+
+    fn transaction_coordinator_of(&self, transactional_id: &str) -> Option<String> {
+        self.coordinator("__transaction_state", transactional_id)
     }
 
     fn leader_of(&self, tp: &TopicPartition) -> Option<String> {

@@ -8,8 +8,8 @@ use trial_client::Corpus;
 use trial_faults::{
     Fault, FaultEntry, FaultPlan, Hosts, Leadership, Moment, ResolveError, ResolvedFault, What,
 };
-use trial_node::view::BrokerView;
-use trial_node::{NodeId, Offset, Span, Time, TopicPartition};
+use trial_node::view::{BrokerView, CoordinatorEntry};
+use trial_node::{ClientEvent, NodeId, Offset, Span, Time, TopicPartition};
 use trial_reports::{FaultSpan, RunRecord};
 use trial_world::{
     FaultError, HostId, HostSpec, Latency, LinkProfile, MachineProfile, RunEnd, Wire, World, WorldConfig,
@@ -34,6 +34,8 @@ pub struct RunOptions {
     pub corpus: Option<(String, Bytes)>,
     /// The first and last of the events to write down in full.
     pub events: Option<(u64, u64)>,
+    /// Whether to keep what clients did and saw.
+    pub history: bool,
 }
 
 /// A run that was carried to its end.
@@ -43,6 +45,8 @@ pub struct Finished {
     pub record: RunRecord,
     /// The events that were asked for, a line each.
     pub recorded: Vec<String>,
+    /// What clients did and saw, the audit included, if that was asked for.
+    pub history: Vec<(Time, ClientEvent)>,
 }
 
 /// A run that could not be carried to its end.
@@ -137,8 +141,10 @@ impl Run {
             Which::All => None,
             Which::Named(names) => Some(names.as_slice()),
         };
-        let checkers = Checkers::new(named).expect("the scenario's check knows every checker");
-        let watch = Watch::new(checkers, names, scenario.cluster.nodes, Time::ZERO + scenario.warmup);
+        let mut checkers = Checkers::new(named).expect("the scenario's check knows every checker");
+        checkers.describe(plan::load(&scenario));
+        let mut watch = Watch::new(checkers, names, scenario.cluster.nodes, Time::ZERO + scenario.warmup);
+        watch.history = options.history.then(Vec::new);
         let plan = scenario.plan();
         Ok(Run {
             scenario,
@@ -187,12 +193,15 @@ impl Run {
             not_yet = self.pending(&mut applied);
         }
         not_yet.extend(self.audit(progress)?);
+        let committed = self.committed_offsets();
+        self.watch.checkers.committed_offsets(committed);
         self.watch.checkers.finish(self.world.now(), &not_yet);
         self.watch.keep_traces();
         let recorded = self.world.recorded().iter();
         let recorded =
             recorded.map(|e| format!("{} {} {} {:032x} {}", e.event, e.at, e.host, e.hash, e.what)).collect();
-        Ok(Finished { record: self.record()?, recorded })
+        let history = self.watch.history.take().unwrap_or_default();
+        Ok(Finished { record: self.record()?, recorded, history })
     }
 
     /// Reads every topic once more from its beginning, with a consumer of its own, so that what is lost is found even if it
@@ -368,6 +377,27 @@ impl Run {
             });
         }
         ends
+    }
+
+    /// The offsets that groups have committed, as the coordinators that run know.
+    fn committed_offsets(&self) -> BTreeMap<(String, TopicPartition), Offset> {
+        let mut committed = BTreeMap::new();
+        for host in (0..self.scenario.cluster.nodes).map(HostId) {
+            let Some(Member::Broker(broker)) = self.world.node(host) else { continue };
+            broker.partitions(&mut |p| {
+                let led = broker.replica(p.id).is_some_and(|r| r.leader && r.leader_epoch == p.leader_epoch);
+                if !led {
+                    return;
+                }
+                broker.coordinator_entries(p.id, &mut |entry| {
+                    if let CoordinatorEntry::Offset { group, topic, partition, offset, .. } = entry {
+                        let tp = TopicPartition::new(topic.to_owned(), partition);
+                        committed.insert((group.to_owned(), tp), offset);
+                    }
+                });
+            });
+        }
+        committed
     }
 
     /// Whether a fault that never heals keeps this host down.

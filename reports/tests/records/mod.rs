@@ -70,6 +70,8 @@ pub fn leader_crash() -> RunRecord {
         failed_records: 0,
         failures: BTreeMap::new(),
         lost_records: 0,
+        transactions: Transactions::default(),
+        pipelines: vec![],
         read_records: 60_000,
         violations: vec![],
         expectations: vec![
@@ -209,6 +211,18 @@ pub fn small() -> RunRecord {
     let mut record = leader_crash();
     record.scenario = "small & <b>bold</b>".into();
     record.about = "\"Quoted\" <script>alert(1)</script>".into();
+    record.variant = "group.protocol=consumer, transaction.version=1".into();
+    record.transactions = Transactions { committed: 30, aborted: 2, unknown: 1 };
+    record.pipelines = vec![PipelineRecord {
+        group: "billing <i>".into(),
+        semantics: "exactly-once".into(),
+        from: "orders".into(),
+        to: "invoices".into(),
+        inputs: 10,
+        committed: 9,
+        outputs: 9,
+        ..PipelineRecord::default()
+    }];
     record.simulated_ns = 3 * S;
     record.series = Series {
         interval_ns: S,

@@ -1,6 +1,6 @@
 //! What must become true again once the faults are over.
 
-use trial_node::view::BrokerView;
+use trial_node::view::{BrokerView, CoordinatorEntry, TransactionState};
 use trial_node::{NodeId, Offset, TopicPartition};
 
 use crate::PropertyInfo;
@@ -8,7 +8,8 @@ use crate::PropertyInfo;
 pub(crate) const INFO: PropertyInfo = PropertyInfo {
     name: "liveness",
     about: "After the last fault every broker runs, the quorum has a leader, every partition has a leader and all its \
-            replicas in sync, no producer waits for an answer, and every consumer has read everything.",
+            replicas in sync, no producer waits for an answer, every consumer has read everything, every coordinator is \
+            loaded, no transaction is open and no group rebalances.",
     source: "Kafka documentation, Replication; TigerBeetle, liveness mode",
 };
 
@@ -55,6 +56,7 @@ pub fn pending(state: &ClusterState<'_>) -> Vec<String> {
         }
     });
     for broker in &state.brokers {
+        pending_at(*broker, &mut pending);
         if broker.quorum().epoch != newest.quorum().epoch {
             pending.push(format!(
                 "broker {} is not in quorum epoch {}",
@@ -76,4 +78,49 @@ pub fn pending(state: &ClusterState<'_>) -> Vec<String> {
     pending
         .extend(state.behind.iter().map(|(id, tp, what)| format!("consumer {id} is behind in {tp}: {what}")));
     pending
+}
+
+/// What is not over at one broker: transactions, rebalances, coordinators that are not loaded.
+fn pending_at(broker: &dyn BrokerView, pending: &mut Vec<String>) {
+    broker.partitions(&mut |p| {
+        let Some(replica) = broker.replica(p.id) else { return };
+        let name = || format!("{}-{}", p.topic.as_str(), p.id.partition);
+        broker.open_transactions(p.id, &mut |t| {
+            pending.push(format!(
+                "broker {} has a transaction of producer {} open in {} from offset {} on",
+                broker.node_id(),
+                t.producer_id,
+                name(),
+                t.first_offset
+            ));
+        });
+        let internal = matches!(p.topic.as_str(), "__consumer_offsets" | "__transaction_state");
+        if !internal || !replica.leader || replica.leader_epoch != p.leader_epoch {
+            return;
+        }
+        if broker.coordinator(p.id).is_none() {
+            pending.push(format!(
+                "broker {} leads {} and has not loaded its coordinator",
+                broker.node_id(),
+                name()
+            ));
+        }
+        broker.coordinator_entries(p.id, &mut |entry| match entry {
+            CoordinatorEntry::Transaction { transactional_id, state, .. }
+                if !matches!(
+                    state,
+                    TransactionState::Empty
+                        | TransactionState::CompleteCommit
+                        | TransactionState::CompleteAbort
+                        | TransactionState::Dead
+                ) =>
+            {
+                pending.push(format!("the transaction of {transactional_id} is in state {state:?}"));
+            }
+            CoordinatorEntry::Group { group, rebalancing: true, epoch, .. } => {
+                pending.push(format!("group {group} is rebalancing after epoch {epoch}"));
+            }
+            _ => {}
+        });
+    });
 }

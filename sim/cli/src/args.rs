@@ -44,6 +44,7 @@ Examples:
   trial run leader-crash                         seed 1, report in trial-report/leader-crash-1
   trial run leader-crash --seed 7 --json         one JSON object on standard output (schema trial.run/1)
   trial run leader-crash --seeds 1-50            fifty seeds, a line each; stops at the first that fails
+  trial run leader-crash --seeds 1-50 --junit out.xml   the same, for a CI server
   trial list leader-crash > mine.toml            a scenario to change and run: trial run mine.toml
 
 Exit codes: 0 holds, 1 an invariant or expectation fails, 2 bad input.")]
@@ -63,6 +64,22 @@ pub struct Run {
     /// hash.
     #[arg(long, value_enum, default_value_t = Wire::Typed)]
     pub wire: Wire,
+    /// Run this variant of the scenario instead of its first (see [variants] in its file): the protocol of consumer groups.
+    #[arg(long, value_enum, value_name = "PROTOCOL")]
+    pub group_protocol: Option<GroupProtocol>,
+    /// Likewise, the level of the cluster's feature transaction.version (KIP-890).
+    #[arg(long, value_name = "1|2", value_parser = clap::value_parser!(i16).range(1..=2))]
+    pub transaction_version: Option<i16>,
+    /// With --seeds: run every variant of the scenario with every seed.
+    #[arg(long, requires = "seeds", conflicts_with_all = ["group_protocol", "transaction_version"])]
+    pub every_variant: bool,
+    /// Also write the verdicts as JUnit XML: a test suite per scenario and variant, a test case per seed.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Also write what clients did and saw: as JSON lines if the file's name ends in .ndjson, in the form of Jepsen's Kafka
+    /// workload if it ends in .edn.
+    #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
+    pub history: Option<PathBuf>,
     /// Print one JSON object (schema trial.run/1) instead of the summary. Writes a report only with --report.
     #[arg(long)]
     pub json: bool,
@@ -101,6 +118,15 @@ pub enum Wire {
     Typed,
     /// Encoded and decoded.
     Bytes,
+}
+
+/// The protocol of consumer groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GroupProtocol {
+    /// JoinGroup and SyncGroup.
+    Classic,
+    /// KIP-848.
+    Consumer,
 }
 
 /// A range of numbers, both ends included.

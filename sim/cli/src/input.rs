@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
+use trial_node::{ClientEvent, Time};
 use trial_scenarios::{Scenario, catalog};
 
 /// The scenario that `named` means: a file if it looks like one, else one of the catalog.
@@ -39,4 +40,29 @@ pub fn report_folder(folder: &Path) -> Result<()> {
     let probe = folder.join(".trial-write-probe");
     std::fs::write(&probe, b"").with_context(|| format!("--report {name}: cannot be written to"))?;
     std::fs::remove_file(&probe).with_context(|| format!("--report {name}: cannot be written to"))
+}
+
+/// How a history's file is written: its name says which form it has.
+pub fn history_form(file: &Path) -> Result<fn(&[(Time, ClientEvent)]) -> String> {
+    let form: fn(&[(Time, ClientEvent)]) -> String = match file.extension().and_then(|e| e.to_str()) {
+        Some("ndjson") => trial_reports::history_ndjson,
+        Some("edn") => trial_reports::history_edn,
+        _ => bail!(
+            "--history {}: the name must end in .ndjson (JSON lines) or .edn (Jepsen's Kafka workload)",
+            file.display()
+        ),
+    };
+    writable("--history", file)?;
+    Ok(form)
+}
+
+/// Sees that a file can be written, before the run is paid for.
+pub fn writable(flag: &str, file: &Path) -> Result<()> {
+    let probe = std::fs::OpenOptions::new().create(true).append(true).open(file);
+    probe.map(drop).with_context(|| format!("{flag} {}: cannot be written", file.display()))
+}
+
+/// Writes a file that the user asked for.
+pub fn write(flag: &str, file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).with_context(|| format!("{flag} {}: cannot be written", file.display()))
 }

@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use trial_reports::{Distribution, RunRecord, Verdict};
-use trial_scenarios::{Run as ScenarioRun, RunOptions, Scenario};
+use trial_reports::{Distribution, JunitRun, RunRecord, Series, Timeline, Transactions, Verdict};
+use trial_scenarios::{Run as ScenarioRun, RunOptions, Scenario, Variant};
 
-use crate::args::{Run, Seeds, Wire};
+use crate::args::{GroupProtocol, Run, Seeds, Wire};
 use crate::input;
 use crate::out::say;
 
 /// Runs what was asked for; true if everything held.
 pub fn run(run: &Run) -> Result<bool> {
-    let scenario = input::scenario(&run.scenario)?;
+    let scenario = input::scenario(&run.scenario)?.choose(wanted(run))?;
     let mut options = RunOptions {
         seed: run.seed,
         wire: match run.wire {
@@ -24,7 +24,12 @@ pub fn run(run: &Run) -> Result<bool> {
         },
         corpus: run.corpus.as_deref().map(input::corpus).transpose()?,
         events: run.events.map(|range| (range.first, range.last)),
+        history: run.history.is_some(),
     };
+    let history = run.history.as_deref().map(input::history_form).transpose()?;
+    if let Some(file) = &run.junit {
+        input::writable("--junit", file)?;
+    }
     if let Some(seeds) = run.seeds {
         return many(run, &scenario, &mut options, seeds);
     }
@@ -36,11 +41,14 @@ pub fn run(run: &Run) -> Result<bool> {
     if let Some(folder) = &folder {
         input::report_folder(folder)?;
     }
-    let record = one(&scenario, options, !run.json)?;
+    let finished = one(&scenario, options, !run.json)?;
     if run.events.is_some() {
-        record.recorded.iter().for_each(|line| say!("{line}"));
+        finished.recorded.iter().for_each(|line| say!("{line}"));
     }
-    let record = record.record;
+    if let (Some(file), Some(form)) = (&run.history, history) {
+        input::write("--history", file, &form(&finished.history))?;
+    }
+    let record = finished.record;
     let html = match &folder {
         Some(folder) => Some(
             trial_reports::write(&record, folder)
@@ -48,39 +56,76 @@ pub fn run(run: &Run) -> Result<bool> {
         ),
         None => None,
     };
+    let passed = record.verdict == Verdict::Pass;
     if run.json {
         say!("{}", serde_json::to_string(&record).context("the record as JSON")?);
     } else if run.events.is_none() {
-        print_summary(run, &record, html);
+        print_summary(run, &record, scenario.variant(), html);
     }
-    Ok(record.verdict == Verdict::Pass)
+    write_junit(run, &[(scenario.variant(), record)])?;
+    Ok(passed)
+}
+
+/// The variant that the command line asks for.
+fn wanted(run: &Run) -> Variant {
+    Variant {
+        group_protocol: run.group_protocol.map(|protocol| match protocol {
+            GroupProtocol::Classic => trial_scenarios::GroupProtocol::Classic,
+            GroupProtocol::Consumer => trial_scenarios::GroupProtocol::Consumer,
+        }),
+        transaction_version: run.transaction_version,
+    }
 }
 
 fn many(run: &Run, scenario: &Scenario, options: &mut RunOptions, seeds: Seeds) -> Result<bool> {
-    for seed in seeds.first..=seeds.last {
-        options.seed = seed;
-        let record = one(scenario, options.clone(), false)?.record;
-        if run.json {
-            say!("{}", serde_json::to_string(&record).context("the record as JSON")?);
-        } else {
-            say!(
-                "{:<20} seed {seed:<6} {} {} {} records acknowledged, {} violations",
-                record.scenario,
-                verdict(&record),
-                record.trace_hash,
-                record.acked_records,
-                record.violations.len()
-            );
-        }
-        if record.verdict == Verdict::Fail {
-            if !run.json {
-                print_failures(&record);
-                say!("repeat: {}", command(run, seed));
+    let variants = if run.every_variant { scenario.all_variants() } else { vec![scenario.variant()] };
+    let mut records = Vec::new();
+    let mut all_passed = true;
+    'runs: for variant in variants {
+        let scenario = scenario.clone().choose(variant)?;
+        for seed in seeds.first..=seeds.last {
+            options.seed = seed;
+            let record = one(&scenario, options.clone(), false)?.record;
+            if run.json {
+                say!("{}", serde_json::to_string(&record).context("the record as JSON")?);
+            } else {
+                say!(
+                    "{:<20} seed {seed:<6} {} {} {} records acknowledged, {} violations{}{}",
+                    record.scenario,
+                    verdict(&record),
+                    record.trace_hash,
+                    record.acked_records,
+                    record.violations.len(),
+                    if record.variant.is_empty() { "" } else { ", " },
+                    record.variant,
+                );
             }
-            return Ok(false);
+            all_passed = record.verdict == Verdict::Pass;
+            if !all_passed && !run.json {
+                print_failures(&record);
+                say!("repeat: {}", command(run, variant, seed));
+            }
+            // What happened in each run is not needed any more; a campaign has thousands.
+            if run.junit.is_some() {
+                let small = RunRecord { series: Series::default(), timeline: Timeline::default(), ..record };
+                records.push((variant, small));
+            }
+            if !all_passed {
+                break 'runs;
+            }
         }
     }
-    Ok(true)
+    write_junit(run, &records)?;
+    Ok(all_passed)
+}
+
+fn write_junit(run: &Run, records: &[(Variant, RunRecord)]) -> Result<()> {
+    let Some(file) = &run.junit else { return Ok(()) };
+    let repeats: Vec<String> =
+        records.iter().map(|(variant, record)| command(run, *variant, record.seed)).collect();
+    let runs: Vec<JunitRun<'_>> =
+        records.iter().zip(&repeats).map(|((_, record), repeat)| JunitRun { record, repeat }).collect();
+    input::write("--junit", file, &trial_reports::junit(&runs))
 }
 
 /// Runs one seed, with a progress bar if somebody watches.
@@ -109,8 +154,14 @@ fn verdict(record: &RunRecord) -> &'static str {
 }
 
 /// The command that repeats a run.
-fn command(run: &Run, seed: u64) -> String {
+fn command(run: &Run, variant: Variant, seed: u64) -> String {
     let mut command = format!("trial run {} --seed {seed}", run.scenario);
+    if let Some(protocol) = variant.group_protocol {
+        command += &format!(" --group-protocol {}", protocol.name());
+    }
+    if let Some(version) = variant.transaction_version {
+        command += &format!(" --transaction-version {version}");
+    }
     if run.wire == Wire::Bytes {
         command += " --wire bytes";
     }
@@ -120,8 +171,9 @@ fn command(run: &Run, seed: u64) -> String {
     command
 }
 
-fn print_summary(run: &Run, record: &RunRecord, html: Option<PathBuf>) {
-    say!("{}: {} (seed {})", record.scenario, verdict(record), record.seed);
+fn print_summary(run: &Run, record: &RunRecord, variant: Variant, html: Option<PathBuf>) {
+    let chosen = if record.variant.is_empty() { String::new() } else { format!(", {}", record.variant) };
+    say!("{}: {} (seed {}{chosen})", record.scenario, verdict(record), record.seed);
     say!("  {}\n", record.about);
     print_failures(record);
     let seconds = |ns: u64| format!("{}.{:03} s", ns / 1_000_000_000, ns / 1_000_000 % 1_000);
@@ -133,6 +185,21 @@ fn print_summary(run: &Run, record: &RunRecord, html: Option<PathBuf>) {
         record.failed_records,
         record.read_records
     );
+    let t = record.transactions;
+    if t != Transactions::default() {
+        say!("  transactions  {} committed, {} aborted, {} in doubt", t.committed, t.aborted, t.unknown);
+    }
+    for p in &record.pipelines {
+        say!(
+            "  pipeline      {} ({}): {} in, {} out, {} lost, {} duplicated",
+            p.group,
+            p.semantics,
+            p.committed,
+            p.outputs,
+            p.lost,
+            p.duplicated
+        );
+    }
     if record.lost_records > 0 {
         say!("  lost          {} acknowledged records are not in the log at the end", record.lost_records);
     }
@@ -161,7 +228,7 @@ fn print_summary(run: &Run, record: &RunRecord, html: Option<PathBuf>) {
     if let Some(html) = html {
         say!("  report        {}", html.display());
     }
-    say!("  repeat        {}", command(run, record.seed));
+    say!("  repeat        {}", command(run, variant, record.seed));
 }
 
 fn print_failures(record: &RunRecord) {
