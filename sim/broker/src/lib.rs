@@ -3,8 +3,7 @@
 //! - [`Broker`]: a combined node (broker and controller in one process), driven as [`trial_node::Node`] says;
 //! - [`BrokerConfig`]: what it must know before it starts;
 //! - [`connections`] and [`channel`]: requests that come in, requests that go out;
-//! - [`replica`]: partitions and their replication;
-//! - [`coordinator`]: the coordinators of groups and transactions.
+//! - [`replica`]: partitions and their replication.
 
 mod apis;
 mod broker;
@@ -12,7 +11,7 @@ pub mod channel;
 mod config;
 pub mod connections;
 mod controller;
-pub mod coordinator;
+mod coordinator;
 mod lifecycle;
 mod loader;
 mod metadata_log;

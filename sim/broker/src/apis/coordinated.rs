@@ -8,7 +8,7 @@ use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes};
 
 use super::Caller;
 use crate::Broker;
-use crate::coordinator::Gathering;
+use crate::coordinator::{Gathering, Merge};
 
 /// A request about one group or transactional id.
 pub(super) trait Keyed: Into<RequestKind> {
@@ -44,10 +44,13 @@ pub(super) fn serve<R: Keyed>(
     broker.call_coordinator(now, io, R::KIND, partition, call, request.into());
 }
 
+/// Makes the response that says an error of everything that a request, in some version, asked for.
+pub(super) type Refuse = fn(&RequestKind, i16, ErrorCode) -> ResponseKind;
+
 /// A part of a request for one coordinator, or its answer if there is nobody to ask.
 pub(super) enum Part {
     /// For the coordinator of this partition, with the answer if that is not here.
-    Ask(i32, RequestKind, fn(&RequestKind, i16, ErrorCode) -> ResponseKind),
+    Ask(i32, RequestKind, Refuse),
     /// Is answered already.
     Done(ResponseKind),
 }
@@ -60,7 +63,7 @@ pub(super) fn serve_parts(
     (caller, client_id): (Caller, &StrBytes),
     kind: CoordinatorKind,
     parts: Vec<Part>,
-    merge: fn(Vec<ResponseKind>) -> ResponseKind,
+    merge: Merge,
 ) {
     let token = caller.token;
     let mut gathering = Gathering::new(token, merge);
@@ -109,8 +112,7 @@ pub(super) fn serve_all<R: Clone + Into<RequestKind>>(
     caller: (Caller, &StrBytes),
     kind: CoordinatorKind,
     request: &R,
-    refuse: fn(&RequestKind, i16, ErrorCode) -> ResponseKind,
-    merge: fn(Vec<ResponseKind>) -> ResponseKind,
+    (refuse, merge): (Refuse, Merge),
 ) {
     let parts = broker.coordinators.partitions(kind).into_iter();
     let parts = parts.map(|partition| Part::Ask(partition, request.clone().into(), refuse)).collect();

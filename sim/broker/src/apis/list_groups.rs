@@ -16,7 +16,7 @@ pub(super) fn serve(
     caller: (Caller, &StrBytes),
     request: &ListGroupsRequest,
 ) {
-    serve_all(broker, now, io, caller, CoordinatorKind::Group, request, refuse, merge);
+    serve_all(broker, now, io, caller, CoordinatorKind::Group, request, (refuse, merge));
 }
 
 fn refuse(_: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {

@@ -13,10 +13,10 @@ mod drive;
 mod load;
 mod markers;
 mod runtime;
-pub mod topics;
+pub(crate) mod topics;
 mod verifier;
 
-pub(crate) use calls::{Calls, Gathering};
+pub(crate) use calls::{Calls, Gathering, Merge};
 pub(crate) use drive::{Coordinators, Unverified};
 pub(crate) use markers::{Markers, Place};
 pub(crate) use runtime::{Around, Runtime, Settings};

@@ -6,14 +6,14 @@ use trial_wire::messages::create_topics_request::{CreatableTopic, CreatableTopic
 use trial_wire::{StrBytes, TopicName};
 
 /// The log of group coordinators.
-pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
+pub(crate) const CONSUMER_OFFSETS: &str = "__consumer_offsets";
 /// The log of transaction coordinators.
-pub const TRANSACTION_STATE: &str = "__transaction_state";
+pub(crate) const TRANSACTION_STATE: &str = "__transaction_state";
 /// Kafka's log of share groups, which we do not have.
 const SHARE_GROUP_STATE: &str = "__share_group_state";
 
 /// Whether the cluster keeps a topic for itself.
-pub fn is_internal(name: &TopicName) -> bool {
+pub(crate) fn is_internal(name: &TopicName) -> bool {
     [CONSUMER_OFFSETS, TRANSACTION_STATE, SHARE_GROUP_STATE].contains(&name.as_str())
 }
 

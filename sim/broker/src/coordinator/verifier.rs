@@ -152,3 +152,93 @@ fn verdict(question: Question, response: &AddPartitionsToTxnResponse) -> Verdict
     }
     (question.asker, results)
 }
+
+#[cfg(test)]
+mod tests {
+    use trial_wire::messages::add_partitions_to_txn_response::{
+        AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResult, AddPartitionsToTxnTopicResult,
+    };
+
+    use super::*;
+
+    const TO: NodeId = NodeId(2);
+
+    fn tp(partition: i32) -> TopicPartition {
+        TopicPartition::new("orders".to_owned(), partition)
+    }
+
+    fn question(asker: u64, id: &str, epoch: i16, partitions: &[i32]) -> Question {
+        Question {
+            asker: VerificationId(asker),
+            transactional_id: StrBytes::from(id.to_owned()),
+            producer_id: ProducerId(9),
+            producer_epoch: ProducerEpoch(epoch),
+            partitions: partitions.iter().map(|partition| tp(*partition)).collect(),
+            add: true,
+        }
+    }
+
+    /// The transactional ids of the next request.
+    fn next(verifier: &mut Verifier) -> Option<Vec<String>> {
+        let (version, body) = verifier.next_request(TO)?;
+        assert_eq!(version, 5);
+        let RequestKind::AddPartitionsToTxn(request) = body else { panic!("{body:?}") };
+        Some(
+            request.transactions.iter().map(|transaction| transaction.transactional_id.to_string()).collect(),
+        )
+    }
+
+    fn answer(results: &[(&str, i32, i16)]) -> Option<ResponseKind> {
+        let results = results.iter().map(|(id, partition, error)| {
+            let partition = AddPartitionsToTxnPartitionResult::default()
+                .with_partition_index(*partition)
+                .with_partition_error_code(*error);
+            let topic = AddPartitionsToTxnTopicResult::default()
+                .with_name(tp(0).topic)
+                .with_results_by_partition(vec![partition]);
+            AddPartitionsToTxnResult::default()
+                .with_transactional_id(TransactionalId(StrBytes::from((*id).to_owned())))
+                .with_topic_results(vec![topic])
+        });
+        Some(AddPartitionsToTxnResponse::default().with_results_by_transaction(results.collect()).into())
+    }
+
+    #[test]
+    fn what_is_asked_while_a_request_is_in_flight_goes_with_the_next() {
+        let mut verifier = Verifier::default();
+        assert_eq!(verifier.ask(TO, question(1, "a", 0, &[0])), None);
+        assert_eq!(next(&mut verifier), Some(vec!["a".to_owned()]));
+        assert_eq!(verifier.ask(TO, question(2, "b", 0, &[0])), None);
+        assert_eq!(verifier.ask(TO, question(3, "c", 0, &[1])), None);
+        assert_eq!(next(&mut verifier), None);
+        let verdicts = verifier.answered(TO, answer(&[("a", 0, 0)]));
+        assert_eq!(verdicts, [(VerificationId(1), vec![(tp(0), Ok(()))])]);
+        assert_eq!(next(&mut verifier), Some(vec!["b".to_owned(), "c".to_owned()]));
+        let fenced = ErrorCode::ProducerFenced.code();
+        let verdicts = verifier.answered(TO, answer(&[("c", 1, 0), ("b", 0, fenced)]));
+        let invalid = (VerificationId(2), vec![(tp(0), Err(ErrorCode::InvalidProducerEpoch))]);
+        assert_eq!(verdicts, [invalid, (VerificationId(3), vec![(tp(1), Ok(()))])]);
+    }
+
+    #[test]
+    fn a_lost_request_is_an_error_for_each_of_its_partitions() {
+        let mut verifier = Verifier::default();
+        verifier.ask(TO, question(1, "a", 0, &[0, 1]));
+        assert!(next(&mut verifier).is_some());
+        let error = Err(ErrorCode::NetworkException);
+        let verdicts = verifier.answered(TO, None);
+        assert_eq!(verdicts, [(VerificationId(1), vec![(tp(0), error), (tp(1), error)])]);
+    }
+
+    #[test]
+    fn of_two_questions_about_one_transactional_id_the_newer_epoch_counts() {
+        let mut verifier = Verifier::default();
+        verifier.ask(TO, question(1, "a", 3, &[0]));
+        let retried = (VerificationId(1), vec![(tp(0), Err(ErrorCode::NetworkException))]);
+        assert_eq!(verifier.ask(TO, question(2, "a", 3, &[0])), Some(retried));
+        let fenced = |asker| (VerificationId(asker), vec![(tp(0), Err(ErrorCode::InvalidProducerEpoch))]);
+        assert_eq!(verifier.ask(TO, question(3, "a", 2, &[0])), Some(fenced(3)));
+        assert_eq!(verifier.ask(TO, question(4, "a", 4, &[0])), Some(fenced(2)));
+        assert_eq!(next(&mut verifier), Some(vec!["a".to_owned()]));
+    }
+}
