@@ -15,7 +15,7 @@ use trial_wire::{ErrorCode, RecordRef, ResponseKind, StrBytes, TopicName};
 
 use crate::network::{Completion, Metadata, NetworkClient, TopicSlot};
 
-use group::Group;
+use group::{Group, Question};
 use offsets::Asked;
 use partition::{Assigned, FetchState};
 use records::Fetched;
@@ -55,6 +55,7 @@ pub struct Consumer {
     metadata_version: u64,
     wake_at: Option<Time>,
     group: Option<Box<Group>>,
+    closed: bool,
 }
 
 /// What a request in flight is about.
@@ -62,6 +63,7 @@ pub struct Consumer {
 enum Context {
     Fetch,
     Ask(Vec<Asked>),
+    Group(Question),
 }
 
 /// Something happened that the application should know.
@@ -164,6 +166,7 @@ impl Consumer {
         Ok(Consumer {
             network: NetworkClient::new(config.network.clone(), client_id, bootstrap),
             group: config.group.clone().map(|group| Box::new(Group::new(group))),
+            closed: false,
             config,
             partitions: Vec::new(),
             indexes: BTreeMap::new(),
@@ -231,9 +234,12 @@ impl Consumer {
         self.partitions[index].end_offset
     }
 
-    /// Reads a partition from `offset` on.
+    /// Reads a partition from `offset` on. Changes nothing if the partition is not the consumer's.
     pub fn seek(&mut self, index: usize, offset: Offset) {
         let assigned = &mut self.partitions[index];
+        if !assigned.owned {
+            return;
+        }
         assigned.position = Some(Position { offset, offset_epoch: LeaderEpoch::NONE });
         assigned.state = FetchState::Fetching;
         self.fetched.retain(|fetched| fetched.index != index);
@@ -262,13 +268,17 @@ impl Consumer {
     /// Hands out fetched records, at most `max.poll.records`: calls `each` with the partition's index and the record.
     /// Returns how many it were.
     pub fn take(&mut self, now: Now, each: &mut dyn FnMut(usize, &RecordRef<'_>)) -> usize {
+        if !self.group_polled(now) {
+            return 0;
+        }
         let mut left = self.config.max_poll_records;
         while left > 0
             && let Some(fetched) = self.fetched.front_mut()
         {
             let index = fetched.index;
             let assigned = &mut self.partitions[index];
-            if assigned.state != FetchState::Fetching || assigned.position != Some(fetched.next) {
+            let current = assigned.state == FetchState::Fetching && assigned.position == Some(fetched.next);
+            if !current || assigned.revoking {
                 self.fetched.pop_front();
                 continue;
             }
@@ -301,6 +311,9 @@ impl Consumer {
 
     /// Ends what has waited too long, and takes in what came.
     pub fn wake(&mut self, now: Now, io: &mut Io<'_>) {
+        if self.closed {
+            return;
+        }
         self.network.poll(now, io, &mut self.completions);
         let mut completions = std::mem::take(&mut self.completions);
         for Completion { node, context, outcome, api_version } in completions.drain(..) {
@@ -314,6 +327,7 @@ impl Consumer {
                 (Context::Ask(asked), Ok(ResponseKind::OffsetForLeaderEpoch(response))) => {
                     self.epochs_told(now, asked, response);
                 }
+                (Context::Group(question), outcome) => self.group_answered(now, io, question, outcome),
                 (_, Ok(_)) => unreachable!("the network client compares the APIs"),
                 (Context::Fetch, Err(_)) => self.session(node).failed(true),
                 (Context::Ask(asked), Err(_)) => self.ask_again(now, asked),
@@ -324,6 +338,12 @@ impl Consumer {
 
     /// Asks for all that is missing: positions, validations, records.
     pub fn poll(&mut self, now: Now, io: &mut Io<'_>) {
+        self.drive_group(now, io);
+        if self.closed {
+            self.network.close(io);
+            self.wake_at = None;
+            return;
+        }
         self.follow_leaders();
         while let Some((at, index)) = self.backing_off.first().copied()
             && at <= now.mono
@@ -331,10 +351,13 @@ impl Consumer {
             self.backing_off.pop_first();
             self.dirty.insert(index);
         }
-        self.ask_for_offsets(now, io);
-        self.send_fetches(now, io);
+        if !self.is_closing() {
+            self.ask_for_offsets(now, io);
+            self.send_fetches(now, io);
+        }
         let back_off = self.backing_off.first().map(|(at, _)| *at);
-        self.wake_at = self.network.deadline().into_iter().chain(back_off).min();
+        let group = self.group_deadline(now);
+        self.wake_at = self.network.deadline().into_iter().chain(back_off).chain(group).min();
     }
 
     /// The next instant at which the consumer wants [`Consumer::wake`] and [`Consumer::poll`].

@@ -78,7 +78,7 @@ impl Consumer {
         }
     }
 
-    fn topic_name(&self, index: usize) -> TopicName {
+    pub(super) fn topic_name(&self, index: usize) -> TopicName {
         self.network.metadata().topic(self.partitions[index].topic).name.clone()
     }
 

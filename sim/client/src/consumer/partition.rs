@@ -19,6 +19,10 @@ pub struct Position {
 /// Whether a partition can be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FetchState {
+    /// It is not the consumer's.
+    Unassigned,
+    /// There is no position; the group may have committed one (OffsetFetch).
+    AwaitCommitted,
     /// There is no position; find one by this policy (ListOffsets).
     AwaitReset(ResetPolicy),
     /// The leader changed since the position was read: ask whether its log still agrees (KIP-320).
@@ -37,6 +41,10 @@ pub(super) struct Assigned {
     pub partition: i32,
     /// The group has not taken it away.
     pub owned: bool,
+    /// It is being given up: nothing of it is fetched or handed out.
+    pub revoking: bool,
+    /// How often it has been given back.
+    pub stint: u32,
     /// The offset that was last committed, as far as is known.
     pub committed: Option<Offset>,
     pub state: FetchState,
@@ -61,6 +69,8 @@ impl Assigned {
             topic_id: Uuid::nil(),
             partition,
             owned: true,
+            revoking: false,
+            stint: 0,
             committed: None,
             state: FetchState::AwaitReset(policy),
             position: None,
@@ -75,7 +85,7 @@ impl Assigned {
 
     /// Where to fetch from, and from whom; `None` if the partition cannot be fetched now.
     pub fn fetchable(&self, now: Time) -> Option<(NodeId, LeaderEpoch, Position)> {
-        if self.state != FetchState::Fetching || self.paused || !self.may_try(now) {
+        if self.state != FetchState::Fetching || self.paused || self.revoking || !self.may_try(now) {
             return None;
         }
         let (leader, epoch) = self.leader?;

@@ -27,6 +27,8 @@ pub struct NetworkClient<C> {
     client_id: StrBytes,
     metadata: Metadata,
     connections: BTreeMap<NodeId, Connection<C>>,
+    /// Brokers that a second connection is kept to, under another id.
+    apart: BTreeMap<NodeId, Endpoint>,
     /// What the connections want, as long as none of them has changed since.
     wants: Option<Wants>,
     last_correlation_id: i32,
@@ -93,6 +95,7 @@ impl<C> NetworkClient<C> {
             client_id,
             metadata,
             connections: BTreeMap::new(),
+            apart: BTreeMap::new(),
             wants: None,
             last_correlation_id: -1,
             metadata_in_flight: false,
@@ -141,10 +144,19 @@ impl<C> NetworkClient<C> {
         self.connections.get(&node).is_some_and(|c| matches!(c.state, State::Ready { .. }))
     }
 
+    /// Keeps a second connection to a broker, so that nothing on it has to wait behind the long polls on the first, as Kafka's
+    /// clients do with the coordinator of their group. Returns the id that it goes by here.
+    pub fn connect_apart(&mut self, node: NodeId, endpoint: Endpoint) -> NodeId {
+        let id = NodeId(i32::MAX - node.0);
+        self.apart.insert(id, endpoint);
+        id
+    }
+
     /// Whether a request may be sent to a broker now. If there is no connection, begins to make one, or remembers to when
     /// back-off ends: the next [`NetworkClient::deadline`] then is no later than that.
     pub fn ready(&mut self, now: Now, io: &mut Io<'_>, node: NodeId) -> bool {
-        let Some(endpoint) = self.metadata.nodes().get(&node) else { return false };
+        let endpoint = self.metadata.nodes().get(&node).or_else(|| self.apart.get(&node));
+        let Some(endpoint) = endpoint else { return false };
         let connection = self.connections.entry(node).or_insert_with(|| Connection::new(endpoint.clone()));
         if connection.can_send(&self.config) {
             return true;
