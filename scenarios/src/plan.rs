@@ -227,7 +227,11 @@ pub(crate) fn auditor(scenario: &Scenario) -> (HostPlan, u32) {
             topic: topic_name(&topic.get_ref().name),
             share: Share::whole(number, 1),
             group: None,
-            config: BTreeMap::from([("auto.offset.reset".to_owned(), "earliest".to_owned())]),
+            config: BTreeMap::from([
+                ("auto.offset.reset".to_owned(), "earliest".to_owned()),
+                // Whole logs are read: in pieces that fit the processor's cache, and memory that was just used.
+                ("max.partition.fetch.bytes".to_owned(), "65536".to_owned()),
+            ]),
         })
     });
     let name = "auditor".to_owned();

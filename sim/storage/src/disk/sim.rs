@@ -167,7 +167,8 @@ impl File {
                 }
                 // The whole length, but pages of it were never written.
                 _ => {
-                    let mut torn = BytesMut::from(&lost.read(0, unsynced)[..]);
+                    let lost = lost.read(0, unsynced);
+                    let mut torn = lost.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
                     for page in torn.chunks_mut(PAGE as usize) {
                         if rng.chance(1, 2) {
                             page.fill(0);
