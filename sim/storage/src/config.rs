@@ -28,6 +28,8 @@ pub struct LogConfig {
     pub flush_messages: i64,
     /// `message.timestamp.type`.
     pub message_timestamp_type: TimestampType,
+    /// Whether `cleanup.policy` has `compact` in it.
+    pub compact: bool,
     /// `transaction.partition.verification.enable`: whether who begins a transaction here must have been verified (KIP-890).
     pub transaction_partition_verification: bool,
     /// `producer.id.expiration.ms`: producers that wrote nothing for so long, in milliseconds, are forgotten.
@@ -44,6 +46,7 @@ impl Default for LogConfig {
             max_message_bytes: (1 << 20) + 12,
             flush_messages: i64::MAX,
             message_timestamp_type: TimestampType::CreateTime,
+            compact: false,
             transaction_partition_verification: true,
             producer_id_expiration_ms: 24 * 3_600_000,
         }

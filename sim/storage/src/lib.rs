@@ -1,7 +1,7 @@
 //! The partition log, and the disks it runs on.
 //!
 //! - [`UnifiedLog`]: one partition's log: rolling segments with offset and time indexes, leader epochs, the state of
-//!   idempotent and transactional producers; append, read, truncate, recover; the index of aborted transactions;
+//!   idempotent and transactional producers; append, read, truncate, recover; the index of aborted transactions; compaction;
 //! - [`log_dir`]: the files of a data folder that are not a partition's: `meta.properties`, offset checkpoints, the
 //!   clean-shutdown marker; listing and deleting partitions;
 //! - [`disk`]: [`SimDisk`], which forgets what a power loss forgets, and [`FileDisk`] on a real file system. They live
@@ -28,7 +28,7 @@ pub use config::{LogConfig, TimestampType};
 pub use disk::file::FileDisk;
 pub use disk::sim::{DiskUsage, SimDisk};
 pub use log::{
-    AppendError, AppendInfo, AppendOrigin, FetchData, LogOpen, ProducerDescription, ReadError,
+    AppendError, AppendInfo, AppendOrigin, Cleaned, FetchData, LogOpen, ProducerDescription, ReadError,
     RecoveryReport, Repair, TimestampAndOffset, UnifiedLog,
 };
 pub use verification::VerificationGuard;

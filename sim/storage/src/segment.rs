@@ -313,10 +313,11 @@ impl LogSegment {
     ) -> Result<Result<(), BadIndex>, DiskError> {
         let path = path(folder, self.base_offset, "txnindex");
         self.has_txn_index_file = whole_file::exists(disk, &path)?;
-        self.txn_index_lost = false;
         if !self.has_txn_index_file {
+            // Nothing was aborted, unless the other indexes are missing as well.
             return Ok(Ok(()));
         }
+        self.txn_index_lost = false;
         let out_of_range =
             |txn: &AbortedTxn| txn.last_offset < self.base_offset || txn.first_offset >= txn.last_offset;
         let what = match Index::load(disk, &path)? {
@@ -529,6 +530,31 @@ impl LogSegment {
 
     pub(crate) fn close(self, disk: &mut dyn Disk) {
         disk.close(self.file);
+    }
+
+    /// The offset after the last record in a log file that is whole but not a segment yet.
+    pub(crate) fn end_of_file(disk: &mut dyn Disk, path: &str, base: Offset) -> Result<Offset, DiskError> {
+        let file = disk.open(path, false)?;
+        let (len, mut position, mut end) = (disk.len(file), 0, base);
+        while position + HEADER_LEN as u64 <= len {
+            let bytes = disk.read(file, position, HEADER_LEN as u64)?;
+            let Ok(header) = Batch::peek(&bytes) else { break };
+            position += header.size as u64;
+            end = Offset(header.next_offset());
+        }
+        disk.close(file);
+        Ok(end)
+    }
+
+    /// Removes the index files, of which the log file is about to be replaced.
+    pub(crate) fn remove_indexes(disk: &mut dyn Disk, folder: &str, base: Offset) -> Result<(), DiskError> {
+        for suffix in ["index", "timeindex", "txnindex"] {
+            match disk.remove(&path(folder, base, suffix)) {
+                Ok(()) | Err(DiskError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Removes the segment's files; durable once the folder is synced.

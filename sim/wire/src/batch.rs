@@ -10,6 +10,7 @@
 //! ```
 
 mod builder;
+mod filter;
 mod record;
 #[cfg(test)]
 mod tests;

@@ -246,6 +246,9 @@ fn log_config(replica: &ReplicaConfig, metadata: &dyn ClusterMetadata, topic_id:
             true => TimestampType::LogAppendTime,
             false => TimestampType::CreateTime,
         },
+        compact: metadata
+            .topic_config(topic_id, "cleanup.policy")
+            .is_some_and(|value| value.split(',').any(|policy| policy.trim() == "compact")),
         transaction_partition_verification: replica.transaction_partition_verification,
         producer_id_expiration_ms: i64::try_from(replica.producer_id_expiration.as_millis())
             .unwrap_or(i64::MAX),

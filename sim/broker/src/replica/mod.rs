@@ -367,6 +367,7 @@ impl ReplicaManager {
     ) -> Result<ReplicaManager, OpenError> {
         let mut timers = Deadlines::new();
         timers.set(now.mono + config.producer_id_expiration_check_interval, Timer::ExpireProducers);
+        timers.set(now.mono + timers::CLEANER_BACKOFF, Timer::CleanLogs);
         Ok(ReplicaManager {
             sessions: FetchSessions::new(config.fetch_session_slots),
             config,

@@ -5,6 +5,9 @@ use trial_node::{NodeId, Span, Time, TopicIdPartition};
 use super::verification::VerificationId;
 use super::{Context, ReplicaManager};
 
+/// How often logs are looked at for whether to compact them (`log.cleaner.backoff.ms`).
+pub(super) const CLEANER_BACKOFF: Span = Span::from_secs(15);
+
 /// Something that is done at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
@@ -26,6 +29,8 @@ pub(super) enum Timer {
     Verify(VerificationId),
     /// Forget producers that wrote nothing for long.
     ExpireProducers,
+    /// Compact the logs that have grown enough.
+    CleanLogs,
 }
 
 impl ReplicaManager {
@@ -55,6 +60,7 @@ impl ReplicaManager {
                 Timer::Fetcher(leader) => self.fetcher_backed_off(leader),
                 Timer::Verify(id) => self.verify_again(ctx, id),
                 Timer::ExpireProducers => self.expire_producers(ctx),
+                Timer::CleanLogs => self.clean_logs(ctx),
                 Timer::FetchedPartition(leader, tp) => self.fetched_partition_backed_off(leader, tp, now),
             }
         }
@@ -74,6 +80,18 @@ impl ReplicaManager {
     pub(super) fn next_tick(&self, now: Time, interval: Span) -> Time {
         let ticks = now.since(self.started).0 / interval.0.max(1) + 1;
         self.started + interval.times(ticks)
+    }
+
+    /// Compacts the logs that have grown enough since the last time, as `cleanup.policy` says.
+    fn clean_logs(&mut self, ctx: &mut Context<'_>) {
+        for partition in self.partitions.values_mut() {
+            if partition.log.is_cleaning_due()
+                && let Err(error) = partition.log.clean(ctx.disk, ctx.now.wall_ms)
+            {
+                self.after.fatal(error);
+            }
+        }
+        self.timers.set(ctx.now.mono + CLEANER_BACKOFF, Timer::CleanLogs);
     }
 
     /// Puts a leader's partition on the list for the next check of the ISRs if somebody in its ISR is behind.

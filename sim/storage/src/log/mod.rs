@@ -1,6 +1,9 @@
 //! One partition's log.
 
 mod append;
+mod cleaner;
+#[cfg(test)]
+mod cleaner_tests;
 #[cfg(test)]
 mod model_tests;
 mod read;
@@ -22,6 +25,7 @@ use crate::log_dir;
 use crate::producer_state::ProducerStateManager;
 use crate::segment::LogSegment;
 
+pub use cleaner::Cleaned;
 pub use recovery::{LogOpen, RecoveryReport, Repair};
 
 /// Who asks a leader to append; decides what is checked.
@@ -216,6 +220,8 @@ pub struct UnifiedLog {
     /// up read. Only their places are kept; what is read always comes from the file.
     tail: VecDeque<TailBatch>,
     truncations: u64,
+    /// Everything below has been compacted.
+    cleaned_to: Offset,
     /// Whether files were created in the folder since it was last synced.
     names_dirty: bool,
     /// Whether the folder itself may not be durable yet.

@@ -111,9 +111,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// A disk that refuses every change after the first few.
-struct Stopping<'a> {
-    inner: &'a mut dyn Disk,
-    left: Option<u8>,
+pub(super) struct Stopping<'a> {
+    pub(super) inner: &'a mut dyn Disk,
+    pub(super) left: Option<u8>,
 }
 
 impl Stopping<'_> {

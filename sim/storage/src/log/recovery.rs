@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use trial_node::{Disk, DiskError, LeaderEpoch, Offset, OpenError};
 
-use super::{ReadError, UnifiedLog};
+use super::{ReadError, UnifiedLog, cleaner};
 use crate::config::LogConfig;
 use crate::leader_epoch::{self, LeaderEpochCache};
 use crate::log_dir;
@@ -81,6 +81,9 @@ impl UnifiedLog {
         now_ms: i64,
     ) -> Result<(UnifiedLog, RecoveryReport), OpenError> {
         let mut report = RecoveryReport::default();
+        for repair in cleaner::finish_interrupted(disk, folder)? {
+            report.repairs.push(repair);
+        }
         let names = disk.list(folder)?;
         let topic_id = log_dir::read_partition_metadata(disk, folder)?;
         let mut segments =
@@ -123,6 +126,7 @@ impl UnifiedLog {
             producers: ProducerStateManager::new(snapshot_offsets(&names)),
             tail: VecDeque::new(),
             truncations: lost.into(),
+            cleaned_to: Offset::ZERO,
             names_dirty: true,
             folder_dirty: names.is_empty() || !options.clean_shutdown,
         };
@@ -292,7 +296,7 @@ fn first_unflushed(segments: &[LogSegment], recovery_point: Offset) -> usize {
 }
 
 /// The offset that a file's name begins with, if it has this suffix.
-fn offset_of(name: &str, suffix: &str) -> Option<Offset> {
+pub(super) fn offset_of(name: &str, suffix: &str) -> Option<Offset> {
     let digits = name.strip_suffix(suffix)?.strip_suffix('.')?;
     let all_digits = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     all_digits.then(|| digits.parse().ok().map(Offset)).flatten()

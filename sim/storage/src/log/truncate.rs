@@ -49,6 +49,7 @@ impl UnifiedLog {
         self.log_end_offset = cut.map_or(offset, |cut| cut.min(offset));
         self.log_start_offset = self.log_start_offset.min(self.log_end_offset);
         self.recovery_point = self.recovery_point.min(self.log_end_offset);
+        self.cleaned_to = self.cleaned_to.min(self.log_end_offset);
         self.update_high_watermark(self.high_watermark);
         self.truncations += 1;
         if self.producers.producers().is_empty() {

@@ -182,7 +182,8 @@ impl BatchBuilder {
     }
 }
 
-fn write(header: &Header, raw: &mut [u8; HEADER_LEN]) {
+/// Writes a header.
+pub(super) fn write(header: &Header, raw: &mut [u8; HEADER_LEN]) {
     let mut put = |at: usize, value: &[u8]| raw[at..][..value.len()].copy_from_slice(value);
     put(0, &header.base_offset.to_be_bytes());
     put(at::BATCH_LENGTH, &len(header.size - LOG_OVERHEAD).to_be_bytes());

@@ -79,6 +79,11 @@ impl Records {
         self.bytes.len()
     }
 
+    /// The records as they are written.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The records, in order, borrowed.
     pub fn iter(&self) -> RecordIter<'_> {
         RecordIter {
@@ -127,6 +132,11 @@ impl<'a> Iterator for RecordIter<'a> {
 }
 
 impl<'a> RecordIter<'a> {
+    /// Where the record after the last one begins.
+    pub(super) fn position(&self) -> usize {
+        self.reader.position()
+    }
+
     fn read(&mut self) -> Result<RecordRef<'a>, &'static str> {
         let body = self.reader.varint_bytes().map_err(|_| "it is cut off")?;
         let mut reader = Reader::new(body.ok_or("its length is negative")?);

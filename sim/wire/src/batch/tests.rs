@@ -413,3 +413,26 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn a_filtered_batch_holds_what_was_kept_at_its_place(
+        plains in plains(),
+        codec in 0usize..5,
+        mask in any::<u32>(),
+    ) {
+        let mut builder = builder(CODECS[codec], &plains);
+        builder.base_offset(100).leader_epoch(3).producer(7, 2, 40);
+        let batch = builder.build();
+        let wanted = |offset: i64| mask & (1 << (offset - 100)) != 0;
+        let filtered = batch.filtered(LIMIT, |record| wanted(record.offset)).unwrap();
+        let parsed = Batch::parse(filtered.bytes().clone()).unwrap();
+        prop_assert_eq!(&parsed, &filtered);
+        let mut expected = batch.records(LIMIT).unwrap();
+        expected.retain(|record| wanted(record.offset));
+        prop_assert_eq!(parsed.records(LIMIT).unwrap(), expected);
+        let (old, new) = (batch.header(), parsed.header());
+        prop_assert_eq!((new.base_offset, new.last_offset()), (old.base_offset, old.last_offset()));
+        prop_assert_eq!((new.last_sequence(), new.producer_id), (old.last_sequence(), old.producer_id));
+    }
+}

@@ -305,3 +305,29 @@ fn a_reader_of_committed_data_waits_for_the_marker_and_is_told_of_aborted_transa
         .unwrap();
     assert_eq!(indexed, [(0, 3)], "followers index them, too");
 }
+
+#[test]
+fn compacted_topics_are_cleaned_on_every_replica_and_go_on_being_replicated() {
+    let mut cluster = Cluster::new(&[("cleanup.policy", "compact"), ("segment.bytes", "500")]);
+    let keyed = |i: i32| {
+        let mut builder = BatchBuilder::new(Compression::None);
+        builder.push(1_000, Some(b"key"), Some(format!("value {i}").as_bytes()), &[]);
+        builder.build().bytes().clone()
+    };
+    for i in 0..50 {
+        cluster.produce(A, ALL, &[(P0, keyed(i))]);
+    }
+    assert_eq!(cluster.log(A, P0).len(), 50);
+    cluster.advance(Span::from_secs(16));
+    for id in [A, B, C] {
+        assert!(cluster.log(id, P0).len() < 20, "{id}: {:?}", cluster.log(id, P0));
+        assert_eq!(cluster.log_end_offset(id, P0), 50);
+    }
+    // Who begins anew fetches the gaps as they are.
+    cluster.kill(C);
+    cluster.start(C, SimDisk::new());
+    cluster.publish();
+    cluster.produce(A, ALL, &[(P0, keyed(50))]);
+    cluster.advance(Span::from_secs(2));
+    assert_eq!(cluster.log(C, P0), cluster.log(A, P0));
+}

@@ -1,0 +1,328 @@
+//! Compaction (`cleanup.policy=compact`): of each key only the last record is kept.
+//!
+//! Whole segments below the last stable offset are read twice: once to learn the last offset of each key since the last
+//! cleaning, once to write anew what is still the last of its key. Records of aborted transactions go, and so do tombstones
+//! and markers that are old and were there at the last cleaning already. A batch keeps its offsets, and the last one of a
+//! segment stays even if it is empty, so that the log has no holes between its segments; the last one of a producer stays,
+//! so that its sequence goes on.
+//!
+//! Crashes: the new segment is written as `.log.cleaned` and made durable; its renaming to `.log.swap` decides; then the old
+//! segments' files go, and the new one takes its name. [`finish_interrupted`] does the rest after a crash.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use trial_node::{Disk, DiskError, Offset, ProducerId};
+use trial_wire::{Batch, Header};
+
+use super::recovery::offset_of;
+use super::{ReadError, Repair, UnifiedLog};
+use crate::config::LogConfig;
+use crate::producer_state::ProducerStateManager;
+use crate::segment::{self, Check, LogSegment};
+use crate::txn_index::AbortedTxn;
+
+/// `delete.retention.ms`: how long tombstones and markers stay. Counted from their own timestamps.
+const DELETE_RETENTION_MS: i64 = 24 * 3_600_000;
+
+/// The most that the records of one batch may decompress to, in bytes.
+const DECOMPRESSED_BATCH_LIMIT: usize = 256 << 20;
+
+/// What one cleaning did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// The size of the segments that were looked at, in bytes.
+    pub before: u64,
+    /// Their size now.
+    pub after: u64,
+}
+
+/// What must be known to decide on a batch.
+struct Decisions<'a> {
+    /// The last offset of each key in the dirty part.
+    last_of_key: BTreeMap<Bytes, i64>,
+    /// First offset and marker of the aborted transactions.
+    aborted: BTreeMap<ProducerId, Vec<(Offset, Offset)>>,
+    /// What is before was there at the last cleaning.
+    dirty_from: Offset,
+    now_ms: i64,
+    /// The producers as the log knows them now.
+    producers: &'a ProducerStateManager,
+    /// Producers with records that stay, of a transaction whose marker has not come yet.
+    in_transaction: BTreeSet<ProducerId>,
+}
+
+/// The new content of some segments.
+struct Group {
+    /// Which segments it replaces.
+    first: usize,
+    last: usize,
+    chunks: Vec<Bytes>,
+    aborted: Vec<AbortedTxn>,
+}
+
+impl UnifiedLog {
+    /// Whether the log is compacted and more than half of what could be has grown since the last time
+    /// (`min.cleanable.dirty.ratio`). After a restart everything counts as grown.
+    pub fn is_cleaning_due(&self) -> bool {
+        if !self.config.compact || self.segments.len() == 1 {
+            return false;
+        }
+        let cleanable = &self.segments[..self.cleanable_segments()];
+        let size = |segments: &[LogSegment]| segments.iter().map(|s| u64::from(s.size())).sum::<u64>();
+        let clean = cleanable.partition_point(|segment| segment.next_offset() <= self.cleaned_to);
+        size(&cleanable[clean..]) > size(&cleanable[..clean])
+    }
+
+    /// How many segments, from the first on, are wholly below the last stable offset; never the active one.
+    fn cleanable_segments(&self) -> usize {
+        let stable = self.last_stable_offset();
+        let rolled = &self.segments[..self.segments.len() - 1];
+        rolled.partition_point(|segment| segment.next_offset() <= stable)
+    }
+
+    /// Compacts what can be. `now_ms` is the wall clock.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn clean(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<Cleaned, DiskError> {
+        let count = self.cleanable_segments();
+        if count == 0 {
+            return Ok(Cleaned::default());
+        }
+        let end = self.segments[count - 1].next_offset();
+        let size = |segments: &[LogSegment]| segments.iter().map(|s| u64::from(s.size())).sum::<u64>();
+        let before = size(&self.segments[..count]);
+        let groups = self.cleaned_groups(disk, count, now_ms).map_err(|error| self.unreadable(error))?;
+        let mut removed = 0;
+        // From the first to the last: the index of aborted transactions that stands with a marker must not lose what still has
+        // records in a segment before.
+        for group in groups {
+            let segments = group.first - removed..=group.last - removed;
+            removed += group.last - group.first;
+            self.swap(disk, segments, group, now_ms)?;
+        }
+        self.cleaned_to = end;
+        Ok(Cleaned { before, after: size(&self.segments[..count - removed]) })
+    }
+
+    /// What the first `count` segments become, if that is another than they are.
+    fn cleaned_groups(
+        &self,
+        disk: &mut dyn Disk,
+        count: usize,
+        now_ms: i64,
+    ) -> Result<Vec<Group>, ReadError> {
+        let mut decisions = self.decide(disk, count, now_ms)?;
+        // Builds the indexes of aborted transactions as recovery would.
+        let mut replayed = ProducerStateManager::default();
+        let mut groups = Vec::new();
+        let mut first = 0;
+        while first < count {
+            let last = last_of_group(&self.segments[..count], first, &self.config);
+            let mut group = Group { first, last, chunks: Vec::new(), aborted: Vec::new() };
+            let mut same = first == last;
+            for (i, segment) in self.segments[first..=last].iter().enumerate() {
+                let ends_group = first + i == last;
+                let mut position = 0;
+                while position < segment.size() {
+                    let header = segment.header_at(disk, position)?;
+                    let batch = segment.batch_at(disk, position, &header, Check::Headers)?;
+                    position += header.size as u32;
+                    let must_stay = ends_group && position == segment.size();
+                    let kept = decisions.clean(&batch, must_stay)?;
+                    same &= kept.as_ref() == Some(&batch);
+                    if let Some(kept) = kept {
+                        let control = kept.header().is_control().then_some(&kept);
+                        group.aborted.extend(replayed.update(kept.header(), control));
+                        group.chunks.push(kept.bytes().clone());
+                    }
+                }
+            }
+            if !same {
+                groups.push(group);
+            }
+            first = last + 1;
+        }
+        Ok(groups)
+    }
+
+    /// Reads the dirty part for what it says of each key.
+    fn decide(&self, disk: &mut dyn Disk, count: usize, now_ms: i64) -> Result<Decisions<'_>, ReadError> {
+        let end = self.segments[count - 1].next_offset();
+        let mut decisions = Decisions {
+            last_of_key: BTreeMap::new(),
+            aborted: BTreeMap::new(),
+            dirty_from: self.cleaned_to,
+            now_ms,
+            producers: &self.producers,
+            in_transaction: BTreeSet::new(),
+        };
+        self.aborted_transactions(self.segments[0].base_offset(), end, &mut |txn| {
+            let of_producer = decisions.aborted.entry(txn.producer_id).or_default();
+            of_producer.push((txn.first_offset, txn.last_offset));
+        });
+        let clean = self.segments[..count].partition_point(|s| s.next_offset() <= self.cleaned_to);
+        for segment in &self.segments[clean..count] {
+            let mut position = 0;
+            while position < segment.size() {
+                let header = segment.header_at(disk, position)?;
+                if !header.is_control() && !decisions.is_aborted(&header) {
+                    let batch = segment.batch_at(disk, position, &header, Check::Headers)?;
+                    batch.for_each_record(DECOMPRESSED_BATCH_LIMIT, |record| {
+                        if let Some(key) = record.key {
+                            match decisions.last_of_key.get_mut(key) {
+                                Some(last) => *last = record.offset,
+                                None => {
+                                    let key = Bytes::copy_from_slice(key);
+                                    decisions.last_of_key.insert(key, record.offset);
+                                }
+                            }
+                        }
+                    })?;
+                }
+                position += header.size as u32;
+            }
+        }
+        Ok(decisions)
+    }
+
+    /// Puts a cleaned segment in the place of those that it was made of.
+    fn swap(
+        &mut self,
+        disk: &mut dyn Disk,
+        segments: RangeInclusive<usize>,
+        group: Group,
+        now_ms: i64,
+    ) -> Result<(), DiskError> {
+        let Group { chunks, aborted, .. } = group;
+        let first = *segments.start();
+        let base = self.segments[first].base_offset();
+        let path = segment::path(&self.folder, base, "log");
+        let (cleaned, swap) = (format!("{path}.cleaned"), format!("{path}.swap"));
+        let file = disk.open(&cleaned, true)?;
+        let written =
+            disk.truncate(file, 0).and_then(|()| disk.append(file, &chunks)).and_then(|()| disk.sync(file));
+        disk.close(file);
+        written?;
+        disk.rename(&cleaned, &swap)?;
+        disk.sync_folder(&self.folder)?;
+        for old in self.segments.splice(segments, []).rev() {
+            if old.base_offset() == base {
+                old.close(disk);
+                LogSegment::remove_indexes(disk, &self.folder, base)?;
+            } else {
+                old.delete(disk, &self.folder)?;
+            }
+        }
+        // What the new segment stands for must not come back once it has its name.
+        disk.sync_folder(&self.folder)?;
+        disk.rename(&swap, &path)?;
+        let mut segment = LogSegment::open_file(disk, &self.folder, base, now_ms)?;
+        let bad = segment.rebuild(disk, Check::Headers, self.config.index_interval_bytes)?;
+        assert!(bad.is_none(), "we have just written it: {bad:?}");
+        for txn in aborted {
+            segment.note_aborted(txn);
+        }
+        segment.restore_txn_index(disk, &self.folder, true)?;
+        segment.seal(disk, &self.folder)?;
+        segment.sync_indexes(disk, &self.folder)?;
+        disk.sync_folder(&self.folder)?;
+        self.segments.insert(first, segment);
+        Ok(())
+    }
+}
+
+impl Decisions<'_> {
+    fn is_aborted(&self, header: &Header) -> bool {
+        let offset = Offset(header.base_offset);
+        header.is_transactional()
+            && self
+                .aborted
+                .get(&ProducerId(header.producer_id))
+                .is_some_and(|txns| txns.iter().any(|(first, last)| (*first..*last).contains(&offset)))
+    }
+
+    /// What stays of a batch; `None` if it goes. `must_stay`: then it stays at least without records.
+    fn clean(&mut self, batch: &Batch, must_stay: bool) -> Result<Option<Batch>, ReadError> {
+        let header = batch.header();
+        let producer_id = ProducerId(header.producer_id);
+        let may_forget = header.base_offset < self.dirty_from.0;
+        let is_old = |timestamp: i64| timestamp < self.now_ms.saturating_sub(DELETE_RETENTION_MS);
+        if header.is_control() {
+            let needed = self.in_transaction.remove(&producer_id);
+            let goes = !needed && may_forget && is_old(header.max_timestamp);
+            return Ok((must_stay || !goes).then(|| batch.clone()));
+        }
+        let kept = if self.is_aborted(header) {
+            batch.filtered(DECOMPRESSED_BATCH_LIMIT, |_| false)?
+        } else {
+            batch.filtered(DECOMPRESSED_BATCH_LIMIT, |record| {
+                let Some(key) = record.key else { return false };
+                let is_last = self.last_of_key.get(key).is_none_or(|last| record.offset >= *last);
+                is_last && !(record.value.is_none() && may_forget && is_old(record.timestamp))
+            })?
+        };
+        if kept.header().record_count == 0 && !must_stay && !self.is_last_of_producer(header) {
+            return Ok(None);
+        }
+        if header.is_transactional() {
+            self.in_transaction.insert(producer_id);
+        }
+        Ok(Some(kept))
+    }
+
+    /// Whether the producer's sequence goes on after this batch.
+    fn is_last_of_producer(&self, header: &Header) -> bool {
+        let entry = self.producers.producers().get(&ProducerId(header.producer_id));
+        let last = entry.and_then(|entry| entry.last_batch());
+        last.is_some_and(|last| last.last_offset.0 == header.last_offset())
+    }
+}
+
+/// The last segment of those from `first` on that one segment can take the place of.
+fn last_of_group(segments: &[LogSegment], first: usize, config: &LogConfig) -> usize {
+    let mut size = u64::from(segments[first].size());
+    let mut last = first;
+    for (i, segment) in segments.iter().enumerate().skip(first + 1) {
+        size += u64::from(segment.size());
+        let reach = segment.next_offset() - segments[first].base_offset();
+        if size > u64::from(config.segment_bytes) || reach > i64::from(i32::MAX) {
+            break;
+        }
+        last = i;
+    }
+    last
+}
+
+/// Does what a cleaning had still to do when the process ended: forgets what was not complete, and puts what was in its
+/// place. Says what it has done.
+///
+/// # Errors
+/// What the disk says.
+pub(super) fn finish_interrupted(disk: &mut dyn Disk, folder: &str) -> Result<Vec<Repair>, DiskError> {
+    let mut repairs = Vec::new();
+    let names = disk.list(folder)?;
+    for name in names.iter().filter(|name| offset_of(name, "log.cleaned").is_some()) {
+        disk.remove(&format!("{folder}/{name}"))?;
+    }
+    for name in &names {
+        let Some(base) = offset_of(name, "log.swap") else { continue };
+        let swap = format!("{folder}/{name}");
+        let path = segment::path(folder, base, "log");
+        let next_offset = LogSegment::end_of_file(disk, &swap, base)?;
+        for old in names.iter().filter_map(|name| offset_of(name, "log")) {
+            if old > base && old < next_offset {
+                LogSegment::remove_indexes(disk, folder, old)?;
+                disk.remove(&segment::path(folder, old, "log"))?;
+            }
+        }
+        LogSegment::remove_indexes(disk, folder, base)?;
+        disk.sync_folder(folder)?;
+        disk.rename(&swap, &path)?;
+        disk.sync_folder(folder)?;
+        repairs.push(Repair { path, what: "an interrupted cleaning: finished".to_owned() });
+    }
+    Ok(repairs)
+}

@@ -1,0 +1,238 @@
+//! Compaction against a model: whatever is cleaned and whenever it crashes, the last committed value of each key stays.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use trial_node::view::{BatchView, LogRecordView, OpenTransactionView};
+use trial_node::{Disk, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Rng};
+use trial_wire::messages::EndTxnMarker;
+use trial_wire::{Batch, BatchBuilder, Compression, ControlRecord};
+
+use super::model_tests::Stopping;
+use super::*;
+use crate::SimDisk;
+
+const NOW: i64 = 1_700_000_000_000;
+
+/// A step of a test.
+#[derive(Clone, Debug)]
+enum Op {
+    /// Keys and values (odd ones are tombstones) of one batch; of a transaction if there is a producer.
+    Append {
+        producer: Option<u8>,
+        records: Vec<(u8, u8)>,
+    },
+    End {
+        producer: u8,
+        commit: bool,
+    },
+    Commit,
+    /// Cleans; the disk may stop after a few changes, by a kill or a power loss.
+    Clean {
+        stop: Option<(u8, Option<u64>)>,
+    },
+    Reopen {
+        clean: bool,
+    },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let records = || proptest::collection::vec((0u8..6, any::<u8>()), 1..5);
+    prop_oneof![
+        8 => (proptest::option::weighted(0.5, 1u8..4), records())
+            .prop_map(|(producer, records)| Op::Append { producer, records }),
+        4 => (1u8..4, any::<bool>()).prop_map(|(producer, commit)| Op::End { producer, commit }),
+        3 => Just(Op::Commit),
+        2 => proptest::option::weighted(0.5, (0u8..24, proptest::option::of(any::<u64>())))
+            .prop_map(|stop| Op::Clean { stop }),
+        1 => any::<bool>().prop_map(|clean| Op::Reopen { clean }),
+    ]
+}
+
+fn config() -> LogConfig {
+    LogConfig {
+        segment_bytes: 700,
+        index_interval_bytes: 150,
+        compact: true,
+        producer_id_expiration_ms: i64::MAX,
+        ..LogConfig::default()
+    }
+}
+
+struct Run {
+    disk: SimDisk,
+    log: UnifiedLog,
+    sequences: BTreeMap<u8, i32>,
+}
+
+/// Everything that cleaning must not change.
+#[derive(Debug, PartialEq)]
+struct Meaning {
+    bounds: (Offset, Offset, Offset, Offset),
+    /// What readers of committed data know in the end.
+    values: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    open: Vec<OpenTransactionView>,
+    /// Epoch and last sequence number of each producer.
+    producers: Vec<(ProducerId, ProducerEpoch, i32)>,
+}
+
+impl Run {
+    fn new() -> Run {
+        let mut disk = SimDisk::new();
+        let (log, _) = UnifiedLog::open(&mut disk, "t-0", LogOpen::new(config()), NOW).unwrap();
+        Run { disk, log, sequences: BTreeMap::new() }
+    }
+
+    fn append(&mut self, batch: &Batch, origin: AppendOrigin) {
+        self.log.append_as_leader(&mut self.disk, batch, LeaderEpoch(0), origin, NOW).unwrap();
+    }
+
+    fn reopen(&mut self, clean_shutdown: bool) {
+        let options = LogOpen {
+            config: config(),
+            clean_shutdown,
+            recovery_point: self.log.recovery_point(),
+            log_start_offset: self.log.log_start_offset(),
+            high_watermark: self.log.high_watermark(),
+        };
+        self.log = UnifiedLog::open(&mut self.disk, "t-0", options, NOW).unwrap().0;
+    }
+
+    fn meaning(&mut self) -> Meaning {
+        let Run { disk, log, .. } = self;
+        let stable = log.last_stable_offset();
+        let mut aborted = Vec::new();
+        log.aborted_transactions(Offset(0), stable, &mut |txn| aborted.push(txn));
+        let mut values = BTreeMap::new();
+        let mut seen = |record: LogRecordView<'_>| {
+            let gone = aborted.iter().any(|txn| {
+                record.transactional
+                    && txn.producer_id == record.producer_id
+                    && (txn.first_offset..=txn.last_offset).contains(&record.offset)
+            });
+            if record.offset < stable && !record.control && !gone {
+                let key = record.key.expect("all have keys").to_vec();
+                values.insert(key, record.value.map(<[u8]>::to_vec));
+            }
+        };
+        log.records(disk, Offset(0), &mut seen).unwrap();
+        let mut open = Vec::new();
+        log.open_transactions(&mut |txn| open.push(txn));
+        let mut producers = Vec::new();
+        log.producers(&mut |p| producers.push((p.producer_id, p.producer_epoch, p.last_sequence)));
+        let bounds = (log.log_start_offset(), log.high_watermark(), log.log_end_offset(), stable);
+        Meaning { bounds, values, open, producers }
+    }
+
+    fn step(&mut self, op: &Op) {
+        match op {
+            Op::Append { producer, records } => {
+                let mut batch = BatchBuilder::new(Compression::None);
+                for (key, value) in records {
+                    let value = [*value; 20];
+                    let value = (value[0] % 2 == 0).then_some(&value[..]);
+                    batch.push(NOW, Some(&[*key]), value, &[]);
+                }
+                if let Some(producer) = *producer {
+                    let sequence = self.sequences.entry(producer).or_default();
+                    let (id, epoch) = (ProducerId(producer.into()), ProducerEpoch(0));
+                    batch.producer(id.0, epoch.0, *sequence).transactional();
+                    if let Some(guard) = self.log.begin_verification(id, epoch, *sequence, NOW) {
+                        self.log.confirm_verification(id, epoch, guard);
+                    }
+                    *sequence += records.len() as i32;
+                }
+                self.append(&batch.build(), AppendOrigin::Client);
+            }
+            Op::End { producer, commit } => {
+                let end = EndTxnMarker::default();
+                let end = if *commit { ControlRecord::Commit(end) } else { ControlRecord::Abort(end) };
+                let mut marker = BatchBuilder::new(Compression::None);
+                end.push_to(&mut marker, NOW);
+                marker.producer((*producer).into(), 0, -1).transactional().control();
+                self.append(&marker.build(), AppendOrigin::Marker { transaction_version: 0 });
+            }
+            Op::Commit => drop(self.log.update_high_watermark(self.log.log_end_offset())),
+            Op::Clean { stop } => {
+                // A power loss must lose nothing but what cleaning is about.
+                self.log.flush(&mut self.disk).unwrap();
+                let before = self.meaning();
+                let disk = &mut Stopping { inner: &mut self.disk, left: stop.map(|(after, _)| after) };
+                let cleaned = self.log.clean(disk, NOW);
+                match stop {
+                    None => assert!(cleaned.unwrap().after <= self.log.size()),
+                    Some((_, power)) => {
+                        match power {
+                            None => self.disk.crash_process(),
+                            Some(seed) => self.disk.lose_power(&mut Rng::named(*seed, "power")),
+                        }
+                        self.reopen(false);
+                    }
+                }
+                assert_eq!(self.meaning(), before);
+                // What is rebuilt from the files is the same.
+                self.disk.crash_process();
+                self.reopen(false);
+                assert_eq!(self.meaning(), before);
+            }
+            Op::Reopen { clean } => {
+                let before = self.meaning();
+                if *clean {
+                    self.log.clone().close(&mut self.disk).unwrap();
+                } else {
+                    self.disk.crash_process();
+                }
+                self.reopen(*clean);
+                assert_eq!(self.meaning(), before);
+            }
+        }
+        let mut next = self.log.log_start_offset();
+        let mut each = |batch: BatchView| {
+            assert!(batch.base_offset >= next, "{batch:?} after {next}");
+            next = batch.last_offset + 1;
+        };
+        self.log.batches(&mut self.disk, Offset(0), &mut each).unwrap();
+        assert_eq!(next, self.log.log_end_offset());
+        let names = self.disk.list("t-0").unwrap();
+        assert!(!names.iter().any(|name| name.ends_with(".cleaned") || name.ends_with(".swap")), "{names:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn cleaning_changes_nothing_that_readers_of_committed_data_know(
+        ops in proptest::collection::vec(op(), 1..60),
+    ) {
+        let mut run = Run::new();
+        for op in &ops {
+            run.step(op);
+        }
+    }
+}
+
+#[test]
+fn a_cleaned_log_is_smaller_and_not_due_again() {
+    let mut run = Run::new();
+    for i in 0..40u8 {
+        run.step(&Op::Append { producer: None, records: vec![(i % 4, 2 * i); 4] });
+    }
+    assert!(!run.log.is_cleaning_due(), "nothing is committed");
+    run.step(&Op::Commit);
+    assert!(run.log.is_cleaning_due());
+    let (segments, size) = (run.log.segment_count(), run.log.size());
+    let cleaned = run.log.clean(&mut run.disk, NOW).unwrap();
+    assert!(cleaned.after * 4 < cleaned.before, "{cleaned:?}");
+    assert!(run.log.size() < size / 2 && !run.log.is_cleaning_due());
+    let read = run.log.read(&mut run.disk, Offset(0), 1 << 20, run.log.log_end_offset(), true).unwrap();
+    assert!(!read.records.is_empty());
+    // What has become small fits into fewer segments the next time.
+    run.log.clean(&mut run.disk, NOW).unwrap();
+    assert!(run.log.segment_count() < segments / 2);
+}
