@@ -47,8 +47,16 @@ configs! {
     "group.consumer.assignors" group_consumer_assignors: Vec<String> = "uniform,range", ListOf(&["range", "uniform"]), ReadOnly;
     #[doc = "how often members of a KIP-848 group send heartbeats, in milliseconds."]
     "group.consumer.heartbeat.interval.ms" group_consumer_heartbeat_interval: Span = "5000", Int(1, i32::MAX), ReadOnly;
+    #[doc = "the largest that group.consumer.heartbeat.interval.ms may be, in milliseconds."]
+    "group.consumer.max.heartbeat.interval.ms" group_consumer_max_heartbeat_interval: Span = "15000", Int(1, i32::MAX), ReadOnly;
+    #[doc = "the largest that group.consumer.session.timeout.ms may be, in milliseconds."]
+    "group.consumer.max.session.timeout.ms" group_consumer_max_session_timeout: Span = "60000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how many members a KIP-848 group may have."]
     "group.consumer.max.size" group_consumer_max_size: i32 = "2147483647", Int(1, i32::MAX), ReadOnly;
+    #[doc = "the smallest that group.consumer.heartbeat.interval.ms may be, in milliseconds."]
+    "group.consumer.min.heartbeat.interval.ms" group_consumer_min_heartbeat_interval: Span = "5000", Int(1, i32::MAX), ReadOnly;
+    #[doc = "the smallest that group.consumer.session.timeout.ms may be, in milliseconds."]
+    "group.consumer.min.session.timeout.ms" group_consumer_min_session_timeout: Span = "45000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how long a member of a KIP-848 group may be silent before it is thrown out, in milliseconds."]
     "group.consumer.session.timeout.ms" group_consumer_session_timeout: Span = "45000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how long the first rebalance of a new group waits for more members, in milliseconds."]

@@ -67,17 +67,42 @@ impl StaticConfig {
     fn check_together(&self) -> Result<(), ConfigError> {
         let image = MetadataImage::default();
         let broker = BrokerConfig::resolve(self, &image, NodeId::NONE);
-        // A follower that the leader may keep waiting for longer than it may lag would leave the ISR while all is well.
-        let limits = [
-            ("replica.lag.time.max.ms", broker.replica_lag_time_max),
-            ("replica.socket.timeout.ms", broker.replica_socket_timeout),
+        let ordered = [
+            // A follower that the leader may keep waiting for longer than it may lag would leave the ISR while all is well.
+            (
+                ("replica.fetch.wait.max.ms", broker.replica_fetch_wait_max),
+                ("replica.lag.time.max.ms", broker.replica_lag_time_max),
+            ),
+            (
+                ("replica.fetch.wait.max.ms", broker.replica_fetch_wait_max),
+                ("replica.socket.timeout.ms", broker.replica_socket_timeout),
+            ),
+            (
+                ("group.min.session.timeout.ms", broker.group_min_session_timeout),
+                ("group.max.session.timeout.ms", broker.group_max_session_timeout),
+            ),
+            (
+                ("group.consumer.min.heartbeat.interval.ms", broker.group_consumer_min_heartbeat_interval),
+                ("group.consumer.heartbeat.interval.ms", broker.group_consumer_heartbeat_interval),
+            ),
+            (
+                ("group.consumer.heartbeat.interval.ms", broker.group_consumer_heartbeat_interval),
+                ("group.consumer.max.heartbeat.interval.ms", broker.group_consumer_max_heartbeat_interval),
+            ),
+            (
+                ("group.consumer.min.session.timeout.ms", broker.group_consumer_min_session_timeout),
+                ("group.consumer.session.timeout.ms", broker.group_consumer_session_timeout),
+            ),
+            (
+                ("group.consumer.session.timeout.ms", broker.group_consumer_session_timeout),
+                ("group.consumer.max.session.timeout.ms", broker.group_consumer_max_session_timeout),
+            ),
         ];
-        for (limit, at_most) in limits {
-            let wait = broker.replica_fetch_wait_max;
-            if wait > at_most {
+        for ((name, value), (limit, at_most)) in ordered {
+            if value > at_most {
                 return Err(ConfigError::TooLarge {
-                    name: "replica.fetch.wait.max.ms",
-                    value: wait.as_millis(),
+                    name,
+                    value: value.as_millis(),
                     limit,
                     at_most: at_most.as_millis(),
                 });
@@ -311,6 +336,11 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "config replica.fetch.wait.max.ms: 500 must not be above replica.lag.time.max.ms, which is 400: change one of them"
+        );
+        let error = StaticConfig::parse([("group.consumer.session.timeout.ms", "3000")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "config group.consumer.min.session.timeout.ms: 45000 must not be above group.consumer.session.timeout.ms, which is 3000: change one of them"
         );
     }
 }
