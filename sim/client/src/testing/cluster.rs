@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::group::Group;
 use bytes::{Bytes, BytesMut};
 use trial_node::{Endpoint, NodeId, Request, Span};
 use trial_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse, FinalizedFeatureKey};
@@ -56,6 +57,7 @@ pub struct Cluster {
     pub transaction_version: i16,
     /// The producer id and epoch of each transactional id. There are no transactions, only fencing.
     pub transactional_ids: BTreeMap<StrBytes, (i64, i16)>,
+    pub group: Group,
 }
 
 impl Cluster {
@@ -67,7 +69,7 @@ impl Cluster {
         cluster
     }
 
-    fn create(&mut self, topic: TopicName, partitions: i32) {
+    pub fn create(&mut self, topic: TopicName, partitions: i32) {
         let leaders = self.brokers.len() as i32;
         let partition = |p: i32| Partition { leader: p % leaders, ..Partition::default() };
         let id = Uuid::from_u128(100 + self.topics.len() as u128);
@@ -174,7 +176,12 @@ impl Cluster {
         Some(match &request.body {
             RequestKind::FindCoordinator(find) => {
                 let told = find.coordinator_keys.iter().map(|key| {
-                    Coordinator::default().with_key(key.clone()).with_node_id(BrokerId(self.brokers[0]))
+                    let node = self.brokers[0];
+                    Coordinator::default()
+                        .with_key(key.clone())
+                        .with_node_id(BrokerId(node))
+                        .with_host(StrBytes::from_string(format!("broker-{node}")))
+                        .with_port(9092)
                 });
                 let body = FindCoordinatorResponse::default().with_coordinators(told.collect());
                 ResponseKind::FindCoordinator(body)
@@ -197,7 +204,9 @@ impl Cluster {
             RequestKind::EndTxn(end) => {
                 let (id, epoch) = self.transactional_ids.get_mut(&end.transactional_id.0).unwrap();
                 let body = EndTxnResponse::default();
-                ResponseKind::EndTxn(if end.producer_epoch != *epoch {
+                let current = end.producer_epoch == *epoch;
+                self.group.end_transaction(current && end.committed);
+                ResponseKind::EndTxn(if !current {
                     body.with_error_code(ErrorCode::ProducerFenced.code())
                 } else if request.api_version >= 5 {
                     *epoch += 1;
@@ -206,7 +215,7 @@ impl Cluster {
                     body
                 })
             }
-            _ => return None,
+            _ => return self.group.answer(request),
         })
     }
 
@@ -214,8 +223,10 @@ impl Cluster {
         match &request.body {
             RequestKind::Produce(produce) => {
                 let topics = produce.topic_data.iter().map(|topic| {
+                    // Up to version 12 topics go by their names.
+                    let id = self.topics.get(&topic.name).map_or(topic.topic_id, |(id, _)| *id);
                     let partitions = topic.partition_data.iter().map(|data| {
-                        let partition = self.partition(topic.topic_id, data.index).unwrap();
+                        let partition = self.partition(id, data.index).unwrap();
                         let base = partition.log_end_offset;
                         partition.append(data.records.clone().unwrap());
                         PartitionProduceResponse::default().with_index(data.index).with_base_offset(base)
@@ -223,6 +234,7 @@ impl Cluster {
                     let partitions = partitions.collect();
                     TopicProduceResponse::default()
                         .with_topic_id(topic.topic_id)
+                        .with_name(topic.name.clone())
                         .with_partition_responses(partitions)
                 });
                 let topics = topics.collect();
@@ -242,6 +254,7 @@ impl Cluster {
                         PartitionData::default()
                             .with_partition_index(asked.partition)
                             .with_high_watermark(partition.log_end_offset)
+                            .with_last_stable_offset(partition.log_end_offset)
                             .with_records(Some(records))
                     });
                     let partitions = partitions.collect();

@@ -4,6 +4,7 @@
 //! serves ([`Cluster::serve`]). Messages take no time; time passes only in [`Bench::run_until`].
 
 mod cluster;
+mod group;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -190,6 +191,11 @@ impl World {
 
     pub fn respond(&mut self, to: &Waiting, body: ResponseKind) {
         self.deliver(to.conn, response_to(&to.request, body));
+    }
+
+    /// Lets a request wait on, behind the others.
+    pub fn put_back(&mut self, waiting: Waiting) {
+        self.waiting.push_back(waiting);
     }
 
     /// A broker answers the requests of a connection in their order.

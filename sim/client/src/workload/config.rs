@@ -309,6 +309,10 @@ impl ProduceWorkload {
         if self.keys == Keys::Uniform(0) {
             return Err(invalid("keys", "must be at least 1".to_owned()));
         }
+        if self.config.contains_key("transactional.id") {
+            let what = "this workload has no transactions; a pipeline, bank or lists workload has".to_owned();
+            return Err(invalid("transactional.id", what));
+        }
         ProducerConfig::from_properties(&self.config)
     }
 }

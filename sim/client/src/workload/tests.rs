@@ -14,6 +14,7 @@ use crate::testing::{Bench, Cluster, World, properties, topic_name};
 
 use super::*;
 
+mod pipeline;
 mod transactions;
 
 fn produce(share: Share, config: &[(&str, &str)]) -> WorkloadConfig {

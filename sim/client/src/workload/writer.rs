@@ -1,8 +1,8 @@
 //! A producer that writes what other parts of an application give it, with its history.
 
 use trial_node::{
-    ClientEvent, ConnId, Content, Endpoint, Input, Io, Now, OpenError, RecordId, Time,
-    TopicPartition, TraceEvent,
+    ClientEvent, ConnId, Content, Endpoint, Input, Io, Now, OpenError, RecordId, Time, TopicPartition,
+    TraceEvent,
 };
 use trial_wire::{ErrorCode, StrBytes, TopicName};
 

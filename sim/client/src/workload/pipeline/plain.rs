@@ -147,8 +147,11 @@ impl Plain {
     fn advance(&mut self, now: Now, io: &mut Io<'_>) {
         self.listen(now, io);
         let due = self.revoking || self.stopped || self.commit_at.is_some_and(|at| at <= now.mono);
-        if self.stage == Stage::Reading && due && !self.work.is_empty() {
-            self.stage = Stage::Flushing;
+        if self.stage == Stage::Reading && due {
+            self.commit_at = None;
+            if !self.work.is_empty() {
+                self.stage = Stage::Flushing;
+            }
         }
         if self.stage == Stage::Flushing && (self.at_most_once || self.writer.outstanding() == 0) {
             self.commit(now, io);
@@ -166,7 +169,6 @@ impl Plain {
     }
 
     fn commit(&mut self, now: Now, io: &mut Io<'_>) {
-        self.commit_at = None;
         if self.writer.take_failed() && !self.at_most_once {
             self.start_over(io);
         } else if self.work.is_empty() {
