@@ -55,6 +55,16 @@ pub(super) struct RoleChange {
     pub high_watermark_moved: bool,
 }
 
+/// What a leader is to append.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LeaderAppend<'a> {
+    pub batch: &'a Batch,
+    pub acks: i16,
+    pub origin: AppendOrigin,
+    /// The wall clock.
+    pub now_ms: i64,
+}
+
 /// Why a leader did not append.
 #[derive(Debug)]
 pub(super) enum LeaderAppendError {
@@ -230,14 +240,12 @@ impl Partition {
     pub fn append_as_leader(
         &mut self,
         disk: &mut dyn Disk,
-        batch: &Batch,
-        acks: i16,
-        origin: AppendOrigin,
-        now_ms: i64,
+        append: LeaderAppend<'_>,
         sessions: &FetchSessions,
         around: Surroundings<'_>,
     ) -> Result<(AppendInfo, bool), LeaderAppendError> {
         let Role::Leader(leadership) = &mut self.role else { return Err(LeaderAppendError::NotLeader) };
+        let LeaderAppend { batch, acks, origin, now_ms } = append;
         if acks == -1 && leadership.is_under_min_isr(self.min_insync_replicas) {
             return Err(LeaderAppendError::NotEnoughReplicas);
         }

@@ -11,7 +11,7 @@ use trial_wire::messages::produce_response::{
 use trial_wire::messages::{BrokerId, ProduceRequest, ProduceResponse};
 use trial_wire::{Batch, BatchError, ErrorCode, ResponseKind, StrBytes, TopicName};
 
-use super::partition::{LeaderAppendError, Partition};
+use super::partition::{LeaderAppend, LeaderAppendError, Partition};
 use super::purgatory::Verdict;
 use super::{Context, Happened, Output, ReplicaManager};
 use crate::Token;
@@ -126,7 +126,7 @@ impl ReplicaManager {
             let by_id = version >= TOPIC_ID_VERSION;
             let id = if by_id { Some(topic.topic_id) } else { ctx.metadata.topic_id(&topic.name) };
             let name = id.and_then(|id| ctx.metadata.topic_name(id));
-            let internal = name.is_some_and(|name| is_internal(name));
+            let internal = name.is_some_and(is_internal);
             let id = id.filter(|_| name.is_some());
             let mut answers = Vec::with_capacity(topic.partition_data.len());
             for data in topic.partition_data {
@@ -206,9 +206,8 @@ impl ReplicaManager {
         let Some(partition) = self.partitions.get_mut(&tp) else {
             return Err(Self::not_hosted(ctx, tp).into());
         };
-        let now_ms = ctx.now.wall_ms;
-        let appended =
-            partition.append_as_leader(ctx.disk, batch, acks, origin, now_ms, &self.sessions, around);
+        let append = LeaderAppend { batch, acks, origin, now_ms: ctx.now.wall_ms };
+        let appended = partition.append_as_leader(ctx.disk, append, &self.sessions, around);
         match appended {
             Ok((info, high_watermark_moved)) => {
                 if !info.duplicate || high_watermark_moved {

@@ -198,6 +198,9 @@ impl TestDisk for FileDisk {
     fn write_back(&mut self) {}
 }
 
+/// Producer, first offset, and the marker's offset and whether it commits.
+type Transaction = (i64, i64, Option<(i64, bool)>);
+
 /// What the log should hold.
 #[derive(Clone, Debug)]
 struct Model {
@@ -248,9 +251,8 @@ impl Model {
         self.producers().get(&ProducerId(producer.into())).is_some_and(|entry| entry.2.is_some())
     }
 
-    /// The transactions: producer, first offset, and the marker's offset and whether it commits.
-    fn transactions(&self) -> Vec<(i64, i64, Option<(i64, bool)>)> {
-        let mut all: Vec<(i64, i64, Option<(i64, bool)>)> = Vec::new();
+    fn transactions(&self) -> Vec<Transaction> {
+        let mut all: Vec<Transaction> = Vec::new();
         for batch in &self.batches {
             let header = batch.header();
             if !header.is_transactional() {
@@ -660,11 +662,9 @@ impl<D: TestDisk> Run<D> {
 }
 
 /// Compares the index of aborted transactions and the last stable offset with what the batches tell.
-fn check_transactions(log: &UnifiedLog, all: &[(i64, i64, Option<(i64, bool)>)]) {
+fn check_transactions(log: &UnifiedLog, all: &[Transaction]) {
     let high_watermark = log.high_watermark();
-    let unstable = |(_, _, end): &&(i64, i64, Option<(i64, bool)>)| {
-        end.is_none_or(|(marker, _)| marker >= high_watermark.0)
-    };
+    let unstable = |(_, _, end): &&Transaction| end.is_none_or(|(marker, _)| marker >= high_watermark.0);
     let first_unstable = all.iter().filter(unstable).map(|txn| Offset(txn.1)).min();
     assert_eq!(log.last_stable_offset(), first_unstable.map_or(high_watermark, |at| at.min(high_watermark)));
     let (start, end) = (log.log_start_offset(), log.log_end_offset());
