@@ -25,6 +25,8 @@ pub(super) struct Source {
     partitions: Vec<i32>,
     /// The generation or member epoch in which it was last assigned partitions; `None` while it is no member.
     epoch: Option<i32>,
+    /// Nothing was taken from it since it was last assigned partitions.
+    settled: bool,
     /// What must be given up before the group goes on.
     revoking: Vec<usize>,
 }
@@ -65,6 +67,7 @@ impl Source {
             consumer,
             partitions: Vec::new(),
             epoch: None,
+            settled: false,
             revoking: Vec::new(),
         })
     }
@@ -102,9 +105,9 @@ impl Source {
 
     /// Whether everything that it may read, as far as it knows, has been handed out, and its group has nothing open.
     pub fn has_caught_up(&self) -> bool {
-        let member = self.group.is_none() || (self.epoch.is_some() && self.revoking.is_empty());
+        let settled = self.group.is_none() || self.settled;
         let mut owned = self.consumer.owned();
-        member
+        settled
             && owned.all(|index| {
                 let end = self.consumer.end_offset(index);
                 end.is_some() && self.consumer.position(index) == end
@@ -232,7 +235,7 @@ impl Source {
                 }
                 ConsumerEvent::Refused { index, error } => self.complain(io, index, errors::name(error)),
                 ConsumerEvent::Assigned { epoch, partitions } => {
-                    self.epoch = Some(epoch);
+                    (self.epoch, self.settled) = (Some(epoch), true);
                     let (group, partitions) = (self.group_id(), self.tps(&partitions));
                     io.history(ClientEvent::Group(GroupEvent::Assigned {
                         consumer,
@@ -242,11 +245,12 @@ impl Source {
                     }));
                 }
                 ConsumerEvent::Revoking { partitions } => {
+                    self.settled = false;
                     self.revoking = partitions;
                     signals.push(Signal::Revoking);
                 }
                 ConsumerEvent::Lost { partitions } => {
-                    self.epoch = None;
+                    (self.epoch, self.settled) = (None, false);
                     let tps = self.tps(&partitions);
                     io.history(ClientEvent::Group(GroupEvent::Lost { consumer, partitions: tps }));
                     signals.push(Signal::Lost(partitions));
