@@ -54,10 +54,14 @@ impl Commits {
         self.pending.contains_key(&id)
     }
 
-    /// The next instant at which something is to be done.
-    pub fn deadline(&self) -> Option<Time> {
-        let (_, first) = self.pending.first_key_value()?;
-        (!first.in_flight).then_some(first.retry_at.min(first.deadline))
+    /// When the oldest is to be sent again, and when it fails.
+    pub fn deadlines(&self) -> [Option<Time>; 2] {
+        match self.pending.first_key_value() {
+            Some((_, Commit { in_flight: false, retry_at, deadline, .. })) => {
+                [Some(*retry_at), Some(*deadline)]
+            }
+            _ => [None; 2],
+        }
     }
 }
 
@@ -111,6 +115,7 @@ impl Consumer {
             told: None,
         };
         commits.pending.insert(id, commit);
+        self.wake_at = Some(now.mono);
         id
     }
 

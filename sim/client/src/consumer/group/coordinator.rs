@@ -59,6 +59,13 @@ impl Consumer {
         None
     }
 
+    /// Looks for the coordinator before anybody needs it.
+    pub(super) fn keep_coordinator(&mut self, now: Now, io: &mut Io<'_>) {
+        if self.group_mut().coordinator.node.is_none() {
+            self.find_coordinator(now, io);
+        }
+    }
+
     /// The coordinator cannot be reached: it is looked for again after a while.
     pub(super) fn lose_coordinator(&mut self, now: Now, io: &mut Io<'_>) {
         let wait = self.config.network.retry.wait(0, io.rng);

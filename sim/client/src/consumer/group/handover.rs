@@ -55,6 +55,7 @@ impl Consumer {
         let Some(giving_up) = group.giving_up.take_if(|giving_up| giving_up.is_with_owner()) else { return };
         group.nudge = true;
         self.given_up(now, giving_up);
+        self.wake_at = Some(now.mono);
     }
 
     /// Begins to give partitions up, maybe none. They are not fetched any more.

@@ -218,6 +218,7 @@ impl Consumer {
     pub fn close(&mut self, now: Now) {
         let Some(group) = self.group.as_mut().filter(|group| group.is_subscribed()) else {
             self.closed = true;
+            self.wake_at = Some(now.mono);
             return;
         };
         if group.closing.is_some() {
@@ -228,6 +229,7 @@ impl Consumer {
             let owned = self.owned().collect();
             self.give_up(now, owned, true, Then::Leave);
         }
+        self.wake_at = Some(now.mono);
     }
 
     /// Whether [`Consumer::close`] has come to its end. The consumer is of no use then.
@@ -256,6 +258,7 @@ impl Consumer {
         }
         let group = self.group_mut();
         group.poll_by = Some(now.mono + group.config.max_poll_interval);
+        group.nudge = false;
         self.auto_commit_if_due(now);
         self.rebalance(now);
         !self.group_mut().giving_up.as_ref().is_some_and(GivingUp::is_with_owner)
@@ -297,6 +300,7 @@ impl Consumer {
         if group.poll_is_late(now) {
             self.leave_late(now);
         }
+        self.keep_coordinator(now, io);
         match &self.group_mut().membership {
             Membership::Classic(_) => self.drive_classic(now, io),
             Membership::Consumer(_) => self.drive_reconciler(now, io),
@@ -366,8 +370,9 @@ impl Consumer {
             Membership::Consumer(reconciler) => reconciler.deadline(),
         };
         let polls = group.closing.is_none().then_some([group.poll_by, group.commits.auto_at]);
-        [member, group.coordinator.deadline(), group.committed.deadline(), group.commits.deadline(), closing]
+        [member, group.coordinator.deadline(), group.committed.deadline(), closing]
             .into_iter()
+            .chain(group.commits.deadlines())
             .chain(polls.into_iter().flatten())
             .flatten()
             .filter(|at| *at > now.mono)
@@ -528,3 +533,6 @@ impl Consumer {
         self.network.send(now, io, node, request);
     }
 }
+
+#[cfg(test)]
+mod tests;
