@@ -344,15 +344,8 @@ fn requests_about_several_groups_are_put_together_from_their_coordinators() {
 #[test]
 fn whoever_asks_while_the_log_is_read_is_told_so() {
     let mut cluster = orders(1, CONFIG);
-    let node = find(&mut cluster, GROUP, "billing");
+    let node = loaded(&mut cluster, GROUP, "billing");
     let partition = partition_for("billing", 6);
-    let is_loaded = |cluster: &Cluster| {
-        cluster.traces.iter().any(|(_, host, event)| {
-            *host == node
-                && matches!(event, TraceEvent::CoordinatorLoaded { tp, .. } if tp.partition == partition)
-        })
-    };
-    cluster.run_until("it is loaded", is_loaded);
     let joined = join_alone(&mut cluster, node, "billing", "");
     let request = commit("billing", &joined, "orders", &[(0, 42)]);
     assert_eq!(ask!(cluster, node, OffsetCommit, request).topics[0].partitions[0].error_code, 0);
@@ -373,7 +366,12 @@ fn whoever_asks_while_the_log_is_read_is_told_so() {
     let next = leads(&cluster).expect("it does");
     let loading = ErrorCode::CoordinatorLoadInProgress.code();
     assert_eq!(committed(&mut cluster, next, &["billing"]), [("billing".to_owned(), loading, -2)]);
-    cluster.run(Span::from_millis(50));
+    cluster.run_until("it is loaded", |cluster| {
+        cluster.traces.iter().any(|(_, host, event)| {
+            *host == next
+                && matches!(event, TraceEvent::CoordinatorLoaded { tp, .. } if tp.partition == partition)
+        })
+    });
     assert_eq!(committed(&mut cluster, next, &["billing"]), [("billing".to_owned(), 0, 42)]);
 }
 

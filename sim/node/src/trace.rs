@@ -108,7 +108,8 @@ pub enum TraceEvent {
         /// Its log's end after.
         to: Offset,
     },
-    /// A broker has loaded the coordinator of a partition and begins to serve its groups or transactional ids.
+    /// A broker has loaded the coordinator of a partition, whose log was not empty, and begins to serve its groups or
+    /// transactional ids.
     CoordinatorLoaded {
         /// The partition of `__consumer_offsets` or `__transaction_state`.
         tp: TopicPartition,

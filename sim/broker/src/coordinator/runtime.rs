@@ -350,11 +350,14 @@ impl<C: Coordinator> Runtime<C> {
                 shard.loading = false;
                 self.changed.insert(shard.tp);
                 let topic = self.settings.topic;
-                around.io.trace(TraceEvent::CoordinatorLoaded {
-                    tp: TopicPartition::new(topic.to_owned(), partition),
-                    leader_epoch: shard.leader_epoch,
-                    applied: shard.applied,
-                });
+                // Of an empty log there is nothing to tell: there are a hundred of them in a new cluster.
+                if shard.applied > Offset::ZERO {
+                    around.io.trace(TraceEvent::CoordinatorLoaded {
+                        tp: TopicPartition::new(topic.to_owned(), partition),
+                        leader_epoch: shard.leader_epoch,
+                        applied: shard.applied,
+                    });
+                }
                 around.env(|env| shard.coordinator.activate(env, shard.leader_epoch));
                 self.settle(around, partition);
             }
