@@ -33,11 +33,11 @@ impl ClusterProperty for ProducerSequence {
             // What was cut was judged when it came; what is left sets where each producer stands.
             last.clear();
             let left = change.now.batches.range(change.now.head.log_start_offset, cut);
-            for batch in left.iter().filter(|batch| is_sequenced(batch)) {
+            for batch in left.iter().filter(|batch| is_sequenced(change, batch)) {
                 last.insert(batch.producer_id, (batch.producer_epoch, batch.last_sequence));
             }
         }
-        for batch in change.appended.iter().filter(|batch| is_sequenced(batch)) {
+        for batch in change.appended.iter().filter(|batch| is_sequenced(change, batch)) {
             let before = last.insert(batch.producer_id, (batch.producer_epoch, batch.last_sequence));
             if before.is_some_and(|before| !follows(before, batch)) {
                 let (epoch, sequence) = before.expect("checked in the condition");
@@ -56,8 +56,10 @@ impl ClusterProperty for ProducerSequence {
     }
 }
 
-fn is_sequenced(batch: &BatchView) -> bool {
-    batch.producer_id != ProducerId::NONE && !batch.control
+/// Offsets that a group's coordinator writes in a transaction have a producer, but no sequence: it writes them itself.
+fn is_sequenced(change: &Change<'_>, batch: &BatchView) -> bool {
+    let own = batch.base_sequence == -1 && change.name.topic.as_str() == "__consumer_offsets";
+    batch.producer_id != ProducerId::NONE && !batch.control && !own
 }
 
 /// A new epoch starts at any sequence number that the broker accepts: 0, by KIP-98.
