@@ -56,15 +56,14 @@ pub(crate) fn judge(
             )],
         );
     }
-    // Only where the index may have changed.
-    let changed =
-        change.truncated_to.is_some() || change.appended.iter().any(|b| b.control && b.transactional);
-    if !changed {
+    // Only where the index may have changed: all of it when it was rebuilt.
+    let rebuilt = change.truncated_to.is_some() || !change.before.up;
+    if !rebuilt && !change.appended.iter().any(|b| b.control && b.transactional) {
         return Ok(());
     }
-    let from = match change.truncated_to {
-        Some(_) => Offset::ZERO,
-        None => fold.aborted().last().map_or(Offset::ZERO, |last| last.first_offset),
+    let from = match rebuilt {
+        true => Offset::ZERO,
+        false => fold.aborted().last().map_or(Offset::ZERO, |last| last.first_offset),
     };
     let mut indexed = Vec::new();
     broker.aborted_transactions(disk, tp, from, view.log_end_offset, &mut |aborted| indexed.push(aborted))?;
