@@ -63,8 +63,7 @@ impl GroupConfig {
     /// Takes the configs of groups out of `properties`; `None` without `group.id`.
     ///
     /// # Errors
-    /// [`OpenError::Config`] for values that are not allowed, for configs of one protocol that are given to the other, and for
-    /// configs of a group without a group.
+    /// [`OpenError::Config`] for values that are not allowed. Without a group, no config of groups is known.
     pub(in crate::consumer) fn read(
         properties: &mut Properties<'_>,
     ) -> Result<Option<GroupConfig>, OpenError> {
@@ -75,14 +74,10 @@ impl GroupConfig {
         }
         let protocols = [("classic", GroupProtocol::Classic), ("consumer", GroupProtocol::Consumer)];
         properties.choice("group.protocol", &protocols, &mut config.protocol)?;
-        // The configs of the other protocol are not asked for, so they are refused as unknown.
-        match config.protocol {
-            GroupProtocol::Classic => config.read_classic(properties)?,
-            GroupProtocol::Consumer => {
-                if let Some(name) = properties.text("group.remote.assignor") {
-                    config.remote_assignor = Some(not_empty("group.remote.assignor", name)?);
-                }
-            }
+        // Those of the other protocol are taken and not used, where Java's consumer refuses them: so a scenario can try both.
+        config.read_classic(properties)?;
+        if let Some(name) = properties.text("group.remote.assignor") {
+            config.remote_assignor = Some(not_empty("group.remote.assignor", name)?);
         }
         let mut max_poll_interval = config.max_poll_interval.as_millis();
         properties.number("max.poll.interval.ms", 1, i32::MAX as u64, &mut max_poll_interval)?;
