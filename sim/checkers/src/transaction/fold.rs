@@ -50,7 +50,7 @@ pub(crate) struct Open {
 pub(crate) struct Fold {
     name: Option<TopicPartition>,
     open: BTreeMap<ProducerId, Open>,
-    /// First offset and marker of transactions that ended, as long as the high watermark may be below the marker.
+    /// First offset and marker of transactions that ended, in the order of their markers.
     ended: Vec<(Offset, Offset)>,
     /// Aborted transactions in the order of their markers.
     aborted: Vec<AbortedTransactionView>,
@@ -97,10 +97,11 @@ impl Fold {
     }
 
     /// The last stable offset under a high watermark: no transaction that is open, or whose marker is not committed, begins
-    /// below it. A high watermark never falls, so what ended below it is forgotten.
-    pub(crate) fn last_stable_offset(&mut self, high_watermark: Offset) -> Offset {
-        self.ended.retain(|(_, marker)| *marker >= high_watermark);
+    /// below it. A broker that starts again falls back to the high watermark that it wrote down, so nothing is forgotten.
+    pub(crate) fn last_stable_offset(&self, high_watermark: Offset) -> Offset {
+        let uncommitted = self.ended.partition_point(|(_, marker)| *marker < high_watermark);
         let open = self.open.values().map(|open| open.first_offset);
-        open.chain(self.ended.iter().map(|(first, _)| *first)).fold(high_watermark, Offset::min)
+        open.chain(self.ended[uncommitted..].iter().map(|(first, _)| *first))
+            .fold(high_watermark, Offset::min)
     }
 }
