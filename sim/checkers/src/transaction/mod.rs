@@ -66,12 +66,13 @@ impl TransactionChecks {
             return Ok(());
         }
         let fold = self.replicas.entry(key).or_default();
-        let new = match change.truncated_to {
-            Some(_) => {
+        // A process that starts again goes back to a high watermark that it had noted: what ended below the last one counts again.
+        let new = match change.truncated_to.is_some() || !change.before.up {
+            true => {
                 *fold = Fold::default();
                 change.now.batches.from(Offset::ZERO)
             }
-            None => change.appended,
+            false => change.appended,
         };
         for batch in new.iter().filter(|batch| batch.transactional) {
             match batch.control {

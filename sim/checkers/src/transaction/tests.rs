@@ -68,7 +68,7 @@ fn a_wrong_stable_offset_or_index_is_found() {
         aborted(r);
         r.aborted.clear();
     };
-    let what = "broker 1 names 0 aborted transactions to a reader of orders-0 from 1 on, its log has 1";
+    let what = "broker 1 names 0 aborted transactions to a reader of orders-0 from 0 on, its log has 1";
     assert_eq!(judge(&unindexed), what);
     let committed = |r: &mut FakeReplica| {
         aborted(r);

@@ -84,6 +84,10 @@ impl Lists {
             self.transact(now, io, number, intended);
             self.advance(now, io);
         }
+        if self.is_done() {
+            // What was written last is read outside of any transaction.
+            self.source.read(now, io, &mut |_, _, _, _| {});
+        }
         self.source.poll(now, io);
         self.source.report(io);
     }
