@@ -211,7 +211,10 @@ impl ClientNode {
                 App::Bank(bank) => (Some(bank.view()), None),
                 App::ExactlyOnce(pipeline) => both(pipeline.views()),
                 App::Plain(pipeline) => both(pipeline.views()),
-                App::Lists(lists) => both(lists.views()),
+                App::Lists(lists) => {
+                    let (producer, consumer) = lists.views();
+                    (Some(producer), consumer)
+                }
             };
             view.producers.extend(producer);
             view.consumers.extend(consumer);
