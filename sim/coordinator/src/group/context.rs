@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use trial_node::{ProducerEpoch, ProducerId, Span, Time};
+use trial_node::{ProducerEpoch, ProducerId, Span, Time, TraceEvent};
 use trial_wire::{ErrorCode, ResponseKind, StrBytes};
 
 use super::refusal::{append_error, refuse};
@@ -96,6 +96,11 @@ impl Outbox {
         let ticket = Ticket(self.tickets);
         self.waiting.insert(ticket, then);
         self.outputs.push_back(Output::Append { ticket, records, transaction });
+    }
+
+    /// Tells the people who read the run.
+    pub(super) fn trace(&mut self, event: TraceEvent) {
+        self.outputs.push_back(Output::Trace(event));
     }
 
     /// What follows on an append that is over.

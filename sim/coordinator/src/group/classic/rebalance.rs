@@ -1,5 +1,6 @@
 //! How a classic group gets from one generation to the next. What returns a record wants it appended.
 
+use trial_node::TraceEvent;
 use trial_wire::messages::JoinGroupResponse;
 use trial_wire::messages::join_group_response::JoinGroupResponseMember;
 use trial_wire::{ErrorCode, StrBytes};
@@ -104,6 +105,11 @@ impl ClassicGroup {
             return Some(self.record(|_, member| member.assignment.clone()));
         }
         self.enter(ctx, State::CompletingRebalance);
+        ctx.out.trace(TraceEvent::GroupRebalanced {
+            group: self.id.clone(),
+            generation: self.generation,
+            members: self.members.len(),
+        });
         self.tell_generation(ctx);
         ctx.schedule(self.timer(Timer::Sync), self.rebalance_timeout());
         None
