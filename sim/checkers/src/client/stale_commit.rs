@@ -45,6 +45,10 @@ impl ClientProperty for StaleCommit {
     }
 
     fn event(&mut self, Seen { at, event, .. }: Seen<'_>, _: &History, out: &mut Findings) {
+        if let Event::Single(ClientEvent::ClientStarted { consumers: true, first, count }) = event {
+            // A process that starts again numbers its commits anew.
+            self.pending.retain(|(consumer, _), _| !(*first..first + count).contains(consumer));
+        }
         let Event::Single(ClientEvent::Group(event)) = event else { return };
         match event {
             GroupEvent::Assigned { consumer, group, epoch, partitions } => {

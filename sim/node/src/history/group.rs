@@ -42,7 +42,7 @@ pub enum GroupEvent {
         group: StrBytes,
         /// The generation or member epoch that the commit carries; −1 if it carries none.
         epoch: i32,
-        /// Numbers this consumer's commits.
+        /// Numbers this consumer's commits, from 0 at each start of its process.
         commit: u64,
         /// The transaction that it belongs to.
         transaction: Option<TransactionId>,
