@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use trial_checkers::{Checkers, ClusterState, pending};
-use trial_client::Corpus;
+use trial_client::{ClientView, Corpus};
 use trial_faults::{
     Fault, FaultEntry, FaultPlan, Hosts, Leadership, Moment, ResolveError, ResolvedFault, What,
 };
@@ -326,12 +326,14 @@ impl Run {
         }
         let mut state = ClusterState { metadata_due: applied[0].1, ..ClusterState::default() };
         let ends = self.ends();
+        let mut unfinished = Vec::new();
         for host in (0..self.world.host_count() as u32).map(HostId) {
             match self.world.node(host) {
                 Some(Member::Broker(broker)) => state.brokers.push(&**broker as &dyn BrokerView),
                 Some(Member::Client(client)) => {
                     let view = client.view();
                     state.outstanding += view.producers.iter().map(|p| p.outstanding).sum::<u64>();
+                    unfinished.extend(unfinished_at(&view));
                     for consumer in &view.consumers {
                         for p in &consumer.partitions {
                             // What the consumer itself knows of the end is old if it has stopped fetching.
@@ -359,7 +361,9 @@ impl Run {
                 None => {}
             }
         }
-        pending(&state)
+        let mut pending = pending(&state);
+        pending.extend(unfinished);
+        pending
     }
 
     /// The high watermark and log end offset of every partition's leader, as far as it runs.
@@ -405,6 +409,29 @@ impl Run {
         let name = self.world.name(host);
         self.active.iter().any(|(_, fault, _)| fault.hosts().names().iter().any(|n| n == name))
     }
+}
+
+/// What a client process has begun and not brought to an end.
+fn unfinished_at(view: &ClientView) -> Vec<String> {
+    let transactions = view.producers.iter().filter_map(|producer| {
+        let transaction = producer.transaction?;
+        let (number, since) = (transaction.id.number, transaction.since);
+        Some(format!("transaction {number} of producer {} is open since {since}", producer.number))
+    });
+    let consumers = view.consumers.iter().filter_map(|consumer| {
+        let group = consumer.group.as_ref()?.as_str();
+        let what = if consumer.epoch.is_none() {
+            format!("is no member of group {group}")
+        } else if consumer.revoking {
+            format!("has not given up what group {group} wants back")
+        } else if consumer.uncommitted {
+            format!("has read what it has not committed for group {group}")
+        } else {
+            return None;
+        };
+        Some(format!("consumer {} {what}", consumer.number))
+    });
+    transactions.chain(consumers).collect()
 }
 
 fn link(scenario: &Scenario) -> LinkProfile {
