@@ -108,8 +108,8 @@ pub enum ConsumerEvent {
     },
     /// `onPartitionsRevoked` is called: the owner finishes what it does with these partitions (commits, ends a transaction) and
     /// says so with [`Consumer::revoked`]. Until then nothing is handed out, of no partition; the consumer still is a member,
-    /// and commits are possible. To wait longer than `max.poll.interval.ms` costs the membership: then
-    /// [`ConsumerEvent::Lost`] comes after [`Consumer::revoked`].
+    /// and commits are possible. To wait longer than `max.poll.interval.ms` costs the membership: commits fail then, others
+    /// may have the partitions already, and what else the consumer has comes as [`ConsumerEvent::Lost`] afterwards.
     Revoking {
         /// The partitions' indexes, ascending. Not empty.
         partitions: Vec<usize>,
