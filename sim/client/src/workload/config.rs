@@ -232,7 +232,8 @@ pub struct BankWorkload {
 }
 
 /// Appends to lists and reads them: each transaction polls all partitions of a topic and appends 1 to 4 records to
-/// partitions at random. Its clients are a consumer, which assigns itself all partitions, and a producer each.
+/// partitions at random. Its clients are a consumer, which assigns itself all partitions, and a producer each; when the
+/// last transaction has ended, the consumer reads on without any.
 ///
 /// Transactions are scheduled as those of [`BankWorkload`].
 #[derive(Clone, Debug)]

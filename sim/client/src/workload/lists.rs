@@ -53,10 +53,8 @@ impl Lists {
         self.turns.stopped && self.transactor.is_at_rest()
     }
 
-    /// Once it has stopped, its consumer reads no more: it does only within transactions.
-    pub fn views(&self) -> (ProducerView, Option<ConsumerView>) {
-        let consumer = (!self.is_done()).then(|| self.source.view(false));
-        (self.transactor.producer_view(self.turns.stopped), consumer)
+    pub fn views(&self) -> (ProducerView, ConsumerView) {
+        (self.transactor.producer_view(self.turns.stopped), self.source.view(false))
     }
 
     pub fn poll_timeout(&self) -> Option<Time> {

@@ -211,10 +211,7 @@ impl ClientNode {
                 App::Bank(bank) => (Some(bank.view()), None),
                 App::ExactlyOnce(pipeline) => both(pipeline.views()),
                 App::Plain(pipeline) => both(pipeline.views()),
-                App::Lists(lists) => {
-                    let (producer, consumer) = lists.views();
-                    (Some(producer), consumer)
-                }
+                App::Lists(lists) => both(lists.views()),
             };
             view.producers.extend(producer);
             view.consumers.extend(consumer);
