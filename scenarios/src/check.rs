@@ -42,11 +42,15 @@ impl Scenario {
         };
         let mut scenario: Scenario =
             toml::from_str(text).map_err(|e| at(e.span().map_or(0, |s| s.start), explain(e.message())))?;
-        scenario.variant = scenario.variants.all()[0];
-        scenario.check().map_err(|c| {
-            let offset = text[c.from..].find(&c.needle).map_or(c.from, |found| c.from + found);
-            at(offset, c.what)
-        })?;
+        let variants = scenario.variants.all();
+        // The default comes last, and stays.
+        for variant in variants.into_iter().rev() {
+            scenario.variant = variant;
+            scenario.check().map_err(|c| {
+                let offset = text[c.from..].find(&c.needle).map_or(c.from, |found| c.from + found);
+                at(offset, c.what)
+            })?;
+        }
         Ok(scenario)
     }
 
@@ -396,7 +400,7 @@ reached = ["leader-elected"]
             "duration",
             "durration",
             expect![[
-                r#"s.toml:4: unknown field `durration`, expected one of `name`, `about`, `duration`, `warmup`, `settle`, `cluster`, `machine`, `network`, `topic`, `workload`, `fault`, `expect`; did you mean "duration"?"#
+                r#"s.toml:4: unknown field `durration`, expected one of `name`, `about`, `duration`, `warmup`, `settle`, `cluster`, `machine`, `network`, `topic`, `workload`, `fault`, `variants`, `expect`; did you mean "duration"?"#
             ]],
         );
         refused(

@@ -87,6 +87,11 @@ impl Watch {
         if at >= self.load_begins {
             self.reached.insert(event.kind());
         }
+        // The two internal topics have fifty partitions each, and nobody reads a hundred lines for one crash; which coordinators
+        // moved is told by the coordinators.
+        if event.of_partition().is_some_and(|tp| tp.topic.as_str().starts_with("__")) {
+            return;
+        }
         self.timeline.trace(at, host, &self.hosts[host.0 as usize], event);
         if self.recent.len() == TRACE_LINES {
             self.recent.pop_front();

@@ -22,8 +22,9 @@ pub fn list(list: &List) -> Result<bool> {
         say!("{}", text.trim_end());
         return Ok(true);
     }
+    let width = catalog::FILES.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, _) in catalog::FILES {
-        say!("{name:<20} {}", crate::input::scenario(name)?.about);
+        say!("{name:<width$} {}", crate::input::scenario(name)?.about);
     }
     say!("\nRun one with `trial run NAME`; print its file with `trial list NAME`.");
     Ok(true)

@@ -202,6 +202,19 @@ impl TraceEvent {
         }
     }
 
+    /// The partition whose leadership, replicas or log it is about.
+    pub fn of_partition(&self) -> Option<&TopicPartition> {
+        match self {
+            TraceEvent::LeaderElected { tp, .. }
+            | TraceEvent::PartitionLeader { tp, .. }
+            | TraceEvent::PartitionFollower { tp, .. }
+            | TraceEvent::IsrShrunk { tp, .. }
+            | TraceEvent::IsrExpanded { tp, .. }
+            | TraceEvent::LogTruncated { tp, .. } => Some(tp),
+            _ => None,
+        }
+    }
+
     /// Every kind there is, for messages that suggest one.
     pub const KINDS: [&'static str; 26] = [
         "broker-started",
