@@ -153,14 +153,20 @@ fn verdict(record: &RunRecord) -> &'static str {
     }
 }
 
+/// The arguments that choose a variant.
+pub fn variant_arguments(variant: Variant) -> Vec<String> {
+    let protocol =
+        variant.group_protocol.map(|protocol| ["--group-protocol".to_owned(), protocol.name().to_owned()]);
+    let version =
+        variant.transaction_version.map(|version| ["--transaction-version".to_owned(), version.to_string()]);
+    [protocol, version].into_iter().flatten().flatten().collect()
+}
+
 /// The command that repeats a run.
 fn command(run: &Run, variant: Variant, seed: u64) -> String {
     let mut command = format!("trial run {} --seed {seed}", run.scenario);
-    if let Some(protocol) = variant.group_protocol {
-        command += &format!(" --group-protocol {}", protocol.name());
-    }
-    if let Some(version) = variant.transaction_version {
-        command += &format!(" --transaction-version {version}");
+    for argument in variant_arguments(variant) {
+        command += &format!(" {argument}");
     }
     if run.wire == Wire::Bytes {
         command += " --wire bytes";
