@@ -97,11 +97,11 @@ impl Fold {
     }
 
     /// The last stable offset under a high watermark: no transaction that is open, or whose marker is not committed, begins
-    /// below it. A broker that starts again falls back to the high watermark that it wrote down, so nothing is forgotten.
-    pub(crate) fn last_stable_offset(&self, high_watermark: Offset) -> Offset {
-        let uncommitted = self.ended.partition_point(|(_, marker)| *marker < high_watermark);
+    /// below it. What a replica has once known as committed stays so while its process runs, even if it takes over a lower high
+    /// watermark from a new leader that has not heard of its own followers yet.
+    pub(crate) fn last_stable_offset(&mut self, high_watermark: Offset) -> Offset {
+        self.ended.retain(|(_, marker)| *marker >= high_watermark);
         let open = self.open.values().map(|open| open.first_offset);
-        open.chain(self.ended[uncommitted..].iter().map(|(first, _)| *first))
-            .fold(high_watermark, Offset::min)
+        open.chain(self.ended.iter().map(|(first, _)| *first)).fold(high_watermark, Offset::min)
     }
 }
