@@ -353,12 +353,10 @@ impl Run {
                     state.struck.push(NodeId(host.0 as i32 + 1));
                 }
                 None if host.0 < brokers => {
-                    let halted = self.watch.halted.iter().rev().find(|(_, h, _)| *h == host);
-                    let why =
-                        halted.map_or("it is down".to_owned(), |(at, _, why)| format!("{why} (at {at})"));
-                    state.down.push((NodeId(host.0 as i32 + 1), why));
+                    state.down.push((NodeId(host.0 as i32 + 1), self.why_down(host)));
                 }
-                None => {}
+                None if self.is_struck(host) => {}
+                None => state.clients_down.push((self.world.name(host).to_owned(), self.why_down(host))),
             }
         }
         let mut pending = pending(&state);
@@ -402,6 +400,12 @@ impl Run {
             });
         }
         committed
+    }
+
+    /// Why a host's process does not run.
+    fn why_down(&self, host: HostId) -> String {
+        let halted = self.watch.halted.iter().rev().find(|(_, h, _)| *h == host);
+        halted.map_or("it is down".to_owned(), |(at, _, why)| format!("{why} (at {at})"))
     }
 
     /// Whether a fault that never heals keeps this host down.

@@ -20,6 +20,8 @@ pub struct ClusterState<'a> {
     pub brokers: Vec<&'a dyn BrokerView>,
     /// The brokers that should run and do not, with the reason.
     pub down: Vec<(NodeId, String)>,
+    /// The client processes that should run and do not, with the reason.
+    pub clients_down: Vec<(String, String)>,
     /// The brokers that a fault keeps down for ever: nobody waits for their replicas.
     pub struck: Vec<NodeId>,
     /// Records that were handed to a producer and are neither acknowledged nor failed.
@@ -36,6 +38,7 @@ pub struct ClusterState<'a> {
 pub fn pending(state: &ClusterState<'_>) -> Vec<String> {
     let mut pending: Vec<String> =
         state.down.iter().map(|(id, why)| format!("broker {id} does not run: {why}")).collect();
+    pending.extend(state.clients_down.iter().map(|(name, why)| format!("client {name} does not run: {why}")));
     let newest = state.brokers.iter().max_by_key(|b| (b.quorum().epoch, b.quorum().is_leader));
     let Some(newest) = newest.filter(|b| b.quorum().is_leader) else {
         pending.push("the metadata quorum has no leader".to_owned());
