@@ -120,6 +120,7 @@ properties! {
         client::conservation::Conservation => client::conservation::INFO,
         client::one_owner::OneOwner => client::one_owner::INFO,
         client::stale_commit::StaleCommit => client::stale_commit::INFO,
+        client::group_position::GroupPosition => client::group_position::INFO,
     ]
     cluster_properties, ClusterProperty: [
         cluster::leader_completeness::LeaderCompleteness => cluster::leader_completeness::INFO,

@@ -1,6 +1,6 @@
 //! Money is neither made nor lost.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use trial_node::{Content, Time};
 
@@ -24,16 +24,25 @@ impl ClientProperty for Conservation {
     }
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
-        // By topic: the sum, and how many sides there are. A topic that could not be read to its end is not judged.
-        let mut sums: BTreeMap<&str, (i64, u64)> = BTreeMap::new();
-        for (id, content) in history.contents() {
-            let Content::Transfer { amount, .. } = content else { continue };
-            let Some((slot, _)) = history.sent(*id).and_then(|sent| sent.audited) else { continue };
-            let sum = sums.entry(history.partition(slot).0.topic.as_str()).or_default();
-            *sum = (sum.0 + amount, sum.1 + 1);
-        }
-        for (topic, (sum, sides)) in sums {
-            if sum != 0 && history.is_topic_audited(topic) {
+        let transfers = history.contents().iter().filter(|(_, c)| matches!(c, Content::Transfer { .. }));
+        let topics = transfers.filter_map(|(id, _)| history.sent(*id)?.acked);
+        let topics: BTreeSet<&str> =
+            topics.map(|(slot, _)| history.partition(slot).0.topic.as_str()).collect();
+        for topic in topics {
+            if !history.is_topic_audited(topic) {
+                let what =
+                    format!("{topic} could not be read to its end: nobody knows what its sides add up to");
+                out.report(at, vec![what]);
+                continue;
+            }
+            // A side that is in the log twice counts twice.
+            let there = history.partitions_of(topic).flat_map(|(_, _, known)| &known.audited);
+            let amounts = there.filter_map(|(_, id)| match history.contents().get(&(*id)?)? {
+                Content::Transfer { amount, .. } => Some(*amount),
+                _ => None,
+            });
+            let (sum, sides) = amounts.fold((0, 0), |(sum, sides), amount| (sum + amount, sides + 1));
+            if sum != 0 {
                 out.report(
                     at,
                     vec![format!("the {sides} sides of transfers in {topic} add up to {sum}, not to 0")],

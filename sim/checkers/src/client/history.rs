@@ -38,6 +38,8 @@ pub(crate) struct Known {
     pub(crate) read_to: Offset,
     /// Offsets that were acknowledged but not read, with what was acknowledged there.
     pub(crate) acked: BTreeMap<Offset, RecordId>,
+    /// What the audit found, in the order of the offsets: a record that is there twice is here twice.
+    pub(crate) audited: Vec<(Offset, Option<RecordId>)>,
 }
 
 impl Known {
@@ -238,6 +240,14 @@ impl History {
         (&self.names[slot as usize], &self.partitions[slot as usize])
     }
 
+    /// Every partition of a topic that any event has named.
+    pub(crate) fn partitions_of(&self, topic: &str) -> impl Iterator<Item = (u32, &TopicPartition, &Known)> {
+        let partitions = (0..).zip(&self.names).zip(&self.partitions);
+        partitions
+            .filter(move |((_, tp), _)| tp.topic.as_str() == topic)
+            .map(|((slot, tp), known)| (slot, tp, known))
+    }
+
     /// The slot of the partition that an event names, made if it is the first; 0 if the event names none.
     pub(crate) fn slot_of(&mut self, event: &ClientEvent) -> u32 {
         match event {
@@ -304,7 +314,7 @@ impl History {
 
     /// Whether every partition of a topic that any event has named was read from end to end once more after the run.
     pub(crate) fn is_topic_audited(&self, topic: &str) -> bool {
-        self.names.iter().filter(|tp| tp.topic.as_str() == topic).all(|tp| self.is_audited(tp))
+        self.partitions_of(topic).all(|(_, tp, _)| self.is_audited(tp))
     }
 
     /// Whether a partition was read from end to end once more after the run.
@@ -342,6 +352,10 @@ impl History {
             Event::Polled { consumer, offset, id, .. }
                 if self.auditors.is_some_and(|first| consumer >= first) =>
             {
+                let found = &mut self.partitions[slot as usize].audited;
+                if found.last().is_none_or(|(last, _)| *last < offset) {
+                    found.push((offset, id));
+                }
                 if let Some(id) = id.filter(|id| self.sent(*id).is_some()) {
                     self.sent_mut(id).audited.get_or_insert((slot, offset));
                 }

@@ -8,6 +8,7 @@ pub(crate) mod consumer_backwards;
 pub(crate) mod consumer_skip;
 pub(crate) mod duplicate;
 pub(crate) mod exactly_once;
+pub(crate) mod group_position;
 mod history;
 pub(crate) mod lost_write;
 pub(crate) mod one_owner;

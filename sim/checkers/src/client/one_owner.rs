@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trial_node::{ClientEvent, GroupEvent, TopicPartition};
+use trial_node::{ClientEvent, GroupEvent, Time, TopicPartition};
 use trial_wire::StrBytes;
 
 use crate::client::{Concerns, Event, History, Seen};
@@ -18,7 +18,7 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 
 #[derive(Default)]
 pub(crate) struct OneOwner {
-    /// By group and partition: each consumer that believes to own it, with the epoch in which it was assigned.
+    /// By group and partition: each consumer that believes to own it, with the last epoch in which it said so.
     owners: BTreeMap<(StrBytes, TopicPartition), BTreeMap<u32, i32>>,
 }
 
@@ -35,19 +35,28 @@ impl ClientProperty for OneOwner {
                 epoch,
                 partitions,
             })) => {
-                for tp in partitions {
-                    let owners = self.owners.entry((group.clone(), tp.clone())).or_default();
-                    if let Some((other, _)) = owners.iter().find(|(c, e)| *c != consumer && *e == epoch) {
-                        out.report(
-                            at,
-                            vec![format!(
-                                "{tp} was assigned to consumer {consumer} in epoch {epoch} of group {}; consumer {other} has it \
-                                 in the same epoch",
-                                group.as_str()
-                            )],
-                        );
+                // What it has already stays its own, in the new epoch.
+                let of_consumer = |(key, owners): (&(StrBytes, TopicPartition), &BTreeMap<u32, i32>)| {
+                    (key.0 == *group && owners.contains_key(consumer)).then(|| key.1.clone())
+                };
+                let kept: Vec<TopicPartition> = self.owners.iter().filter_map(of_consumer).collect();
+                for tp in kept.iter().chain(partitions) {
+                    self.owns(at, (group, tp), (*consumer, *epoch), out);
+                }
+            }
+            // Whoever commits with an epoch takes the partition for its own in it.
+            Event::Single(ClientEvent::Group(GroupEvent::CommitInvoked {
+                consumer,
+                group,
+                epoch,
+                offsets,
+                ..
+            })) => {
+                for (tp, _) in offsets {
+                    let owners = self.owners.get(&(group.clone(), tp.clone()));
+                    if owners.is_some_and(|owners| owners.get(consumer).is_some_and(|known| known < epoch)) {
+                        self.owns(at, (group, tp), (*consumer, *epoch), out);
                     }
-                    owners.insert(*consumer, *epoch);
                 }
             }
             Event::Single(ClientEvent::Group(
@@ -66,5 +75,29 @@ impl ClientProperty for OneOwner {
             }
             _ => {}
         }
+    }
+}
+
+impl OneOwner {
+    /// A consumer believes to own a partition in an epoch.
+    fn owns(
+        &mut self,
+        at: Time,
+        (group, tp): (&StrBytes, &TopicPartition),
+        (consumer, epoch): (u32, i32),
+        out: &mut Findings,
+    ) {
+        let owners = self.owners.entry((group.clone(), tp.clone())).or_default();
+        if let Some((other, _)) = owners.iter().find(|(c, e)| **c != consumer && **e == epoch) {
+            out.report(
+                at,
+                vec![format!(
+                    "{tp} was assigned to consumer {consumer} in epoch {epoch} of group {}; consumer {other} has it in the \
+                     same epoch",
+                    group.as_str()
+                )],
+            );
+        }
+        owners.insert(consumer, epoch);
     }
 }

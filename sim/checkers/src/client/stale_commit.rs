@@ -60,7 +60,7 @@ impl ClientProperty for StaleCommit {
             GroupEvent::CommitInvoked { consumer, group, epoch, commit, offsets, .. } => {
                 let stale = offsets.iter().find_map(|(tp, _)| {
                     let owner = self.owners.get(&(group.clone(), tp.clone()))?;
-                    (owner.consumer != *consumer && *epoch >= 0).then(|| Stale {
+                    (owner.consumer != *consumer).then(|| Stale {
                         tp: tp.clone(),
                         epoch: *epoch,
                         owner: owner.consumer,

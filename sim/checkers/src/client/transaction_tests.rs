@@ -197,6 +197,16 @@ fn money_that_was_made_is_found() {
     holds("conservation", &committed, &both);
     let what = "the 1 sides of transfers in lists add up to 5, not to 0";
     fires("conservation", &committed, &both[..1], what);
+    // The same record twice is money, too.
+    let twice = [both[0].clone(), both[1].clone(), polled(AUDITOR, 1, 1, 0, 1)];
+    let what = "the 3 sides of transfers in lists add up to -5, not to 0";
+    fires("conservation", &committed, &twice, what);
+    // What nobody has counted is not conserved.
+    let mut checkers = only("conservation");
+    committed.iter().for_each(|event| checkers.client_event(Time(1), event));
+    checkers.finish(Time(3), &[]);
+    let what = "lists could not be read to its end: nobody knows what its sides add up to";
+    assert_eq!(evidence(&checkers), [what]);
 }
 
 /// A pipeline from `orders` to `lists` has read orders 0 and 1, and written each of them so many times.
@@ -248,6 +258,60 @@ fn a_pipeline_that_breaks_its_promise_is_found() {
     assert_eq!(pipeline(Promise::AtMostOnce, [2, 1], 2), says("0 has 2"));
 }
 
+#[test]
+fn what_is_in_the_log_twice_counts_twice() {
+    let source = TopicPartition::new("orders", 0);
+    let order = |offset| ClientEvent::Polled {
+        consumer: AUDITOR,
+        tp: source.clone(),
+        records: vec![PolledRecord {
+            offset: Offset(offset),
+            id: Some(RecordId { producer: 7, sequence: 0 }),
+        }],
+    };
+    let copy = |sequence, offset| {
+        sent(8, sequence, Content::Copy { source: source.clone(), offset: Offset(offset) })
+    };
+    let pipeline = Pipeline {
+        group: "billing".to_owned(),
+        from: TopicName("orders".into()),
+        to: TopicName("lists".into()),
+        promise: Promise::ExactlyOnce,
+    };
+    let judge = |audit: &[ClientEvent]| {
+        let load = Load { pipelines: vec![pipeline.clone()], ..Load::default() };
+        let history = [sent(7, 0, Content::Plain), copy(0, 0), copy(1, 1)];
+        let checkers = judge("exactly-once", load, &history, audit, 2);
+        evidence(&checkers).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    // A producer without idempotence has written its record twice: each of the two is an input.
+    let outputs = [polled(AUDITOR, 0, 0, 8, 0), polled(AUDITOR, 0, 1, 8, 1)];
+    assert_eq!(judge(&with(vec![order(0), order(1)], &outputs)), Vec::<String>::new());
+    // One output was appended twice by the broker.
+    let twice = with(vec![order(0), order(1)], &with(outputs.to_vec(), &[polled(AUDITOR, 0, 2, 8, 1)]));
+    assert_eq!(judge(&twice), ["orders-0 offset 1 has 2: committed outputs of it in lists"]);
+    assert_eq!(
+        judge(&with(vec![order(0)], &outputs)),
+        ["orders-0 offset 1 holds no record: committed outputs of it in lists"]
+    );
+}
+
+#[test]
+fn a_pipeline_that_nobody_could_check_is_found() {
+    let pipeline = Pipeline {
+        group: "billing".to_owned(),
+        from: TopicName("orders".into()),
+        to: TopicName("lists".into()),
+        promise: Promise::ExactlyOnce,
+    };
+    let mut checkers = only("exactly-once");
+    checkers.describe(Load { pipelines: vec![pipeline], ..Load::default() });
+    checkers.client_event(Time(1), &acked(8, 0, 0, 0));
+    checkers.finish(Time(3), &[]);
+    let what = "lists could not be read to its end: nobody knows what group billing did";
+    assert_eq!(evidence(&checkers), [what]);
+}
+
 fn assigned(consumer: u32, epoch: i32) -> ClientEvent {
     let group = "billing".into();
     ClientEvent::Group(GroupEvent::Assigned { consumer, group, epoch, partitions: vec![tp(0)] })
@@ -264,18 +328,35 @@ fn two_owners_in_one_epoch_are_found() {
     let what =
         "lists-0 was assigned to consumer 1 in epoch 1 of group billing; consumer 0 has it in the same epoch";
     fires("one-owner", &[assigned(0, 1), assigned(1, 1)], &[], what);
+    // Whoever gets nothing new in an epoch keeps what it has.
+    let kept = ClientEvent::Group(GroupEvent::Assigned {
+        consumer: 0,
+        group: "billing".into(),
+        epoch: 2,
+        partitions: vec![],
+    });
+    let in_epoch_2 =
+        "lists-0 was assigned to consumer 1 in epoch 2 of group billing; consumer 0 has it in the same epoch";
+    fires("one-owner", &[assigned(0, 1), kept, assigned(1, 2)], &[], in_epoch_2);
+    // So does whoever commits in an epoch.
+    fires("one-owner", &[assigned(0, 1), commit(2), assigned(1, 2)], &[], in_epoch_2);
+    holds("one-owner", &[assigned(0, 1), commit(2), revoked(0), commit(2), assigned(1, 2)], &[]);
+}
+
+fn commit(epoch: i32) -> ClientEvent {
+    ClientEvent::Group(GroupEvent::CommitInvoked {
+        consumer: 0,
+        group: "billing".into(),
+        epoch,
+        commit: 5,
+        transaction: None,
+        offsets: vec![(tp(0), Offset(4))],
+    })
 }
 
 #[test]
 fn a_commit_from_an_earlier_generation_is_found() {
-    let invoked = ClientEvent::Group(GroupEvent::CommitInvoked {
-        consumer: 0,
-        group: "billing".into(),
-        epoch: 1,
-        commit: 5,
-        transaction: None,
-        offsets: vec![(tp(0), Offset(4))],
-    });
+    let invoked = commit(1);
     let acked = ClientEvent::Group(GroupEvent::CommitAcked { consumer: 0, commit: 5 });
     let failed = ClientEvent::Group(GroupEvent::CommitFailed {
         consumer: 0,
@@ -287,5 +368,43 @@ fn a_commit_from_an_earlier_generation_is_found() {
     holds("stale-commit", &[assigned(0, 1), invoked.clone(), assigned(1, 2), acked.clone()], &[]);
     holds("stale-commit", &[assigned(0, 1), assigned(1, 2), invoked.clone(), failed], &[]);
     let what = "a commit of lists-0 by consumer 0 with epoch 1 was accepted";
-    fires("stale-commit", &[assigned(0, 1), assigned(1, 2), invoked, acked], &[], what);
+    fires("stale-commit", &[assigned(0, 1), assigned(1, 2), invoked, acked.clone()], &[], what);
+    // To say nothing of the generation is no excuse.
+    let what = "a commit of lists-0 by consumer 0 with epoch -1 was accepted";
+    fires("stale-commit", &[assigned(0, 1), assigned(1, 2), commit(-1), acked], &[], what);
+}
+
+#[test]
+fn a_group_that_goes_on_somewhere_else_is_found() {
+    let begins = |offset| ClientEvent::PositionReset {
+        consumer: 1,
+        tp: tp(0),
+        from: Offset::UNKNOWN,
+        to: Offset(offset),
+    };
+    let acked = ClientEvent::Group(GroupEvent::CommitAcked { consumer: 0, commit: 5 });
+    let in_doubt = ClientEvent::Group(GroupEvent::CommitFailed {
+        consumer: 0,
+        commit: 5,
+        error: "REQUEST_TIMED_OUT",
+        ambiguous: true,
+    });
+    // Consumer 0 has read offsets 0 to 5 and commits that 4 is next; the partition passes to consumer 1.
+    let passes = |end: &ClientEvent, to| {
+        let read = (0..6).map(|offset| polled(0, 0, offset, 7, offset as u64));
+        let mut history = vec![assigned(0, 1)];
+        history.extend(read);
+        history.extend([commit(1), end.clone(), revoked(0), assigned(1, 2), begins(to)]);
+        history
+    };
+    holds("group-position", &passes(&acked, 4), &[]);
+    holds("group-position", &passes(&in_doubt, 0), &[]);
+    // Another commit, in doubt, may have taken effect.
+    holds("group-position", &passes(&acked, 5), &[]);
+    let goes_on = |offset| format!("consumer 1 goes on at lists-0 offset {offset} for group billing");
+    fires("group-position", &passes(&acked, 3), &[], &goes_on(3));
+    fires("group-position", &passes(&acked, 7), &[], &goes_on(7));
+    // Its process died before it knew.
+    let died = ClientEvent::ClientStarted { consumers: true, first: 0, count: 1 };
+    holds("group-position", &passes(&died, 0), &[]);
 }

@@ -4,13 +4,14 @@ use trial_node::view::{BatchView, TransactionState};
 use trial_node::{Time, TopicPartition};
 
 use crate::PropertyInfo;
-use crate::transaction::decisions::Decisions;
+use crate::transaction::decisions::{Current, Decisions};
 use crate::violation::Findings;
 
 pub(crate) const INFO: PropertyInfo = PropertyInfo {
     name: "transaction-registered",
-    about: "When a transaction's first record in a partition is committed, the coordinator has that partition on its list: else \
-            nobody would ever write a marker, and the transaction would hang (KIP-890).",
+    about: "When a transaction's first record in a partition is committed, the coordinator has that partition on its list, and \
+            an open transaction of that very producer epoch: else nobody would ever write a marker, and the transaction would \
+            hang, or end as another one does (KIP-890).",
     source: "KIP-890",
 };
 
@@ -32,7 +33,10 @@ pub(crate) fn judge(
                 | TransactionState::Dead
         )
     };
-    if current.is_some_and(|t| !is_over(t.state) && t.partitions.contains(name)) {
+    // A transaction that ends may have raised the epoch already (KIP-360).
+    let of_epoch =
+        |t: &Current| t.state != TransactionState::Ongoing || t.producer_epoch == batch.producer_epoch;
+    if current.is_some_and(|t| !is_over(t.state) && of_epoch(t) && t.partitions.contains(name)) {
         return;
     }
     let known = current.map_or("its coordinator does not know the producer".to_owned(), |t| {

@@ -169,6 +169,15 @@ fn a_transaction_that_nobody_knows_is_found() {
     append(&mut checkers, &mut two, in_transaction(0, false), false);
     let what = "producer 7 epoch 0 has begun a transaction in orders-0 at offset 0, which is not registered";
     assert_eq!(evidence(&checkers), [what]);
+
+    // The transaction that is registered is of another epoch.
+    let (mut one, mut two) = cluster();
+    let mut checkers = only("transaction-registered");
+    coordinator(&mut checkers, &mut one, TransactionState::Ongoing, &["orders"]);
+    let stranger = BatchView { producer_epoch: ProducerEpoch(1), ..in_transaction(0, false) };
+    append(&mut checkers, &mut two, stranger, false);
+    let what = "producer 7 epoch 1 has begun a transaction in orders-0 at offset 0, which is not registered";
+    assert_eq!(evidence(&checkers), [what]);
 }
 
 #[test]
