@@ -4,7 +4,7 @@ use trial_wire::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use trial_wire::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
-use trial_wire::{ErrorCode, StrBytes, TopicName};
+use trial_wire::{ErrorCode, StrBytes, TopicName, Uuid};
 
 use super::super::classic::Expiry;
 use super::super::context::{Context, Then};
@@ -140,7 +140,9 @@ impl Offsets {
     pub(in crate::group) fn activate(&mut self, metadata: &dyn ClusterMetadata) {
         let all = self.groups.values().flat_map(|group| group.pending.values().chain([&group.committed]));
         for topic in all.flat_map(|offsets| offsets.keys()) {
-            if let Some(id) = metadata.topic_id(&TopicName(topic.clone())) {
+            if !self.topics.contains_key(topic)
+                && let Some(id) = metadata.topic_id(&TopicName(topic.clone()))
+            {
                 self.topics.insert(topic.clone(), id);
             }
         }
@@ -158,24 +160,18 @@ impl Offsets {
     /// Topics were created, changed or deleted: offsets of those that were there and no longer are go. A topic that this broker
     /// has never heard of may be newer than what it has heard.
     pub(in crate::group) fn metadata_changed(&mut self, ctx: &mut Context<'_, '_>) {
-        let mut gone = Vec::new();
-        let all = self.groups.values().flat_map(|group| group.pending.values().chain([&group.committed]));
-        for topic in all.flat_map(|offsets| offsets.keys()) {
-            let id = ctx.env.metadata.topic_id(&TopicName(topic.clone()));
-            match (self.topics.get(topic), id) {
-                (Some(before), after) if Some(*before) != after => gone.push(topic.clone()),
-                (None, Some(id)) => {
-                    self.topics.insert(topic.clone(), id);
-                }
-                (_, _) => {}
-            }
-        }
+        let metadata = ctx.env.metadata;
+        // Also those of which there are no offsets now: the next of their name is another topic, whose offsets must stay.
+        let is_gone =
+            |(topic, id): &(&StrBytes, &Uuid)| metadata.topic_id(&TopicName((*topic).clone())) != Some(**id);
+        let gone: Vec<StrBytes> =
+            self.topics.iter().filter(is_gone).map(|(topic, _)| topic.clone()).collect();
         let mut records = Vec::new();
         for topic in gone {
-            if self.topics.remove(&topic).is_some() {
-                self.topic_tombstones(&topic, &mut records);
-            }
+            self.topics.remove(&topic);
+            self.topic_tombstones(&topic, &mut records);
         }
+        self.activate(metadata);
         if !records.is_empty() {
             ctx.out.append(records, Then::Nothing);
         }

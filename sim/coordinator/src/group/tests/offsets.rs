@@ -241,6 +241,19 @@ fn offsets_go_with_their_topic_and_not_with_one_that_is_unknown_yet() {
 }
 
 #[test]
+fn a_topic_that_went_while_it_had_no_offsets_takes_none_of_its_successor_along() {
+    let mut driver = Driver::new();
+    assert_eq!(commit(&mut driver, 5, 3, "nobody"), ErrorCode::GroupIdNotFound.code());
+    driver.topics.0.clear();
+    driver.metadata_changed();
+    driver.topics.0.insert(TopicName(text("orders")), (Uuid::from_u128(8), 4));
+    driver.metadata_changed();
+    assert_eq!(commit(&mut driver, 6, -1, ""), 0);
+    driver.metadata_changed();
+    assert_eq!(driver.entries(), ["billing orders-0 at 6"]);
+}
+
+#[test]
 fn offsets_that_members_use_are_not_deleted() {
     let mut driver = Driver::new();
     driver.topics.0.insert(TopicName(text("payments")), (Uuid::from_u128(9), 1));
