@@ -222,9 +222,7 @@ impl TransactionMetadata {
         next.log.producer_epoch = after.producer_epoch;
         next.log.previous_producer_id = self.log.producer_id;
         next.log.next_producer_id = ProducerId::NONE;
-        if self.bumps_epoch() {
-            next.last_producer_epoch = self.log.producer_epoch;
-        }
+        // The last epoch stays that before the decision: the producer may not have heard the answer, and begin anew with it.
         next
     }
 

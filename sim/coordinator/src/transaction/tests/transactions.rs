@@ -113,6 +113,9 @@ fn used_up_epochs_give_another_producer_id() {
     assert_eq!(bench.end(5, new, false), ["end ConcurrentTransactions"]);
     assert_eq!(bench.settle(), ["append t CompleteCommit 1001/0"]);
     assert_eq!(bench.end(5, old, true), ["end ok 1001/0"], "a retry");
+    // Another way to go on for a producer that did not hear of it.
+    assert_eq!(bench.init(5, old), ["append t Empty 1001/0"]);
+    assert_eq!(bench.settle(), ["init ok 1001/0"]);
     assert_eq!(bench.add(5, new, B0), ["append t Ongoing 1001/0 b-0"]);
 }
 
