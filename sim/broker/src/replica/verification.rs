@@ -100,8 +100,8 @@ impl ReplicaManager {
     /// Verifies that a partition of this broker's own belongs to a producer's open transaction, before
     /// [`ReplicaManager::append_own`] writes to it on the producer's behalf (TxnOffsetCommit). The answer is an
     /// [`Output::Verified`], at once or later; `Ok` at once if the transaction is open in the partition already, or if
-    /// nothing is verified here (`transaction.partition.verification.enable`). It is valid until a marker of the producer is
-    /// appended.
+    /// nothing is verified here (`transaction.partition.verification.enable`) nor to be added. It is valid until a marker of
+    /// the producer is appended.
     pub fn verify_own(
         &mut self,
         ctx: &mut Context<'_>,
@@ -111,7 +111,7 @@ impl ReplicaManager {
         support: TransactionSupport,
         waiter: Waiter,
     ) {
-        if !self.config.transaction_partition_verification {
+        if !self.asks_coordinator(support) {
             return self.after.outputs.push_back(Output::Verified { waiter, result: Ok(()) });
         }
         let Some(partition) = self.partitions.get_mut(&tp).filter(|partition| partition.is_leader()) else {
@@ -196,8 +196,9 @@ impl ReplicaManager {
         ctx: &Context<'_>,
         unverified: UnverifiedProduce,
     ) -> Result<Option<ProduceRequest>, (ErrorCode, ProduceRequest)> {
+        let support = TransactionSupport::of_produce(unverified.version);
         let transactional_id = unverified.request.transactional_id.as_ref();
-        let wanted = transactional_id.filter(|_| self.config.transaction_partition_verification);
+        let wanted = transactional_id.filter(|_| self.asks_coordinator(support));
         let Some(transactional_id) = wanted.map(|id| id.0.clone()) else {
             return Ok(Some(unverified.request));
         };
@@ -231,10 +232,15 @@ impl ReplicaManager {
         let Some((producer_id, producer_epoch)) = producer.filter(|_| !asked.is_empty()) else {
             return Ok(Some(unverified.request));
         };
-        let support = TransactionSupport::of_produce(unverified.version);
         let asker = Asker::Produce(Box::new(unverified));
         self.ask(transactional_id, Question { producer_id, producer_epoch, support, asked, asker });
         Ok(None)
+    }
+
+    /// Even where nothing is verified, nobody else adds the partitions of clients that leave that to the broker: without that
+    /// they would get no markers.
+    fn asks_coordinator(&self, support: TransactionSupport) -> bool {
+        self.config.transaction_partition_verification || support == TransactionSupport::AddPartition
     }
 
     fn ask(&mut self, transactional_id: StrBytes, question: Question) {

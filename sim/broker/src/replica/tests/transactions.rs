@@ -171,6 +171,16 @@ fn a_transaction_is_verified_once_per_partition() {
 }
 
 #[test]
+fn partitions_are_added_to_transactions_even_where_nothing_is_verified() {
+    let mut cluster = Cluster::new(&[]);
+    cluster.nodes.get_mut(&A).unwrap().replicas.config.transaction_partition_verification = false;
+    cluster.produce_transactional(11, &[(P0, transactional(0, 0))]);
+    assert_eq!(cluster.asked(), [], "the client has added them itself");
+    cluster.produce_transactional(12, &[(P0, transactional(0, 0))]);
+    let [(_, _, true)] = cluster.asked()[..] else { panic!("not added") };
+}
+
+#[test]
 fn errors_of_the_coordinator_are_told_as_the_clients_version_knows_them() {
     for (version, code, told) in [
         (12, ErrorCode::NotCoordinator, ErrorCode::NotEnoughReplicas),
