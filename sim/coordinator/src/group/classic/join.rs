@@ -9,6 +9,7 @@ use super::{Caller, Joining, Timer};
 use crate::Record;
 use crate::group::context::{Context, Then, owned};
 use crate::group::coordinator::{Group, Groups};
+use crate::group::record::text::STRING_LENGTH_MAX;
 use crate::group::refusal::append_error;
 use trial_node::Span;
 
@@ -19,6 +20,9 @@ const MEMBER_ID_REQUIRED: i16 = 4;
 const SKIP_ASSIGNMENT: i16 = 9;
 /// How long a new member that waits for its first generation is believed to be there: it does not send heartbeats yet.
 const NEW_MEMBER_JOIN_TIMEOUT: Span = Span::from_secs(300);
+
+/// How much longer a new member's id is than what it begins with: a hyphen and a UUID.
+const MEMBER_ID_SUFFIX: usize = 37;
 
 /// A JoinGroup as it is carried out.
 struct Join<'a> {
@@ -82,6 +86,9 @@ fn join_or_create(
     if body.group_id.is_empty() {
         return fail(ErrorCode::InvalidGroupId);
     }
+    if !fits_record(caller, &body) {
+        return Err((StrBytes::new(), ErrorCode::InvalidRequest));
+    }
     let session = super::member::span_ms(body.session_timeout_ms);
     if session < ctx.config.min_session_timeout || session > ctx.config.max_session_timeout {
         return fail(ErrorCode::InvalidSessionTimeout);
@@ -114,6 +121,15 @@ fn join_or_create(
     records.push(group.record(|_, member| member.assignment.clone()));
     ctx.out.append(records, Then::Classic(group.id, super::Then::Join(Box::new(joining))));
     Ok(())
+}
+
+/// Whether a record can hold what the member says of itself, and the id that it is given.
+fn fits_record(caller: Caller<'_>, body: &JoinGroupRequest) -> bool {
+    let instance_id = body.group_instance_id.as_deref().unwrap_or_default();
+    let mut protocols = body.protocols.iter().map(|protocol| protocol.name.len());
+    [caller.client_id, instance_id].iter().all(|name| name.len() + MEMBER_ID_SUFFIX <= STRING_LENGTH_MAX)
+        && [&body.group_id, &body.member_id, &body.protocol_type].iter().all(|s| s.len() <= STRING_LENGTH_MAX)
+        && protocols.all(|len| len <= STRING_LENGTH_MAX)
 }
 
 impl<'a> Join<'a> {

@@ -13,6 +13,7 @@ use super::member::{
 use super::reconcile::{Target, reconcile};
 use crate::group::GroupConfig;
 use crate::group::context::{Context, Then};
+use crate::group::record::text::STRING_LENGTH_MAX;
 use crate::{CallId, Record};
 
 /// From this version on the member makes its id itself (KIP-1082).
@@ -104,6 +105,9 @@ fn validate(body: &ConsumerGroupHeartbeatRequest, version: i16, config: &GroupCo
     let is_empty = |text: &Option<StrBytes>| text.as_ref().is_some_and(|text| text.is_empty());
     if body.group_id.is_empty() {
         return invalid("GroupId can't be empty.");
+    }
+    if body.group_id.len() > STRING_LENGTH_MAX || body.member_id.len() > STRING_LENGTH_MAX {
+        return invalid("GroupId and MemberId must fit into a record.");
     }
     if is_empty(&body.instance_id) {
         return invalid("InstanceId can't be empty.");

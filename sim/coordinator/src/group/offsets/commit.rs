@@ -14,6 +14,7 @@ use trial_wire::{ErrorCode, StrBytes, TopicName};
 
 use super::super::context::{Context, Then};
 use super::super::coordinator::{Group, Groups};
+use super::super::record::text::STRING_LENGTH_MAX;
 use super::super::record::{GroupRecord, OffsetCommit, OffsetCommitKey};
 use super::Offsets;
 use crate::{CallId, Record};
@@ -121,6 +122,9 @@ fn validate(
     version: i16,
     body: &OffsetCommitRequest,
 ) -> Result<(), ErrorCode> {
+    if body.group_id.len() > STRING_LENGTH_MAX {
+        return Err(ErrorCode::InvalidGroupId);
+    }
     let epoch = body.generation_id_or_member_epoch;
     let instance_id = body.group_instance_id.as_deref();
     match groups.get_mut(&body.group_id.0) {
@@ -143,7 +147,7 @@ fn validate(
 
 /// KIP-447: a member of a former generation must not commit, for the partitions may be another's now.
 fn validate_in_transaction(groups: &Groups, body: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
-    if body.group_id.is_empty() {
+    if body.group_id.is_empty() || body.group_id.len() > STRING_LENGTH_MAX {
         return Err(ErrorCode::InvalidGroupId);
     }
     let instance_id = body.group_instance_id.as_deref();
@@ -192,7 +196,7 @@ impl Commits<'_> {
         if let Some(error) = self.refused {
             return error.code();
         }
-        if metadata.len() > ctx.config.offset_metadata_max_bytes {
+        if metadata.len() > ctx.config.offset_metadata_max_bytes.min(STRING_LENGTH_MAX) {
             return ErrorCode::OffsetMetadataTooLarge.code();
         }
         let key = OffsetCommitKey { group: self.group, topic, partition: said.partition };

@@ -2,6 +2,9 @@
 
 use trial_wire::primitive::{ReadError, Reader};
 
+/// The longest STRING, in bytes. Nothing longer may get as far as a record: the flexible versions of requests set no bound.
+pub(in crate::group) const STRING_LENGTH_MAX: usize = i16::MAX as usize;
+
 /// A STRING.
 pub(in crate::group) fn string<'a>(reader: &mut Reader<'a>) -> Result<&'a str, ReadError> {
     let position = reader.position();
@@ -32,7 +35,7 @@ pub(in crate::group) fn put_string(out: &mut Vec<u8>, value: &str) {
 /// Appends a NULLABLE_STRING.
 pub(in crate::group) fn put_nullable_string(out: &mut Vec<u8>, value: Option<&str>) {
     let length =
-        value.map_or(-1, |value| i16::try_from(value.len()).expect("requests' strings fit into 2¹⁵"));
+        value.map_or(-1, |value| i16::try_from(value.len()).expect("requests with longer ones are refused"));
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(value.unwrap_or_default().as_bytes());
 }
