@@ -4,7 +4,7 @@
 //! cleaning, once to write anew what is still the last of its key. Records of aborted transactions go, and so do tombstones
 //! and markers that are old and were there at the last cleaning already. A batch keeps its offsets, and the last one of a
 //! segment stays even if it is empty, so that the log has no holes between its segments; the last one of a producer stays,
-//! so that its sequence goes on.
+//! so that its sequence and its epoch go on.
 //!
 //! Crashes: the new segment is written as `.log.cleaned` and made durable; its renaming to `.log.swap` decides; then the old
 //! segments' files go, and the new one takes its name. [`finish_interrupted`] does the rest after a crash.
@@ -252,7 +252,8 @@ impl Decisions<'_> {
         let is_old = |timestamp: i64| timestamp < self.now_ms.saturating_sub(DELETE_RETENTION_MS);
         if header.is_control() {
             let needed = self.in_transaction.remove(&producer_id);
-            let goes = !needed && may_forget && is_old(header.max_timestamp);
+            let goes =
+                !needed && may_forget && is_old(header.max_timestamp) && !self.is_last_of_producer(header);
             return Ok((must_stay || !goes).then(|| batch.clone()));
         }
         let kept = if self.is_aborted(header) {
@@ -273,11 +274,16 @@ impl Decisions<'_> {
         Ok(Some(kept))
     }
 
-    /// Whether the producer's sequence goes on after this batch.
+    /// Whether the producer's sequence goes on after this batch, or if it has written nothing in its epoch, whether this is a
+    /// marker that tells the epoch.
     fn is_last_of_producer(&self, header: &Header) -> bool {
-        let entry = self.producers.producers().get(&ProducerId(header.producer_id));
-        let last = entry.and_then(|entry| entry.last_batch());
-        last.is_some_and(|last| last.last_offset.0 == header.last_offset())
+        let Some(entry) = self.producers.producers().get(&ProducerId(header.producer_id)) else {
+            return false;
+        };
+        match entry.last_batch() {
+            Some(last) => last.last_offset.0 == header.last_offset(),
+            None => header.is_control() && entry.epoch.0 == header.producer_epoch,
+        }
     }
 }
 

@@ -236,3 +236,45 @@ fn a_cleaned_log_is_smaller_and_not_due_again() {
     run.log.clean(&mut run.disk, NOW).unwrap();
     assert!(run.log.segment_count() < segments / 2);
 }
+
+#[test]
+fn tombstones_and_markers_go_once_they_are_old_and_have_been_seen_but_not_what_tells_an_epoch() {
+    let mut run = Run::new();
+    let tombstone = |key| vec![(key, 1)];
+    // Producer 1 goes on after its first transaction; of producer 2 only the epoch is known after its marker.
+    run.step(&Op::Append { producer: Some(1), records: tombstone(1) });
+    run.step(&Op::End { producer: 1, commit: true });
+    run.step(&Op::Append { producer: Some(2), records: tombstone(2) });
+    let mut marker = BatchBuilder::new(Compression::None);
+    ControlRecord::Commit(EndTxnMarker::default()).push_to(&mut marker, NOW);
+    marker.producer(2, 1, -1).transactional().control();
+    run.append(&marker.build(), AppendOrigin::Marker { transaction_version: 2 });
+    for i in 0..20u8 {
+        run.step(&Op::Append { producer: None, records: vec![(5, 2 * i); 4] });
+    }
+    run.step(&Op::Append { producer: Some(1), records: vec![(3, 2)] });
+    run.step(&Op::End { producer: 1, commit: true });
+    run.step(&Op::Commit);
+
+    let early = |run: &mut Run| {
+        let mut early = Vec::new();
+        let mut seen = |record: LogRecordView<'_>| {
+            if record.offset < Offset(4) {
+                early.push((record.offset.0, record.control));
+            }
+        };
+        run.log.records(&mut run.disk, Offset(0), &mut seen).unwrap();
+        early
+    };
+    let all = [(0, false), (1, true), (2, false), (3, true)];
+    let later = NOW + 48 * 3_600_000;
+    run.log.clean(&mut run.disk, NOW).unwrap();
+    assert_eq!(early(&mut run), all);
+    run.log.clean(&mut run.disk, NOW).unwrap();
+    assert_eq!(early(&mut run), all, "not old yet");
+    run.reopen(false);
+    run.log.clean(&mut run.disk, later).unwrap();
+    assert_eq!(early(&mut run), all, "as if seen for the first time");
+    run.log.clean(&mut run.disk, later).unwrap();
+    assert_eq!(early(&mut run), [(3, true)]);
+}
