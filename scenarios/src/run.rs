@@ -195,6 +195,7 @@ impl Run {
         not_yet.extend(self.audit(progress)?);
         let committed = self.committed_offsets();
         self.watch.checkers.committed_offsets(committed);
+        self.open_logs_again();
         self.watch.checkers.finish(self.world.now(), &not_yet);
         self.watch.keep_traces();
         let recorded = self.world.recorded().iter();
@@ -406,6 +407,19 @@ impl Run {
     fn why_down(&self, host: HostId) -> String {
         let halted = self.watch.halted.iter().rev().find(|(_, h, _)| *h == host);
         halted.map_or("it is down".to_owned(), |(at, _, why)| format!("{why} (at {at})"))
+    }
+
+    /// Shows the checkers every log, with a copy of the disk that it is on.
+    fn open_logs_again(&mut self) {
+        for host in (0..self.scenario.cluster.nodes).map(HostId) {
+            let now = self.world.clocks(host);
+            let (Some(Member::Broker(broker)), disk) = self.world.node_and_disk(host) else { continue };
+            let mut copy = disk.clone();
+            copy.crash_process();
+            for log in broker.logs() {
+                self.watch.checkers.at_rest(now, broker.node_id(), log, &mut copy);
+            }
+        }
     }
 
     /// Whether a fault that never heals keeps this host down.

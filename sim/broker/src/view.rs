@@ -5,8 +5,16 @@ use trial_node::view::{
     MetadataView, OpenTransactionView, PartitionView, QuorumView, ReplicaView,
 };
 use trial_node::{Disk, DiskError, NodeId, Offset, TopicIdPartition};
+use trial_storage::UnifiedLog;
 
 use crate::Broker;
+
+impl Broker {
+    /// The logs of all replicas, for an observer who opens them once more from a copy of the disk.
+    pub fn logs(&self) -> impl Iterator<Item = &UnifiedLog> {
+        self.replicas.logs()
+    }
+}
 
 impl BrokerView for Broker {
     fn node_id(&self) -> NodeId {

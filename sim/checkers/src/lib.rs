@@ -16,6 +16,7 @@ mod liveness;
 mod load;
 mod model;
 mod quorum;
+mod rebuilt_state;
 #[cfg(test)]
 mod testing;
 mod transaction;
@@ -24,7 +25,8 @@ mod violation;
 use std::collections::BTreeMap;
 
 use trial_node::view::BrokerView;
-use trial_node::{ClientEvent, Disk, DiskError, NodeId, Offset, Time, TopicPartition};
+use trial_node::{ClientEvent, Disk, DiskError, NodeId, Now, Offset, Time, TopicPartition};
+use trial_storage::UnifiedLog;
 
 pub use liveness::{ClusterState, pending};
 pub use load::{Load, Pipeline, PipelineCounts, Promise};
@@ -87,6 +89,7 @@ macro_rules! properties {
             transaction::registered::INFO,
             transaction::one_marker::INFO,
             coordinator_replay::INFO,
+            rebuilt_state::INFO,
             liveness::INFO,
             quorum::metadata_agreement::INFO,
         ];
@@ -150,6 +153,7 @@ pub struct Checkers {
     transactions: TransactionChecks,
     coordinators: Option<CoordinatorReplay>,
     above_high_watermark: bool,
+    rebuilt_state: bool,
     liveness: bool,
     last_heal: Option<Time>,
     findings: Findings,
@@ -181,6 +185,7 @@ impl Checkers {
             transactions: TransactionChecks::new(&wanted),
             coordinators: wanted(coordinator_replay::INFO.name).then(Default::default),
             above_high_watermark: wanted(client::above_high_watermark::INFO.name),
+            rebuilt_state: wanted(rebuilt_state::INFO.name),
             liveness: wanted(liveness::INFO.name),
             last_heal: None,
             findings: Findings::default(),
@@ -267,6 +272,14 @@ impl Checkers {
     /// The last fault is over; from here on the cluster must recover.
     pub fn healed(&mut self, at: Time) {
         self.last_heal = Some(at);
+    }
+
+    /// Shows a log of a running broker when everything is over, with a copy of the broker's disk to open it on once more.
+    pub fn at_rest(&mut self, now: Now, node: NodeId, log: &UnifiedLog, copy: &mut dyn Disk) {
+        if self.rebuilt_state {
+            self.findings.of(rebuilt_state::INFO.name);
+            rebuilt_state::judge(now, node, log, copy, &mut self.findings);
+        }
     }
 
     /// Announces the audit: from here on, consumers with the number `first` or a higher one read every topic from its beginning,

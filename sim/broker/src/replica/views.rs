@@ -2,10 +2,16 @@
 
 use trial_node::view::{AbortedTransactionView, LogRecordView, OpenTransactionView};
 use trial_node::{Disk, DiskError, Offset, TopicIdPartition};
+use trial_storage::UnifiedLog;
 
 use super::ReplicaManager;
 
 impl ReplicaManager {
+    /// The logs of all replicas.
+    pub fn logs(&self) -> impl Iterator<Item = &UnifiedLog> {
+        self.partitions.values().map(|partition| &partition.log)
+    }
+
     /// Calls `each` with every record of the replica's log from `from` on, in order, control records included.
     ///
     /// # Errors
