@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use trial_checkers::PROPERTIES;
 use trial_client::{Rate, WorkloadConfig};
 use trial_faults::{Fault, FaultPlan, Leadership, Target};
-use trial_metadata::config::{BROKER_CONFIGS, ConfigDef, TOPIC_CONFIGS};
+use trial_metadata::config::{BROKER_CONFIGS, ConfigDef, StaticConfig, TOPIC_CONFIGS};
 use trial_node::{Span, TopicPartition, TraceEvent, nearest};
 
+use crate::consistency::Misfit;
 use crate::model::{Scenario, Value, Which, Workload};
 
 /// A scenario file that makes no sense.
@@ -81,6 +82,11 @@ impl Scenario {
             if let Err(error) = found {
                 return complain(0, &key, format!("cluster.config: {error}"));
             }
+        }
+        let config = properties(&self.cluster.config);
+        let together = StaticConfig::parse(config.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        if let Err(error) = together {
+            return complain(0, "[cluster]", format!("cluster.config: {error}"));
         }
         if let Some(version) = self.variants.transaction_version.iter().find(|v| !(1..=2).contains(*v)) {
             let what = format!("transaction_version: there is no version {version}, only 1 and 2");
@@ -171,6 +177,9 @@ impl Scenario {
                     return complain(&needle, error.to_string());
                 }
             }
+            if let Some(Misfit { needle, what }) = self.misfit(index) {
+                return complain(needle, what);
+            }
         }
         Ok(())
     }
@@ -225,6 +234,15 @@ impl Scenario {
                         ),
                     )),
                     Target::LeaderOf(tp) | Target::FollowersOf(tp) => self.unknown_partition(tp),
+                    Target::GroupCoordinatorOf(group) if !self.groups().any(|g| g == group) => {
+                        let near = nearest(group, self.groups());
+                        Some((group.clone(), format!("there is no group {group:?}{}", meant(near))))
+                    }
+                    Target::TransactionCoordinatorOf(id) if !self.transactional_ids().any(|i| i == *id) => {
+                        let ids: Vec<String> = self.transactional_ids().collect();
+                        let near = nearest(id, ids.iter().map(String::as_str));
+                        Some((id.clone(), format!("there is no transactional.id {id:?}{}", meant(near))))
+                    }
                     _ => None,
                 };
                 if wrong.is_none() {
@@ -457,6 +475,65 @@ reached = ["leader-elected"]
             "leader-electd",
             expect![[r#"s.toml:23: there is no event "leader-electd"; did you mean "leader-elected"?"#]],
         );
+    }
+
+    #[test]
+    fn workloads_fit_each_other_and_the_cluster() {
+        let with = |workload: &str| format!("[[workload]]\n{workload}\n[[fault]]");
+        let bank = "kind = \"bank\"\ntopic = \"orders\"\nrate = \"5/s\"\n";
+        refused(
+            "1000/s",
+            "9999999999/s",
+            expect![[
+                r#"s.toml:15: rate "9999999999/s": that makes 149999999985, and a run has at most 100000000"#
+            ]],
+        );
+        refused(
+            "[[fault]]",
+            &with("kind = \"pipeline\"\nfrom = \"orders\"\nto = \"orders\"\ngroup = \"g\""),
+            expect!["s.toml:20: a pipeline from orders to orders would read what it writes, for ever"],
+        );
+        refused(
+            "[[fault]]",
+            &with(&format!("{bank}[[workload]]\n{bank}")),
+            expect![[
+                r#"s.toml:21: transactional.id "bank-0" is another workload's, too: they would fence each other; give one a config of its own"#
+            ]],
+        );
+        refused(
+            "[[fault]]",
+            &with(&format!("{bank}config = {{ \"transaction.timeout.ms\" = 900001 }}")),
+            expect![
+                "s.toml:21: config transaction.timeout.ms: 900001 is above the brokers' transaction.max.timeout.ms, 900000"
+            ],
+        );
+        refused(
+            "[[fault]]",
+            &with(
+                "kind = \"consume\"\ntopic = \"orders\"\ngroup = \"g\"\nconfig = { \"session.timeout.ms\" = 5000 }",
+            ),
+            expect![
+                "s.toml:21: config session.timeout.ms: 5000 is not within the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms, 6000 to 1800000"
+            ],
+        );
+        refused(
+            "[[fault]]",
+            &with(&format!(
+                "{bank}[[fault]]\nat = \"6s\"\nkill = {{ transaction_coordinator_of = \"bank-1\" }}\n"
+            )),
+            expect![[r#"s.toml:23: fault: there is no transactional.id "bank-1"; did you mean "bank-0"?"#]],
+        );
+        refused(
+            "orders-0\" }",
+            "orders-0\" }\nfor = \"1s\"\n[[fault]]\nat = \"6s\"\nkill = { group_coordinator_of = \"g\" }",
+            expect![[r#"s.toml:23: fault: there is no group "g""#]],
+        );
+        refused(
+            "partitions = 6\nreplication_factor = 3",
+            &format!("partitions = 1\nreplication_factor = 3\n[[workload]]\n{bank}"),
+            expect!["s.toml:14: orders: a transfer is between two partitions, and it has one"],
+        );
+        refused("\"min.insync.replicas\" = 2", "\"group.consumer.session.timeout.ms\" = 3000", expect!["s.toml:5: cluster.config: config group.consumer.min.session.timeout.ms: 45000 must not be above group.consumer.session.timeout.ms, which is 3000: change one of them"]);
     }
 
     #[test]

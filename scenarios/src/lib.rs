@@ -7,6 +7,7 @@
 //!   [`trial_reports::RunRecord`].
 
 mod check;
+mod consistency;
 mod corpus;
 mod member;
 mod metrics;
