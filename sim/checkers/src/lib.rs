@@ -145,6 +145,8 @@ properties! {
 pub struct Checkers {
     history: History,
     client: Vec<(&'static str, Concerns, Box<dyn ClientProperty>)>,
+    /// For each kind of event, the properties that look at it, by their places in `client`.
+    client_of: [Vec<u8>; Concerns::KINDS],
     model: ClusterModel,
     cluster: Vec<(&'static str, Box<dyn ClusterProperty>)>,
     quorum_model: QuorumModel,
@@ -171,12 +173,18 @@ impl Checkers {
             return Err(unknown.clone());
         }
         let wanted = |name: &str| names.is_none_or(|names| names.iter().any(|n| n == name));
+        let client: Vec<_> = client_properties(&wanted)
+            .into_iter()
+            .map(|(name, property)| (name, property.concerns(), property))
+            .collect();
+        let concerned_by = |kind: usize| {
+            let concerned = client.iter().enumerate().filter(|(_, (_, c, _))| c.include(Concerns::nth(kind)));
+            concerned.map(|(place, _)| place as u8).collect()
+        };
         Ok(Checkers {
             history: History::default(),
-            client: client_properties(&wanted)
-                .into_iter()
-                .map(|(name, property)| (name, property.concerns(), property))
-                .collect(),
+            client_of: std::array::from_fn(concerned_by),
+            client,
             model: ClusterModel::default(),
             cluster: cluster_properties(&wanted),
             quorum_model: QuorumModel::default(),
@@ -199,14 +207,13 @@ impl Checkers {
             client::above_high_watermark::judge(at, event, &mut self.model, &mut self.findings);
         }
         let slot = self.history.slot_of(event);
-        let kind = Concerns::of(event);
+        let concerned = &self.client_of[Concerns::of(event).number()];
         for_each_record(event, |event| {
             let seen = Seen { at, event, slot };
-            for (name, concerns, property) in &mut self.client {
-                if concerns.include(kind) {
-                    self.findings.of(name);
-                    property.event(seen, &self.history, &mut self.findings);
-                }
+            for place in concerned {
+                let (name, _, property) = &mut self.client[usize::from(*place)];
+                self.findings.of(name);
+                property.event(seen, &self.history, &mut self.findings);
             }
             self.history.apply(seen);
         });

@@ -166,19 +166,7 @@ impl ReplicaManager {
         while let Some(tp) = session.queue.pop_front() {
             let Some(fetched) = session.partitions.get_mut(&tp) else { continue };
             fetched.queued = false;
-            let partition = self.partitions.get_mut(&tp);
-            if let Some(partition) = partition
-                && !fetched.watching
-            {
-                fetched.watching = true;
-                let bound = match (params.replica, params.read_committed) {
-                    (Some(_), _) => ReadBound::LogEnd,
-                    (None, false) => ReadBound::HighWatermark,
-                    (None, true) => ReadBound::LastStableOffset,
-                };
-                partition.watchers.push(Watcher { key, bound });
-            }
-            let (outcome, behind) = match self.partitions.get(&tp) {
+            let (outcome, behind) = match self.partitions.get_mut(&tp) {
                 None => {
                     // The watch went with the replica.
                     fetched.watching = false;
@@ -187,6 +175,15 @@ impl ReplicaManager {
                     (Err(code), true)
                 }
                 Some(partition) => {
+                    if !fetched.watching {
+                        fetched.watching = true;
+                        let bound = match (params.replica, params.read_committed) {
+                            (Some(_), _) => ReadBound::LogEnd,
+                            (None, false) => ReadBound::HighWatermark,
+                            (None, true) => ReadBound::LastStableOffset,
+                        };
+                        partition.watchers.push(Watcher { key, bound });
+                    }
                     let limit = budget.min(usize::try_from(fetched.max_bytes).unwrap_or(0));
                     read_partition(ctx, partition, fetched, params, limit, min_one)
                 }

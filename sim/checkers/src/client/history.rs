@@ -79,6 +79,18 @@ impl Concerns {
     /// Everything else.
     pub(crate) const OTHER: Concerns = Concerns(16);
     pub(crate) const ALL: Concerns = Concerns(31);
+    /// How many kinds there are.
+    pub(crate) const KINDS: usize = 5;
+
+    /// The kind with a number below [`Concerns::KINDS`].
+    pub(crate) fn nth(number: usize) -> Concerns {
+        Concerns(1 << number)
+    }
+
+    /// The number of what is one kind.
+    pub(crate) fn number(self) -> usize {
+        self.0.trailing_zeros() as usize
+    }
 
     /// What is in one set or the other.
     pub(crate) const fn and(self, other: Concerns) -> Concerns {
