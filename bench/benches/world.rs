@@ -51,7 +51,10 @@ impl Talker {
             }
         };
         let client_id = StrBytes::from_static_str("bench");
-        io.request(conn, Request { correlation_id: self.correlation_id, api_version, client_id, body });
+        io.request(
+            conn,
+            Request { correlation_id: self.correlation_id, api_version, client_id, body: body.into() },
+        );
     }
 }
 
@@ -69,7 +72,7 @@ impl Node for Talker {
         match input {
             Input::Connected { conn } | Input::Response { conn, .. } => self.request(conn, io),
             Input::Request { conn, request } => {
-                let body = match request.body {
+                let body = match *request.body {
                     RequestKind::Fetch(_) => {
                         let partition = fetch_response::PartitionData::default().with_high_watermark(42);
                         let topic = fetch_response::FetchableTopicResponse::default()
@@ -79,7 +82,7 @@ impl Node for Talker {
                     _ => ResponseKind::Heartbeat(HeartbeatResponse::default()),
                 };
                 let (correlation_id, api_version) = (request.correlation_id, request.api_version);
-                io.respond(conn, Response { correlation_id, api_version, body });
+                io.respond(conn, Response { correlation_id, api_version, body: body.into() });
             }
             _ => {}
         }

@@ -319,7 +319,7 @@ impl Broker {
 
     fn replica_output(&mut self, now: Now, io: &mut Io<'_>, output: replica::Output) {
         match output {
-            replica::Output::Respond { token, body } => self.connections.respond(io, token, body),
+            replica::Output::Respond { token, body } => self.connections.respond_boxed(io, token, body),
             replica::Output::NoResponse { token, close: false } => self.connections.no_response(token),
             replica::Output::NoResponse { token, close: true } => self.connections.close(io, token.conn),
             replica::Output::ToBroker { node, id, version, body } => match self.published.endpoint(node) {
@@ -333,7 +333,7 @@ impl Broker {
                 }),
             },
             replica::Output::ToController { id, version, body } => {
-                self.replication_requests.enqueue(now, id, version, body);
+                self.replication_requests.enqueue(now, id, version, *body);
             }
             replica::Output::VerifyTransaction {
                 id,
@@ -366,14 +366,15 @@ impl Broker {
             Purpose::Raft => self.raft_completion(now, io, completion),
             Purpose::Fetcher => {
                 let id = replica::RequestId(completion.tag);
-                let result = completion.result.map_err(|error| match error {
+                let result = completion.result.map(|body| *body).map_err(|error| match error {
                     SendError::Disconnected => RequestFailure::Disconnected,
                     SendError::TimedOut => RequestFailure::TimedOut,
                 });
                 self.replicate(now, io, |replicas, ctx| replicas.handle_response(ctx, id, result));
             }
             Purpose::Coordinator => {
-                self.coordinator_response(now, io, completion.tag, completion.result.ok());
+                let response = completion.result.ok().map(|body| *body);
+                self.coordinator_response(now, io, completion.tag, response);
             }
             Purpose::Verification => self.verification_answer(now, io, completion),
             Purpose::Lifecycle => {

@@ -54,7 +54,7 @@ pub struct Completion {
     /// The sender's own name for it.
     pub tag: u64,
     /// The response, or why there is none.
-    pub result: Result<ResponseKind, SendError>,
+    pub result: Result<Box<ResponseKind>, SendError>,
 }
 
 /// How long a channel waits before it connects again, and for how long it tries.
@@ -92,7 +92,7 @@ impl ReconnectPolicy {
 struct Waiting {
     tag: u64,
     version: i16,
-    body: RequestKind,
+    body: Box<RequestKind>,
     deadline: Time,
 }
 
@@ -166,10 +166,10 @@ impl Channels {
         io: &mut Io<'_>,
         id: ChannelId,
         endpoint: &Endpoint,
-        (tag, version, body): (u64, i16, RequestKind),
+        (tag, version, body): (u64, i16, impl Into<Box<RequestKind>>),
         timeout: Span,
     ) {
-        let deadline = now.mono + timeout;
+        let (deadline, body) = (now.mono + timeout, body.into());
         self.deadline = self.deadline.min(deadline);
         if self.channels.get(&id).is_some_and(|channel| channel.endpoint != *endpoint) {
             self.disconnect(io, id);
@@ -385,13 +385,13 @@ mod tests {
 
     fn response(correlation_id: i32) -> Response {
         let body = ResponseKind::ApiVersions(ApiVersionsResponse::default());
-        Response { correlation_id, api_version: 3, body }
+        Response { correlation_id, api_version: 3, body: Box::new(body) }
     }
 
     fn sent(conn: u64, correlation_id: i32) -> Effect {
         let (_, api_version, body) = request(0);
         let client_id = StrBytes::from_static_str("0");
-        let request = Request { correlation_id, api_version, client_id, body };
+        let request = Request { correlation_id, api_version, client_id, body: Box::new(body) };
         Effect::Send { conn: ConnId(conn), message: Message::Request(request) }
     }
 

@@ -25,7 +25,7 @@ pub struct Call {
     /// The caller's name for itself.
     pub client_id: StrBytes,
     /// The message.
-    pub body: RequestKind,
+    pub body: Box<RequestKind>,
 }
 
 #[derive(Clone, Debug)]
@@ -79,6 +79,11 @@ impl Connections {
     /// Sends the response to the request that `token` names and lets the connection's next one take its turn. Dropped if the
     /// connection has gone.
     pub fn respond(&mut self, io: &mut Io<'_>, token: Token, body: ResponseKind) {
+        self.respond_boxed(io, token, Box::new(body));
+    }
+
+    /// As [`Connections::respond`], for a response that has its box already.
+    pub fn respond_boxed(&mut self, io: &mut Io<'_>, token: Token, body: Box<ResponseKind>) {
         if self.finish(token) {
             let Token { conn, correlation_id, api_version } = token;
             io.respond(conn, Response { correlation_id, api_version, body });
@@ -142,7 +147,7 @@ mod tests {
     const CONN: ConnId = ConnId(5);
 
     fn request(correlation_id: i32) -> Request {
-        let body = RequestKind::ApiVersions(ApiVersionsRequest::default());
+        let body = Box::new(RequestKind::ApiVersions(ApiVersionsRequest::default()));
         Request { correlation_id, api_version: 4, client_id: StrBytes::default(), body }
     }
 
@@ -151,7 +156,7 @@ mod tests {
     }
 
     fn sent(correlation_id: i32) -> Effect {
-        let response = Response { correlation_id, api_version: 4, body: answer() };
+        let response = Response { correlation_id, api_version: 4, body: Box::new(answer()) };
         Effect::Send { conn: CONN, message: Message::Response(response) }
     }
 

@@ -92,7 +92,7 @@ impl Broker {
         let id = RequestId(completion.tag);
         let raft = &mut self.quorum.raft;
         let done = match completion.result {
-            Ok(body) => raft.handle_response(&mut env(now, io), id, body),
+            Ok(body) => raft.handle_response(&mut env(now, io), id, *body),
             Err(_) => raft.handle_failure(&mut env(now, io), id),
         };
         self.fail_on_error(done);

@@ -111,7 +111,7 @@ impl<T: Clone> ToController<T> {
             }
             Ok(body) => {
                 let item = self.queue.pop_front().expect("the request in flight is the queue's first");
-                Some(Answer { tag: item.tag, response: Some(body) })
+                Some(Answer { tag: item.tag, response: Some(*body) })
             }
             Err(SendError::Disconnected | SendError::TimedOut) => {
                 self.retry_at = now.mono + backoff(RETRY_BACKOFF, RETRY_BACKOFF, 0, io);
@@ -180,7 +180,7 @@ mod tests {
 
         fn answer(&mut self, now: Now, conn: u64, correlation_id: i32, error: i16) -> Option<Answer<char>> {
             let body = UnregisterBrokerResponse::default().with_error_code(error).into();
-            let response = Response { correlation_id, api_version: 0, body };
+            let response = Response { correlation_id, api_version: 0, body: Box::new(body) };
             let Test { requests, channels, around } = self;
             let (answer, _) = around.call(|io| {
                 channels.response(now, io, ConnId(conn), response);

@@ -261,7 +261,7 @@ fn who_waits_for_a_controller_that_loses_its_majority_is_told() {
     cluster.send(conn, 7, RequestKind::CreateTopics(request));
     cluster.run_until("an answer", |cluster| !cluster.inbox.is_empty());
     let Some((_, Received::Response(response))) = cluster.inbox.pop() else { panic!("not an answer") };
-    let ResponseKind::CreateTopics(response) = response.body else { panic!("not an answer") };
+    let ResponseKind::CreateTopics(response) = *response.body else { panic!("not an answer") };
     assert_eq!(response.topics[0].error_code, ErrorCode::NotController.code());
     assert!(!cluster.broker(controller).quorum().is_leader);
 }
@@ -283,7 +283,7 @@ fn a_forwarded_request_waits_for_a_controller_and_is_given_up_after_a_minute() {
     assert!(cluster.inbox.is_empty());
     cluster.run(Span::from_secs(2));
     let Some((_, Received::Response(response))) = cluster.inbox.pop() else { panic!("not an answer") };
-    let ResponseKind::CreateTopics(response) = response.body else { panic!("not an answer") };
+    let ResponseKind::CreateTopics(response) = *response.body else { panic!("not an answer") };
     assert_eq!(response.topics[0].error_code, ErrorCode::RequestTimedOut.code());
 
     cluster.send(conn, 7, RequestKind::CreateTopics(request));
@@ -291,6 +291,6 @@ fn a_forwarded_request_waits_for_a_controller_and_is_given_up_after_a_minute() {
     cluster.start(controller);
     cluster.run_until("an answer", |cluster| !cluster.inbox.is_empty());
     let Some((_, Received::Response(response))) = cluster.inbox.pop() else { panic!("not an answer") };
-    let ResponseKind::CreateTopics(response) = response.body else { panic!("not an answer") };
+    let ResponseKind::CreateTopics(response) = *response.body else { panic!("not an answer") };
     assert_eq!(response.topics[0].error_code, 0);
 }

@@ -50,7 +50,7 @@ impl Producer {
         if let Some((conn, value)) = self.waiting {
             let Some(at) = cluster.inbox.iter().position(|(from, _)| *from == conn) else { return };
             if let Received::Response(response) = cluster.inbox.remove(at).1 {
-                let ResponseKind::Produce(body) = response.body else { panic!("not an answer") };
+                let ResponseKind::Produce(body) = *response.body else { panic!("not an answer") };
                 let partition = &body.responses[0].partition_responses[0];
                 if partition.error_code == 0 {
                     let other = self.acknowledged.insert(partition.base_offset, value);

@@ -472,7 +472,7 @@ fn an_unknown_version_is_refused() {
     match cluster.inbox.pop() {
         Some((_, Received::Response(response))) => {
             assert_eq!(response.api_version, 0);
-            let ResponseKind::ApiVersions(body) = response.body else { panic!("not an answer") };
+            let ResponseKind::ApiVersions(body) = *response.body else { panic!("not an answer") };
             assert_eq!(body.error_code, ErrorCode::UnsupportedVersion.code());
             assert_eq!(body.api_keys.len(), 1);
         }

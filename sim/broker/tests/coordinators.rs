@@ -67,7 +67,7 @@ fn ask_in(cluster: &mut Cluster, to: usize, version: i16, body: impl Into<Reques
     cluster.run_until("the response", |cluster| cluster.inbox.iter().any(|(from, _)| *from == conn));
     let at = cluster.inbox.iter().position(|(from, _)| *from == conn).expect("it has come");
     match cluster.inbox.remove(at).1 {
-        Received::Response(response) => response.body,
+        Received::Response(response) => *response.body,
         Received::Closed(reason) => panic!("closed: {reason:?}"),
     }
 }
@@ -292,7 +292,7 @@ fn what_is_not_replicated_in_time_is_not_promised() {
         "offsets.commit.timeout.ms after it was asked"
     );
     let Some((_, Received::Response(response))) = cluster.inbox.pop() else { panic!("it is answered") };
-    let ResponseKind::OffsetCommit(response) = response.body else { panic!() };
+    let ResponseKind::OffsetCommit(response) = *response.body else { panic!() };
     assert_eq!(response.topics[0].partitions[0].error_code, unavailable);
     assert_eq!(cluster.inbox, []);
 

@@ -358,7 +358,7 @@ fn hash_message(
             let start = out.len();
             encode_request(&request.body, version, out)?;
             if wire == Wire::Bytes {
-                request.body = decode_request(api, version, Bytes::copy_from_slice(&out[start..]))?;
+                *request.body = decode_request(api, version, Bytes::copy_from_slice(&out[start..]))?;
             }
             out.len() - start + request_overhead(api, version, &request.client_id)
         }
@@ -369,7 +369,7 @@ fn hash_message(
             let start = out.len();
             encode_response(&response.body, version, out)?;
             if wire == Wire::Bytes {
-                response.body = decode_response(api, version, Bytes::copy_from_slice(&out[start..]))?;
+                *response.body = decode_response(api, version, Bytes::copy_from_slice(&out[start..]))?;
             }
             out.len() - start + response_overhead(api, version)
         }

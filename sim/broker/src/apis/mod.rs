@@ -83,7 +83,7 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
     if !known {
         return broker.connections.close(io, token.conn);
     }
-    match body {
+    match *body {
         RequestKind::Produce(request) => {
             broker.replicate(now, io, |replicas, ctx| {
                 replicas.handle_produce(ctx, token, token.api_version, request)

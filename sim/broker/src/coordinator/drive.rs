@@ -313,7 +313,8 @@ impl Broker {
     /// What became of the question to a transaction coordinator.
     pub(crate) fn verification_answer(&mut self, now: Now, io: &mut Io<'_>, completion: Completion) {
         let node = completion.channel.node;
-        let verdicts: Vec<Verdict> = self.coordinators.verifier.answered(node, completion.result.ok());
+        let verdicts: Vec<Verdict> =
+            self.coordinators.verifier.answered(node, completion.result.ok().map(|body| *body));
         for (asker, results) in verdicts {
             self.replicate(now, io, |replicas, ctx| replicas.handle_verification(ctx, asker, results));
         }

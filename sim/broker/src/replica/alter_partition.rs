@@ -82,7 +82,7 @@ impl ReplicaManager {
         self.after.outputs.push_back(Output::ToController {
             id,
             version: api::latest(ApiKey::AlterPartition),
-            body: RequestKind::AlterPartition(request),
+            body: Box::new(RequestKind::AlterPartition(request)),
         });
     }
 

@@ -275,7 +275,7 @@ impl ReplicaManager {
         if let Some(fetcher) = self.fetchers.get_mut(&leader) {
             fetcher.in_flight = Some((id, in_flight));
         }
-        self.after.outputs.push_back(Output::ToBroker { node: leader, id, version, body });
+        self.after.outputs.push_back(Output::ToBroker { node: leader, id, version, body: Box::new(body) });
     }
 
     pub(super) fn handle_leader_response(

@@ -83,14 +83,13 @@ pub enum RequestFailure {
 
 /// What the replica manager wants done, in this order.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::large_enum_variant, reason = "boxing would cost an allocation per message")]
 pub enum Output {
     /// Answer a request.
     Respond {
         /// The request.
         token: Token,
         /// The answer, in the request's version.
-        body: ResponseKind,
+        body: Box<ResponseKind>,
     },
     /// A Produce request with `acks=0` is done and gets no answer.
     NoResponse {
@@ -108,7 +107,7 @@ pub enum Output {
         /// The API version.
         version: i16,
         /// The request.
-        body: RequestKind,
+        body: Box<RequestKind>,
     },
     /// Send a request to the active controller.
     ToController {
@@ -117,7 +116,7 @@ pub enum Output {
         /// The API version.
         version: i16,
         /// The request.
-        body: RequestKind,
+        body: Box<RequestKind>,
     },
     /// This broker begins to lead a partition in a new epoch, or, with `None`, leads it no longer. An epoch may follow
     /// another at once: then another broker may have led in between.
@@ -340,7 +339,7 @@ impl Aftermath {
     }
 
     fn respond(&mut self, token: Token, body: ResponseKind) {
-        self.outputs.push_back(Output::Respond { token, body });
+        self.outputs.push_back(Output::Respond { token, body: Box::new(body) });
     }
 
     fn trace(&mut self, event: TraceEvent) {

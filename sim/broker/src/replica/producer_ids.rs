@@ -72,7 +72,7 @@ impl ReplicaManager {
         self.after.outputs.push_back(Output::ToController {
             id,
             version: api::latest(ApiKey::AllocateProducerIds),
-            body: RequestKind::AllocateProducerIds(request),
+            body: Box::new(RequestKind::AllocateProducerIds(request)),
         });
     }
 

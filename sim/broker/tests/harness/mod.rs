@@ -247,7 +247,7 @@ impl Cluster {
         self.client_correlation += 1;
         let correlation_id = self.client_correlation;
         let client_id = StrBytes::from_static_str("test");
-        let request = Request { correlation_id, api_version: version, client_id, body };
+        let request = Request { correlation_id, api_version: version, client_id, body: Box::new(body) };
         if let Some(&(host, peer)) = self.links.get(&(CLIENT, conn)) {
             self.schedule(host, Input::Request { conn: peer, request });
         }
@@ -266,7 +266,7 @@ impl Cluster {
         });
         let at = self.inbox.iter().position(|(from, _)| *from == conn).expect("it has come");
         match self.inbox.remove(at).1 {
-            Received::Response(response) => response.body,
+            Received::Response(response) => *response.body,
             Received::Closed(reason) => panic!("broker {to} closed the connection: {reason:?}"),
         }
     }

@@ -37,7 +37,7 @@ fn change_goes_to_the_controller_and_again_while_it_is_away() {
     bench.settle();
     let request = bench.request();
     assert_eq!(request.node, NodeId(0));
-    let RequestKind::CreateTopics(body) = &request.request.body else { panic!("{request:?}") };
+    let RequestKind::CreateTopics(body) = &*request.request.body else { panic!("{request:?}") };
     assert_eq!((body.topics[0].num_partitions, body.topics[0].replication_factor), (3, 2));
     assert_eq!(body.topics[0].configs[0].name.as_str(), "min.insync.replicas");
     assert_eq!(body.timeout_ms, 30_000);

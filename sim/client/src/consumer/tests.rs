@@ -62,7 +62,7 @@ impl Bench<Consumer> {
     }
 
     fn tell_offset(&mut self, to: &Waiting, offset: i64) {
-        let RequestKind::ListOffsets(asked) = &to.request.body else { panic!("{to:?}") };
+        let RequestKind::ListOffsets(asked) = &*to.request.body else { panic!("{to:?}") };
         let topics = asked.topics.iter().map(|topic| {
             let told = topic.partitions.iter().map(|partition| {
                 ListOffsetsPartitionResponse::default()
@@ -120,7 +120,7 @@ fn refused(error: ErrorCode) -> PartitionData {
 }
 
 fn fetch(request: &Waiting) -> &FetchRequest {
-    let RequestKind::Fetch(fetch) = &request.request.body else { panic!("{request:?}") };
+    let RequestKind::Fetch(fetch) = &*request.request.body else { panic!("{request:?}") };
     fetch
 }
 
@@ -136,7 +136,7 @@ fn session(request: &Waiting) -> (i32, i32) {
 
 /// The epoch that a request asks the end of, and the one that it believes to be the leader's.
 fn epoch_asked(request: &Waiting) -> (i32, i32) {
-    let RequestKind::OffsetForLeaderEpoch(asked) = &request.request.body else { panic!("{request:?}") };
+    let RequestKind::OffsetForLeaderEpoch(asked) = &*request.request.body else { panic!("{request:?}") };
     let partition = &asked.topics[0].partitions[0];
     (partition.leader_epoch, partition.current_leader_epoch)
 }
@@ -146,7 +146,7 @@ fn position_comes_from_the_reset_policy() {
     for (policy, timestamp) in [("earliest", -2), ("latest", -1)] {
         let mut bench = bench(1, &[("auto.offset.reset", policy)]);
         let request = bench.request();
-        let RequestKind::ListOffsets(asked) = &request.request.body else { panic!() };
+        let RequestKind::ListOffsets(asked) = &*request.request.body else { panic!() };
         assert_eq!(asked.topics[0].partitions[0].timestamp, timestamp);
         assert_eq!(asked.replica_id, BrokerId(-1));
         bench.tell_offset(&request, 42);

@@ -196,7 +196,8 @@ impl<C> NetworkClient<C> {
         let connection = self.connections.get_mut(&node).expect("ready() was asked before");
         let conn = connection.conn().expect("ready() was asked before");
         connection.last_used = now.mono;
-        io.request(conn, Request { correlation_id, api_version, client_id: self.client_id.clone(), body });
+        let client_id = self.client_id.clone();
+        io.request(conn, Request { correlation_id, api_version, client_id, body: Box::new(body) });
     }
 
     fn next_correlation_id(&mut self) -> i32 {
@@ -220,7 +221,8 @@ impl<C> NetworkClient<C> {
         connection.last_used = now.mono;
         let expires_at = now.mono + timeout;
         connection.in_flight.push_back(InFlight { correlation_id, api, api_version, expires_at, purpose });
-        io.request(conn, Request { correlation_id, api_version, client_id: self.client_id.clone(), body });
+        let client_id = self.client_id.clone();
+        io.request(conn, Request { correlation_id, api_version, client_id, body: Box::new(body) });
     }
 
     /// Takes in what happened to a connection of ours. Inputs of other connections are ignored: they may be of one that
@@ -279,7 +281,7 @@ impl<C> NetworkClient<C> {
             return;
         }
         let request = connection.in_flight.pop_front().expect("the front was just looked at");
-        match (request.purpose, response.body) {
+        match (request.purpose, *response.body) {
             (Purpose::Owner(context), body) => {
                 done.push(Completion { node, api_version: request.api_version, context, outcome: Ok(body) });
             }

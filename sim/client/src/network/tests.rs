@@ -164,7 +164,7 @@ fn response_out_of_order_costs_the_connection() {
     let nonsense = trial_node::Response {
         correlation_id: request.request.correlation_id + 1,
         api_version: request.request.api_version,
-        body: trial_wire::ResponseKind::DescribeCluster(Default::default()),
+        body: Box::new(trial_wire::ResponseKind::DescribeCluster(Default::default())),
     };
     let machine = &mut bench.machine;
     let input = trial_node::Input::Response { conn: request.conn, response: nonsense };

@@ -93,7 +93,7 @@ impl Bench<Producer> {
 }
 
 fn produce(request: &Waiting) -> &ProduceRequest {
-    let RequestKind::Produce(produce) = &request.request.body else { panic!("{request:?}") };
+    let RequestKind::Produce(produce) = &*request.request.body else { panic!("{request:?}") };
     produce
 }
 
@@ -687,7 +687,7 @@ fn idle_producer_costs_nothing_but_metadata() {
     bench.run_until(Time::ZERO + Span::from_secs(299));
     assert_eq!(bench.world.sent, []);
     bench.run_until(Time::ZERO + Span::from_secs(301));
-    let apis: Vec<_> = bench.world.sent.iter().map(|(_, _, request)| request.body.clone()).collect();
+    let apis: Vec<_> = bench.world.sent.iter().map(|(_, _, request)| (*request.body).clone()).collect();
     // Its bootstrap connection counts as another broker's.
     let expected = matches!(apis[..], [RequestKind::ApiVersions(_), RequestKind::Metadata(_)]);
     assert!(expected, "{apis:?}");

@@ -108,7 +108,7 @@ impl Cluster {
         if self.silent.contains(&node) {
             return Answer::Never;
         }
-        match &request.body {
+        match &*request.body {
             RequestKind::ApiVersions(_) => {
                 let keys = api::APIS.iter().map(|api| {
                     ApiVersion::default()
@@ -173,7 +173,7 @@ impl Cluster {
 
     /// What coordinators answer.
     fn serve_transactions(&mut self, request: &Request) -> Option<ResponseKind> {
-        Some(match &request.body {
+        Some(match &*request.body {
             RequestKind::FindCoordinator(find) => {
                 let told = find.coordinator_keys.iter().map(|key| {
                     let node = self.brokers[0];
@@ -220,7 +220,7 @@ impl Cluster {
     }
 
     fn serve(&mut self, request: &Request) -> Answer {
-        match &request.body {
+        match &*request.body {
             RequestKind::Produce(produce) => {
                 let topics = produce.topic_data.iter().map(|topic| {
                     // Up to version 12 topics go by their names.

@@ -43,7 +43,7 @@ impl Group {
     }
 
     pub fn answer(&mut self, request: &Request) -> Option<ResponseKind> {
-        Some(match &request.body {
+        Some(match &*request.body {
             RequestKind::ConsumerGroupHeartbeat(heartbeat) => {
                 let told = ConsumerGroupHeartbeatResponse::default()
                     .with_member_id(Some(heartbeat.member_id.clone()))

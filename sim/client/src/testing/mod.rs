@@ -159,7 +159,7 @@ impl World {
                 let node = *self.conns.get(&conn).expect("requests go to connections that stand");
                 assert_survives_the_wire(&request);
                 self.sent.push((self.now.mono, node, request.clone()));
-                let answered = !matches!(&request.body, RequestKind::Produce(produce) if produce.acks == 0);
+                let answered = !matches!(&*request.body, RequestKind::Produce(produce) if produce.acks == 0);
                 if answered {
                     self.order.entry(conn).or_default().push_back((request.correlation_id, None));
                 }
@@ -216,11 +216,15 @@ fn assert_survives_the_wire(request: &Request) {
     let mut bytes = bytes::BytesMut::new();
     message::encode_request(&request.body, request.api_version, &mut bytes).unwrap();
     let decoded = message::decode_request(api, request.api_version, bytes.freeze()).unwrap();
-    assert_eq!(decoded, request.body);
+    assert_eq!(decoded, *request.body);
 }
 
 fn response_to(request: &Request, body: ResponseKind) -> Response {
-    Response { correlation_id: request.correlation_id, api_version: request.api_version, body }
+    Response {
+        correlation_id: request.correlation_id,
+        api_version: request.api_version,
+        body: Box::new(body),
+    }
 }
 
 /// A machine and its world.

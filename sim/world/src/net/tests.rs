@@ -43,7 +43,10 @@ impl Node for Chatter {
                     let body = SaslAuthenticateRequest::default().with_auth_bytes(bytes.into());
                     let (correlation_id, client_id) = (self.sent, StrBytes::from_static_str("chatter"));
                     let body = RequestKind::SaslAuthenticate(body);
-                    io.request(conn, Request { correlation_id, api_version: 2, client_id, body });
+                    io.request(
+                        conn,
+                        Request { correlation_id, api_version: 2, client_id, body: body.into() },
+                    );
                 }
                 if io.rng.chance(1, 16) {
                     io.close(conn);
@@ -51,7 +54,10 @@ impl Node for Chatter {
             }
             Input::Request { conn, request } if request.correlation_id % 2 == 0 => {
                 let body = ResponseKind::SaslAuthenticate(SaslAuthenticateResponse::default());
-                io.respond(conn, Response { correlation_id: request.correlation_id, api_version: 2, body });
+                io.respond(
+                    conn,
+                    Response { correlation_id: request.correlation_id, api_version: 2, body: body.into() },
+                );
             }
             _ => {}
         }

@@ -66,7 +66,7 @@ impl Probe {
             correlation_id: self.correlation_id,
             api_version,
             client_id: StrBytes::from_static_str("probe"),
-            body: RequestKind::SaslAuthenticate(body),
+            body: Box::new(RequestKind::SaslAuthenticate(body)),
         };
         io.request(self.conn, request);
     }
@@ -123,7 +123,7 @@ impl Node for Probe {
                 let (correlation_id, api_version) = (request.correlation_id, request.api_version);
                 if !self.config.mute {
                     let body = ResponseKind::SaslAuthenticate(SaslAuthenticateResponse::default());
-                    io.respond(conn, Response { correlation_id, api_version, body });
+                    io.respond(conn, Response { correlation_id, api_version, body: body.into() });
                 }
                 format!("request {correlation_id}")
             }

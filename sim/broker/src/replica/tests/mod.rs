@@ -260,13 +260,13 @@ impl Cluster {
 
     fn carry_out(&mut self, from: NodeId, output: Output) {
         match output {
-            Output::Respond { token, body } if token.conn == CLIENT => self.answers.push((token, body)),
+            Output::Respond { token, body } if token.conn == CLIENT => self.answers.push((token, *body)),
             Output::Respond { token, body } => {
                 let to = NodeId(i32::try_from(token.conn.0).unwrap());
                 let id = RequestId(u64::try_from(token.correlation_id).unwrap());
                 let lost = self.cut.contains(&from) || self.cut.contains(&to);
                 self.in_flight.retain(|(other, other_id, _)| (*other, *other_id) != (to, id));
-                let result = if lost { Err(RequestFailure::Disconnected) } else { Ok(body) };
+                let result = if lost { Err(RequestFailure::Disconnected) } else { Ok(*body) };
                 if self.nodes.contains_key(&to) {
                     self.with(to, |replicas, ctx| replicas.handle_response(ctx, id, result));
                 }
@@ -284,7 +284,7 @@ impl Cluster {
                     api_version: version,
                 };
                 self.in_flight.push((from, id, node));
-                self.with(node, |replicas, ctx| match body {
+                self.with(node, |replicas, ctx| match *body {
                     RequestKind::Fetch(request) => replicas.handle_fetch(ctx, token, version, request),
                     RequestKind::ListOffsets(request) => {
                         replicas.handle_list_offsets(ctx, token, version, request);
@@ -293,7 +293,7 @@ impl Cluster {
                 });
                 self.fetches += 1;
             }
-            Output::ToController { id, body, .. } => self.to_controller.push_back((from, id, body)),
+            Output::ToController { id, body, .. } => self.to_controller.push_back((from, id, *body)),
             Output::Leadership { .. }
             | Output::Committed { .. }
             | Output::Verified { .. }

@@ -155,7 +155,7 @@ impl Bench<App> {
     fn end_long_polls(&mut self) {
         for _ in 0..self.waiting() {
             let waiting = self.request();
-            match &waiting.request.body {
+            match &*waiting.request.body {
                 RequestKind::Fetch(_) => self.answer(&waiting, ResponseKind::Fetch(FetchResponse::default())),
                 _ => self.world.put_back(waiting),
             }
@@ -216,7 +216,7 @@ impl Bench<App> {
 
     /// Answers a commit, all its partitions alike.
     fn tell_commit(&mut self, to: &Waiting, error: i16) {
-        let RequestKind::OffsetCommit(asked) = &to.request.body else { panic!("{to:?}") };
+        let RequestKind::OffsetCommit(asked) = &*to.request.body else { panic!("{to:?}") };
         let topics = asked.topics.iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|partition| {
                 OffsetCommitResponsePartition::default()
@@ -278,7 +278,7 @@ impl Bench<App> {
         let mut all = Vec::new();
         for _ in 0..self.waiting() {
             let waiting = self.request();
-            if let RequestKind::Fetch(fetch) = &waiting.request.body {
+            if let RequestKind::Fetch(fetch) = &*waiting.request.body {
                 let partitions = fetch.topics.iter().flat_map(|topic| &topic.partitions);
                 all.extend(partitions.map(|asked| (asked.partition, asked.fetch_offset)));
             }

@@ -33,7 +33,7 @@ fn ready(transaction_version: i16) -> Bench<Producer> {
     bench.coordinator_is(1, "t", 1);
     let request = bench.request();
     assert_eq!(request.node, NodeId(1));
-    let RequestKind::InitProducerId(init) = &request.request.body else { panic!("{request:?}") };
+    let RequestKind::InitProducerId(init) = &*request.request.body else { panic!("{request:?}") };
     assert_eq!(init.transactional_id.as_ref().unwrap().0.as_str(), "t");
     assert_eq!((init.transaction_timeout_ms, init.producer_id.0, init.producer_epoch), (60_000, -1, -1));
     bench.producer_id(&request, 3);
@@ -50,7 +50,7 @@ impl Bench<Producer> {
     /// Answers the question for the coordinator of `key`.
     fn coordinator_is(&mut self, key_type: i8, key: &str, node: i32) {
         let request = self.request();
-        let RequestKind::FindCoordinator(find) = &request.request.body else { panic!("{request:?}") };
+        let RequestKind::FindCoordinator(find) = &*request.request.body else { panic!("{request:?}") };
         assert_eq!((find.key_type, find.coordinator_keys[0].as_str()), (key_type, key));
         let told =
             Coordinator::default().with_key(find.coordinator_keys[0].clone()).with_node_id(node.into());
@@ -66,7 +66,7 @@ impl Bench<Producer> {
     /// Answers AddPartitionsToTxn, which must be for these partitions.
     fn partitions_added(&mut self, expected: &[i32], error: Option<ErrorCode>) {
         let request = self.request();
-        let RequestKind::AddPartitionsToTxn(add) = &request.request.body else { panic!("{request:?}") };
+        let RequestKind::AddPartitionsToTxn(add) = &*request.request.body else { panic!("{request:?}") };
         assert_eq!(request.request.api_version, 3);
         assert_eq!(add.v3_and_below_transactional_id.0.as_str(), "t");
         assert_eq!(add.v3_and_below_topics[0].partitions, expected);
@@ -86,7 +86,7 @@ impl Bench<Producer> {
     fn end_txn(&mut self, version: i16, commit: bool, epoch: i16) -> Waiting {
         assert_eq!(self.waiting(), 1);
         let request = self.request();
-        let RequestKind::EndTxn(end) = &request.request.body else { panic!("{request:?}") };
+        let RequestKind::EndTxn(end) = &*request.request.body else { panic!("{request:?}") };
         assert_eq!(request.request.api_version, version);
         assert_eq!((end.producer_id.0, end.producer_epoch, end.committed), (ID, epoch, commit));
         request
@@ -106,7 +106,7 @@ impl Bench<Producer> {
     /// Answers TxnOffsetCommit in this version.
     fn offsets_taken(&mut self, version: i16, error: Option<ErrorCode>) {
         let request = self.request();
-        let RequestKind::TxnOffsetCommit(commit) = &request.request.body else { panic!("{request:?}") };
+        let RequestKind::TxnOffsetCommit(commit) = &*request.request.body else { panic!("{request:?}") };
         assert_eq!(request.request.api_version, version);
         assert_eq!((commit.group_id.0.as_str(), commit.member_id.as_str()), ("g", "m"));
         assert_eq!((commit.generation_id, commit.producer_epoch), (5, 3));
@@ -204,7 +204,7 @@ fn offsets_go_to_the_groups_coordinator_before_the_end() {
     bench.send_offsets();
     bench.commit();
     let add = bench.request();
-    let RequestKind::AddOffsetsToTxn(body) = &add.request.body else { panic!("{add:?}") };
+    let RequestKind::AddOffsetsToTxn(body) = &*add.request.body else { panic!("{add:?}") };
     assert_eq!((add.node, body.group_id.0.as_str(), body.producer_epoch), (NodeId(1), "g", 3));
     bench.respond(&add, ResponseKind::AddOffsetsToTxn(AddOffsetsToTxnResponse::default()));
     bench.coordinator_is(0, "g", 0);
@@ -317,7 +317,7 @@ fn failed_batch_aborts_the_transaction_and_raises_the_epoch() {
     bench.ended(&end, None, -1);
     assert_eq!(bench.state(), TransactionState::Initializing);
     let request = bench.request();
-    let RequestKind::InitProducerId(init) = &request.request.body else { panic!("{request:?}") };
+    let RequestKind::InitProducerId(init) = &*request.request.body else { panic!("{request:?}") };
     assert_eq!((init.producer_id.0, init.producer_epoch), (ID, 3));
     bench.producer_id(&request, 4);
     assert_eq!(bench.state(), TransactionState::Ready);

@@ -334,7 +334,7 @@ fn static_member_that_closes_says_nothing() {
     bench.app(|app, now| app.consumer.close(now));
     assert!(bench.machine.consumer.is_closed());
     assert_eq!(bench.events(), [revoking(&[0])]);
-    assert!(!bench.world.sent.iter().any(|(_, _, r)| matches!(r.body, RequestKind::LeaveGroup(_))));
+    assert!(!bench.world.sent.iter().any(|(_, _, r)| matches!(*r.body, RequestKind::LeaveGroup(_))));
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn member_joins_under_its_own_id_and_acknowledges_what_it_gets() {
     assert_eq!((heartbeat.subscribed_topic_names, heartbeat.rebalance_timeout_ms), (None, -1));
     bench.tell_epoch(&request, 3, None);
     let request = bench.tell_committed(&[42, -1]);
-    let RequestKind::OffsetFetch(asked) = &request.request.body else { panic!() };
+    let RequestKind::OffsetFetch(asked) = &*request.request.body else { panic!() };
     assert_eq!((asked.groups[0].member_epoch, asked.groups[0].member_id.as_ref()), (3, Some(&id)));
     assert_eq!(bench.events(), [reset(0, 42)]);
     // From now on it says only that it is there.
