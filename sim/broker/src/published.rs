@@ -110,16 +110,8 @@ impl trial_coordinator::ClusterMetadata for Published {
         (partition.leader != NodeId::NONE).then_some((partition.leader, partition.leader_epoch))
     }
 
-    fn topics(&self, each: &mut dyn FnMut(&TopicName)) {
-        self.image.topic_ids().keys().for_each(each);
-    }
-
     fn feature_level(&self, feature: &str) -> i16 {
         self.image.features().get(feature.as_bytes()).copied().unwrap_or(0)
-    }
-
-    fn version(&self) -> i64 {
-        self.next_offset.0
     }
 }
 

@@ -78,14 +78,8 @@ pub trait ClusterMetadata {
     /// The leader of a partition with its epoch; `None` if the partition does not exist, or has no leader.
     fn leader(&self, tp: &TopicPartition) -> Option<(NodeId, LeaderEpoch)>;
 
-    /// Calls `each` with every topic's name, in order (regular-expression subscriptions of KIP-848).
-    fn topics(&self, each: &mut dyn FnMut(&TopicName));
-
     /// The finalized level of a feature (`transaction.version`, `group.version`); 0 if it has none.
     fn feature_level(&self, feature: &str) -> i16;
-
-    /// The offset after the last record of the metadata log that has been applied: grows with each change.
-    fn version(&self) -> i64;
 }
 
 /// The surroundings of one call.

@@ -50,13 +50,9 @@ impl ClusterMetadata for Metadata {
         let leader = *leaders.get(usize::try_from(tp.partition).unwrap())?;
         leader.map(|leader| (leader, LeaderEpoch(0)))
     }
-    fn topics(&self, _: &mut dyn FnMut(&TopicName)) {}
     fn feature_level(&self, feature: &str) -> i16 {
         assert_eq!(feature, "transaction.version");
         self.transaction_version
-    }
-    fn version(&self) -> i64 {
-        0
     }
 }
 

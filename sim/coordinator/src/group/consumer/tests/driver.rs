@@ -46,16 +46,8 @@ impl ClusterMetadata for Topics {
         None
     }
 
-    fn topics(&self, each: &mut dyn FnMut(&TopicName)) {
-        self.0.keys().for_each(each);
-    }
-
     fn feature_level(&self, _: &str) -> i16 {
         1
-    }
-
-    fn version(&self) -> i64 {
-        0
     }
 }
 
