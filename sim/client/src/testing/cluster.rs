@@ -57,6 +57,8 @@ pub struct Cluster {
     pub transaction_version: i16,
     /// The producer id and epoch of each transactional id. There are no transactions, only fencing.
     pub transactional_ids: BTreeMap<StrBytes, (i64, i16)>,
+    /// What the next EndTxn requests that are to commit are refused with, the last one first.
+    pub commits_refused: Vec<ErrorCode>,
     pub group: Group,
 }
 
@@ -200,6 +202,10 @@ impl Cluster {
             }
             RequestKind::AddPartitionsToTxn(_) => {
                 ResponseKind::AddPartitionsToTxn(AddPartitionsToTxnResponse::default())
+            }
+            RequestKind::EndTxn(end) if end.committed && !self.commits_refused.is_empty() => {
+                let code = self.commits_refused.pop().map_or(0, |error| error.code());
+                ResponseKind::EndTxn(EndTxnResponse::default().with_error_code(code))
             }
             RequestKind::EndTxn(end) => {
                 let (id, epoch) = self.transactional_ids.get_mut(&end.transactional_id.0).unwrap();

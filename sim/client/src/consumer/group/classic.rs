@@ -226,6 +226,7 @@ impl Consumer {
             assigned.iter().map(|tp| (self.topic(&tp.topic), tp.partition)).collect();
         let classic = self.classic();
         classic.last = Some((assigned, classic.generation));
+        self.note_joined();
         let owned = self.owned_partitions();
         let revoked = owned.difference(&target).map(|tp| self.indexes[tp]).collect();
         let added = target.difference(&owned).copied().collect();

@@ -46,9 +46,10 @@ const CLOSE_TIMEOUT: Span = Span::from_secs(30);
 pub struct GroupMetadata {
     /// `group.id`.
     pub group_id: StrBytes,
-    /// The generation (classic protocol) or member epoch (KIP-848); −1 while it is no member.
+    /// The generation (classic protocol) in which it was last assigned something, or its last member epoch (KIP-848). It stays
+    /// when the membership is lost, so that the coordinator can refuse it; −1 before the first, which is no member's.
     pub generation: i32,
-    /// Empty while it is no member.
+    /// Its member id then; empty before.
     pub member_id: StrBytes,
     /// `group.instance.id`.
     pub instance_id: Option<StrBytes>,
@@ -62,6 +63,8 @@ pub(super) struct Group {
     topics: Vec<TopicName>,
     coordinator: Coordinator,
     membership: Membership,
+    /// As whom it was last assigned something.
+    last_joined: Option<Joined>,
     /// Partitions are being given up.
     giving_up: Option<GivingUp>,
     committed: CommittedOffsets,
@@ -136,6 +139,7 @@ impl Group {
             topics: Vec::new(),
             coordinator: Coordinator::default(),
             membership,
+            last_joined: None,
             giving_up: None,
             committed: CommittedOffsets::default(),
             commits: Commits::default(),
@@ -200,14 +204,16 @@ impl Consumer {
         self.partitions[index].committed
     }
 
-    /// Who the consumer is in its group at present; `None` without a group.
+    /// Who the consumer is in its group, or was when it last was a member; `None` without a group. During a rebalance it is who
+    /// it was before, as in Java: an answer to JoinGroup brings a generation, but nothing that was assigned in it.
     pub fn group_metadata(&self) -> Option<GroupMetadata> {
         let group = self.group.as_ref()?;
-        let joined = group.joined();
+        let Joined { epoch, member_id } =
+            group.last_joined.clone().unwrap_or(Joined { epoch: -1, member_id: StrBytes::default() });
         Some(GroupMetadata {
             group_id: group.config.group_id.clone(),
-            generation: joined.as_ref().map_or(-1, |joined| joined.epoch),
-            member_id: joined.map(|joined| joined.member_id).unwrap_or_default(),
+            generation: epoch,
+            member_id,
             instance_id: group.config.instance_id.clone(),
         })
     }
@@ -235,6 +241,14 @@ impl Consumer {
     /// Whether [`Consumer::close`] has come to its end. The consumer is of no use then.
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// The consumer is somebody else in its group than before.
+    fn note_joined(&mut self) {
+        let group = self.group_mut();
+        if let Some(joined) = group.joined() {
+            group.last_joined = Some(joined);
+        }
     }
 
     fn group_mut(&mut self) -> &mut Group {

@@ -275,6 +275,7 @@ impl Consumer {
                 .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.topic_id, *partition)));
             reconciler.target = Some(partitions.collect());
         }
+        self.note_joined();
     }
 
     /// Leaves on purpose. Returns whether there is an answer to wait for; `None` if it could not be sent yet.

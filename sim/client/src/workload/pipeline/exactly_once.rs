@@ -32,6 +32,8 @@ pub(in super::super) struct ExactlyOnce {
     committing: Option<TransactionId>,
     /// Partitions are to be given up once the open transaction has ended.
     revoking: bool,
+    /// A commit is in doubt: this instance does not know where to go on.
+    in_doubt: bool,
     /// This instance leaves its group.
     closing: bool,
     /// SIGTERM came: no other instance follows.
@@ -59,6 +61,7 @@ impl ExactlyOnce {
             commit_at: None,
             committing: None,
             revoking: false,
+            in_doubt: false,
             closing: false,
             stopped: false,
         })
@@ -114,7 +117,8 @@ impl ExactlyOnce {
             self.ended(io, outcome);
         }
         self.listen(now, io);
-        if self.transactor.take_restarted() && !self.closing {
+        let ends = self.transactor.take_restarted() | std::mem::take(&mut self.in_doubt);
+        if ends && !self.closing {
             self.closing = true;
             self.source.close(now);
         }
@@ -231,8 +235,10 @@ impl ExactlyOnce {
         match outcome {
             TransactionOutcome::Committed => self.work = Work::default(),
             TransactionOutcome::Aborted => self.work.rewind(&mut self.source, io),
-            // This instance does not know where to go on.
-            TransactionOutcome::Unknown { .. } => self.work = Work::default(),
+            TransactionOutcome::Unknown { .. } => {
+                self.work = Work::default();
+                self.in_doubt = true;
+            }
         }
     }
 

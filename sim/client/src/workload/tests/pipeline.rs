@@ -1,6 +1,7 @@
 //! Pipelines, under each of their promises.
 
 use trial_node::{Content, GroupEvent, TransactionEvent, TransactionOutcome};
+use trial_wire::ErrorCode;
 
 use super::*;
 
@@ -105,6 +106,22 @@ fn fenced_pipeline_leaves_and_another_instance_goes_on() {
     assert_eq!((copies.len(), copies.values().max()), (2_000, Some(&1)));
     assert!(outcomes(&history).contains(&TransactionOutcome::Aborted));
     assert_eq!((total_committed(&bench), bench.world.cluster.group.left), (2_000, 1));
+}
+
+#[test]
+fn pipeline_whose_commit_is_in_doubt_goes_on_where_its_group_says() {
+    let mut bench = bench_of(Semantics::ExactlyOnce, 2);
+    bench.run_until(seconds(2));
+    // The first answer leaves doubt, the second one says that nothing was committed.
+    bench.world.cluster.commits_refused =
+        vec![ErrorCode::TransactionAbortable, ErrorCode::CoordinatorNotAvailable];
+    bench.run_until(seconds(5));
+    assert!(bench.machine.is_done());
+    let history = bench.history();
+    assert!(outcomes(&history).iter().any(|outcome| matches!(outcome, TransactionOutcome::Unknown { .. })));
+    let copies = committed_copies(&history);
+    assert_eq!((copies.len(), copies.values().max()), (2_000, Some(&1)));
+    assert_eq!(total_committed(&bench), 2_000);
 }
 
 #[test]
