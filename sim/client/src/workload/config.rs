@@ -231,8 +231,8 @@ pub struct BankWorkload {
     pub config: BTreeMap<String, String>,
 }
 
-/// Appends to lists and reads them: each transaction polls all partitions of a topic and appends 1 to 4 records to
-/// partitions at random. Its clients are a consumer, which assigns itself all partitions, and a producer each; when the
+/// Appends to lists and reads them: each transaction polls all partitions of a topic, appends 1 to 4 records to partitions at
+/// random, and in half of the cases polls again when they are written, before it commits. Its clients are a consumer, which assigns itself all partitions, and a producer each; when the
 /// last transaction has ended, the consumer reads on without any.
 ///
 /// Transactions are scheduled as those of [`BankWorkload`].

@@ -21,8 +21,16 @@ pub(super) struct Lists {
     /// Partitions of the topic that have been looked at.
     seen: usize,
     transactor: Transactor,
-    /// The open transaction is to be aborted once its records are written.
-    abort: bool,
+    /// What becomes of the open transaction once its records are written.
+    then: Option<Then>,
+}
+
+/// How a transaction ends whose records are written.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    /// It polls once more, when what it has written itself is in the log, and must not be seen; then it is committed.
+    ReadAndCommit,
+    Abort,
 }
 
 impl Lists {
@@ -41,7 +49,7 @@ impl Lists {
             source: Source::new(process, plan.consumer_config()?, plan.first_consumer + index, &plan.topic)?,
             seen: 0,
             transactor: Transactor::new(writer),
-            abort: false,
+            then: None,
         })
     }
 
@@ -94,14 +102,20 @@ impl Lists {
 
     fn advance(&mut self, now: Now, io: &mut Io<'_>) {
         self.transactor.poll(now, io);
-        if self.abort && self.transactor.is_active() && self.transactor.writer.outstanding() == 0 {
-            self.transactor.end(now, io, false);
+        if self.transactor.is_active()
+            && self.transactor.writer.outstanding() == 0
+            && let Some(then) = self.then.take()
+        {
+            if let Then::ReadAndCommit = then {
+                self.source.read(now, io, &mut |_, _, _, _| {});
+            }
+            self.transactor.end(now, io, matches!(then, Then::ReadAndCommit));
             self.transactor.poll(now, io);
         }
     }
 
     fn transact(&mut self, now: Now, io: &mut Io<'_>, number: u64, intended: Time) {
-        self.abort = io.rng.chance(u64::from(self.plan.abort_percent), 100);
+        let abort = io.rng.chance(u64::from(self.plan.abort_percent), 100);
         self.transactor.begin(now, io, number, Some(self.source.number()));
         self.source.read(now, io, &mut |_, _, _, _| {});
         let partitions = self.transactor.writer.partitions().expect("the producer is ready") as u64;
@@ -113,9 +127,10 @@ impl Lists {
                 Output { sequence, intended, partition: Some(partition), key: None, value: Some(&value) };
             self.transactor.writer.send(now, io, output, Content::Append);
         }
-        // Half of the aborts come after the records are in the log.
-        if !self.abort || io.rng.chance(1, 2) {
-            self.transactor.end(now, io, !self.abort);
+        // Half of the transactions end at once, the others when their records are in the log.
+        self.then = io.rng.chance(1, 2).then_some(if abort { Then::Abort } else { Then::ReadAndCommit });
+        if self.then.is_none() {
+            self.transactor.end(now, io, !abort);
         }
     }
 }

@@ -115,7 +115,8 @@ fn lists_are_read_and_appended_to_within_transactions() {
     bench.run_until(seconds(4));
     assert!(bench.machine.is_done());
     let history = bench.history();
-    let (mut open, mut appended, mut polled) = (BTreeMap::new(), 0, 0);
+    let (mut open, mut appended, mut polled, mut polled_again) = (BTreeMap::new(), 0, 0, 0);
+    let mut last_append = BTreeMap::new();
     let begun =
         |event: &ClientEvent| matches!(event, ClientEvent::Transaction(TransactionEvent::Begun { .. }));
     let last = history.iter().rposition(begun).unwrap();
@@ -130,15 +131,20 @@ fn lists_are_read_and_appended_to_within_transactions() {
             }
             ClientEvent::SendInvoked { id, content: Content::Append, .. } => {
                 assert_eq!(open[&id.producer], id.sequence / 4);
+                last_append.insert(id.producer, id.sequence / 4);
                 appended += 1;
             }
             ClientEvent::Polled { consumer, records, .. } => {
                 // What was written last is read when nothing more is to be written.
                 assert!(open.contains_key(&(consumer - 5)) || nth > last);
                 polled += records.len();
+                let number = open.get(&(consumer - 5));
+                polled_again += usize::from(number.is_some() && number == last_append.get(&(consumer - 5)));
             }
             _ => {}
         }
     }
+    // Only a poll after an append could see what is not committed.
+    assert!(polled_again > 20, "{polled_again}");
     assert!(appended > 200 && polled > 300, "{appended} {polled}");
 }
