@@ -1,6 +1,6 @@
 //! Carrying out a scenario: set up, load, faults, drain, judgement.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use trial_checkers::{Checkers, ClusterState, pending};
@@ -47,6 +47,8 @@ pub struct Finished {
     pub recorded: Vec<String>,
     /// What clients did and saw, the audit included, if that was asked for.
     pub history: Vec<(Time, ClientEvent)>,
+    /// The consumers with `isolation.level=read_uncommitted`, by number.
+    pub read_uncommitted: BTreeSet<u32>,
 }
 
 /// A run that could not be carried to its end.
@@ -202,7 +204,8 @@ impl Run {
         let recorded =
             recorded.map(|e| format!("{} {} {} {:032x} {}", e.event, e.at, e.host, e.hash, e.what)).collect();
         let history = self.watch.history.take().unwrap_or_default();
-        Ok(Finished { record: self.record()?, recorded, history })
+        let read_uncommitted = plan::load(&self.scenario).read_uncommitted;
+        Ok(Finished { record: self.record()?, recorded, history, read_uncommitted })
     }
 
     /// Reads every topic once more from its beginning, with a consumer of its own, so that what is lost is found even if it

@@ -7,19 +7,22 @@
 //!   a process that is free;
 //! - a record that was never acknowledged and never read has a partition that nobody knows: it is left out, for no anomaly can
 //!   involve it;
-//! - members of a group show as `:assign`, whenever their partitions change, and so does a position that jumps.
+//! - members of a group show as `:assign`, whenever their partitions change, and so does a position that jumps. One that reads
+//!   within transactions does so as their producer's process; what happens to it during a transaction shows after it;
+//! - who reads what is not committed, from a topic with transactions, is left out: that workload knows only
+//!   `isolation.level=read_committed`, and would call every such read an anomaly.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use trial_node::{
-    ClientEvent, GroupEvent, Offset, RecordId, Time, TopicPartition, TransactionEvent, TransactionId,
-    TransactionOutcome,
+    ClientEvent, GroupEvent, Offset, PolledRecord, RecordId, Time, TopicPartition, TransactionEvent,
+    TransactionId, TransactionOutcome,
 };
 
-/// The history, a map a line.
-pub fn history_edn(history: &[(Time, ClientEvent)]) -> String {
-    let known = Known::of(history);
+/// The history, a map a line. `read_uncommitted` names the consumers with that `isolation.level`.
+pub fn history_edn(history: &[(Time, ClientEvent)], read_uncommitted: &BTreeSet<u32>) -> String {
+    let known = Known::of(history, read_uncommitted);
     let mut writer = Writer::new(&known);
     for (at, event) in history {
         writer.event(*at, event);
@@ -29,6 +32,10 @@ pub fn history_edn(history: &[(Time, ClientEvent)]) -> String {
     let mut text = String::new();
     for (tp, key) in &known.keys {
         writeln!(text, "; key {key} is {tp}").expect("a string grows");
+    }
+    for consumer in &known.left_out {
+        writeln!(text, "; consumer {consumer} is left out: it reads what is not committed")
+            .expect("a string grows");
     }
     for (index, op) in writer.ops.iter().enumerate() {
         op.write(index, &mut text);
@@ -40,6 +47,10 @@ pub fn history_edn(history: &[(Time, ClientEvent)]) -> String {
 struct Known {
     keys: BTreeMap<TopicPartition, u32>,
     records: BTreeMap<RecordId, Place>,
+    /// The producers within whose transactions consumers read.
+    transactors: BTreeMap<u32, u32>,
+    /// Consumers that read what is not committed.
+    left_out: BTreeSet<u32>,
 }
 
 /// Where a record went.
@@ -50,10 +61,22 @@ struct Place {
 }
 
 impl Known {
-    fn of(history: &[(Time, ClientEvent)]) -> Known {
+    fn of(history: &[(Time, ClientEvent)], read_uncommitted: &BTreeSet<u32>) -> Known {
         let mut partitions = BTreeSet::new();
+        let (mut transactors, mut open, mut transactional) =
+            (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         for (_, event) in history {
             match event {
+                ClientEvent::Transaction(TransactionEvent::Begun { id, consumer }) => {
+                    open.insert(id.producer);
+                    transactors.extend(consumer.map(|consumer| (consumer, id.producer)));
+                }
+                ClientEvent::Transaction(TransactionEvent::Ended { id, .. }) => {
+                    open.remove(&id.producer);
+                }
+                ClientEvent::SendInvoked { id, .. } if open.contains(&id.producer) => {
+                    transactional.insert(*id);
+                }
                 ClientEvent::SendAcked { tp, .. }
                 | ClientEvent::Polled { tp, .. }
                 | ClientEvent::PositionReset { tp, .. } => {
@@ -66,7 +89,7 @@ impl Known {
             }
         }
         let keys: BTreeMap<TopicPartition, u32> = partitions.into_iter().cloned().zip(0..).collect();
-        let mut records = BTreeMap::new();
+        let (mut records, mut left_out) = (BTreeMap::new(), BTreeSet::new());
         for (_, event) in history {
             match event {
                 ClientEvent::SendAcked { producer, sequences, tp, base_offset } => {
@@ -76,7 +99,12 @@ impl Known {
                         records.insert(id, Place { key: keys[tp], offset });
                     }
                 }
-                ClientEvent::Polled { tp, records: polled, .. } => {
+                ClientEvent::Polled { consumer, tp, records: polled } => {
+                    let hidden =
+                        |record: &PolledRecord| record.id.is_some_and(|id| transactional.contains(&id));
+                    if read_uncommitted.contains(consumer) && polled.iter().any(hidden) {
+                        left_out.insert(*consumer);
+                    }
                     for record in polled {
                         if let Some(id) = record.id {
                             records.entry(id).or_insert(Place { key: keys[tp], offset: None });
@@ -86,7 +114,7 @@ impl Known {
                 _ => {}
             }
         }
-        Known { keys, records }
+        Known { keys, records, transactors, left_out }
     }
 }
 
@@ -175,6 +203,8 @@ struct Open {
     process: u32,
     consumer: Option<u32>,
     micros: Vec<Micro>,
+    /// Polls while it ends.
+    late: Vec<Micro>,
     committing: bool,
 }
 
@@ -189,6 +219,8 @@ struct Writer<'a> {
     sends: BTreeMap<RecordId, u32>,
     open: BTreeMap<u32, (TransactionId, Open)>,
     assigned: BTreeMap<u32, BTreeSet<u32>>,
+    /// By producer: what its transaction's consumer was assigned since the transaction began.
+    deferred: BTreeMap<u32, Vec<Vec<u32>>>,
 }
 
 /// A record's value: as unique as its id, and within what Clojure calls a long.
@@ -207,6 +239,7 @@ impl<'a> Writer<'a> {
             sends: BTreeMap::new(),
             open: BTreeMap::new(),
             assigned: BTreeMap::new(),
+            deferred: BTreeMap::new(),
         }
     }
 
@@ -219,13 +252,17 @@ impl<'a> Writer<'a> {
             ClientEvent::SendFailed { producer, sequences, ambiguous, .. } => {
                 self.sent(at, *producer, sequences, if *ambiguous { Kind::Info } else { Kind::Fail });
             }
+            ClientEvent::Polled { consumer, .. } if self.known.left_out.contains(consumer) => {}
             ClientEvent::Polled { consumer, tp, records } => {
                 let values = records.iter().filter_map(|r| r.id.map(|id| (r.offset, value(id))));
                 let poll = Micro::Poll { key: self.known.keys[tp], records: values.collect() };
                 match self.open.values_mut().find(|(_, open)| open.consumer == Some(*consumer)) {
                     Some((_, open)) if !open.committing => open.micros.push(poll),
-                    _ => self
-                        .whole(at, Actor::Consumer(*consumer), "poll", &|| Value::Micro(vec![poll.clone()])),
+                    // Its process is busy: the transaction ends.
+                    Some((_, open)) => open.late.push(poll),
+                    None => {
+                        self.whole(at, self.actor(*consumer), "poll", &|| Value::Micro(vec![poll.clone()]))
+                    }
                 }
             }
             ClientEvent::PositionReset { consumer, tp, from, .. } => {
@@ -238,8 +275,8 @@ impl<'a> Writer<'a> {
             ClientEvent::ClientStarted { consumers, first, count } => {
                 for number in *first..*first + *count {
                     if *consumers {
+                        self.assign(at, number, |keys| !std::mem::take(keys).is_empty());
                         self.processes.remove(&Actor::Consumer(number));
-                        self.assigned.remove(&number);
                     } else {
                         self.restarted(at, number);
                     }
@@ -278,8 +315,8 @@ impl<'a> Writer<'a> {
                 let process = self.process(Actor::Producer(id.producer));
                 let invoked = self.ops.len();
                 self.ops.push(Op { process, kind: Kind::Invoke, f: "txn", at, value: Value::Micro(vec![]) });
-                let open =
-                    Open { invoked, process, consumer: *consumer, micros: Vec::new(), committing: false };
+                let (micros, late) = (Vec::new(), Vec::new());
+                let open = Open { invoked, process, consumer: *consumer, micros, late, committing: false };
                 self.open.insert(id.producer, (*id, open));
             }
             TransactionEvent::Ending { id, commit } => {
@@ -305,6 +342,12 @@ impl<'a> Writer<'a> {
         self.ops.push(Op { process: open.process, kind, f: "txn", at, value: Value::Micro(open.micros) });
         if kind == Kind::Info {
             self.processes.remove(&Actor::Producer(producer));
+        }
+        for keys in self.deferred.remove(&producer).unwrap_or_default() {
+            self.whole(at, Actor::Producer(producer), "assign", &|| Value::Keys(keys.clone()));
+        }
+        for poll in open.late {
+            self.whole(at, Actor::Producer(producer), "poll", &|| Value::Micro(vec![poll.clone()]));
         }
     }
 
@@ -344,11 +387,25 @@ impl<'a> Writer<'a> {
     }
 
     fn assign(&mut self, at: Time, consumer: u32, change: impl FnOnce(&mut BTreeSet<u32>) -> bool) {
-        let keys = self.assigned.entry(consumer).or_default();
-        if change(keys) {
-            let keys: Vec<u32> = keys.iter().copied().collect();
-            self.whole(at, Actor::Consumer(consumer), "assign", &|| Value::Keys(keys.clone()));
+        if self.known.left_out.contains(&consumer) {
+            return;
         }
+        let keys = self.assigned.entry(consumer).or_default();
+        if !change(keys) {
+            return;
+        }
+        let keys: Vec<u32> = keys.iter().copied().collect();
+        match self.actor(consumer) {
+            Actor::Producer(producer) if self.open.contains_key(&producer) => {
+                self.deferred.entry(producer).or_default().push(keys);
+            }
+            actor => self.whole(at, actor, "assign", &|| Value::Keys(keys.clone())),
+        }
+    }
+
+    /// Who does what a consumer does: where one process polls and another has the assignments, no jump is explained.
+    fn actor(&self, consumer: u32) -> Actor {
+        self.known.transactors.get(&consumer).map_or(Actor::Consumer(consumer), |p| Actor::Producer(*p))
     }
 
     /// A producer's process began anew: what it had begun has no certain end, unless it had not asked to commit.

@@ -9,7 +9,7 @@ use trial_wire::TopicName;
 
 /// Two sends of producer 0 (one acknowledged, one in doubt but read), one that failed and one of which nothing is known; three
 /// transactions of producer 1 (committed, aborted, cut off by a crash); consumer 0 in a group, consumer 1 within the
-/// transactions.
+/// transactions; consumer 4 reads what is not committed.
 pub fn history() -> Vec<(Time, ClientEvent)> {
     let id = |producer, sequence| RecordId { producer, sequence };
     let tp = |partition| TopicPartition::new("orders", partition);
@@ -89,6 +89,8 @@ pub fn history() -> Vec<(Time, ClientEvent)> {
         begun(1),
         invoked(1, 2, transfer(5)),
         acked(1, &[2], 1, 10),
+        polled(4, 1, &[(10, id(1, 2))]),
+        ClientEvent::PositionReset { consumer: 1, tp: tp(0), from: Offset(5), to: Offset(4) },
         ending(1, false),
         ended(1, TransactionOutcome::Aborted),
         begun(2),

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use trial_node::{ClientEvent, Time};
-use trial_scenarios::{Scenario, catalog};
+use trial_scenarios::{Finished, Scenario, catalog};
 
 /// The scenario that `named` means: a file if it looks like one, else one of the catalog.
 pub fn scenario(named: &str) -> Result<Scenario> {
@@ -43,10 +42,10 @@ pub fn report_folder(folder: &Path) -> Result<()> {
 }
 
 /// How a history's file is written: its name says which form it has.
-pub fn history_form(file: &Path) -> Result<fn(&[(Time, ClientEvent)]) -> String> {
-    let form: fn(&[(Time, ClientEvent)]) -> String = match file.extension().and_then(|e| e.to_str()) {
-        Some("ndjson") => trial_reports::history_ndjson,
-        Some("edn") => trial_reports::history_edn,
+pub fn history_form(file: &Path) -> Result<fn(&Finished) -> String> {
+    let form: fn(&Finished) -> String = match file.extension().and_then(|e| e.to_str()) {
+        Some("ndjson") => |run| trial_reports::history_ndjson(&run.history),
+        Some("edn") => |run| trial_reports::history_edn(&run.history, &run.read_uncommitted),
         _ => bail!(
             "--history {}: the name must end in .ndjson (JSON lines) or .edn (Jepsen's Kafka workload)",
             file.display()

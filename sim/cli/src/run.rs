@@ -46,7 +46,7 @@ pub fn run(run: &Run) -> Result<bool> {
         finished.recorded.iter().for_each(|line| say!("{line}"));
     }
     if let (Some(file), Some(form)) = (&run.history, history) {
-        input::write("--history", file, &form(&finished.history))?;
+        input::write("--history", file, &form(&finished))?;
     }
     let record = finished.record;
     let html = match &folder {
