@@ -229,8 +229,6 @@ pub(crate) fn auditor(scenario: &Scenario) -> (HostPlan, u32) {
             group: None,
             config: BTreeMap::from([
                 ("auto.offset.reset".to_owned(), "earliest".to_owned()),
-                // What was aborted is no part of what there is.
-                ("isolation.level".to_owned(), "read_committed".to_owned()),
                 // What was aborted is not to be found: that is no loss.
                 ("isolation.level".to_owned(), "read_committed".to_owned()),
                 // Whole logs are read: in pieces that fit the processor's cache, and memory that was just used.
