@@ -10,6 +10,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 
 use crate::batch::{Batch, BatchBuilder};
 use crate::codec::Compression;
+use crate::message::shape::check_control;
 use crate::primitive::Reader;
 
 /// What a control record is about; the number is the one in its key.
@@ -155,12 +156,17 @@ impl ControlRecord {
             ControlType::Abort => ControlRecord::Abort(marker(bytes).map_err(failed)?),
             ControlType::Commit => ControlRecord::Commit(marker(bytes).map_err(failed)?),
             ControlType::LeaderChange => {
-                ControlRecord::LeaderChange(message(bytes, version.min(1)).map_err(failed)?)
+                let version = version.min(1);
+                claims(kind, version, &bytes).map_err(failed)?;
+                ControlRecord::LeaderChange(message(bytes, version).map_err(failed)?)
             }
             ControlType::SnapshotHeader => ControlRecord::SnapshotHeader(message(bytes, 0).map_err(failed)?),
             ControlType::SnapshotFooter => ControlRecord::SnapshotFooter(message(bytes, 0).map_err(failed)?),
             ControlType::KRaftVersion => ControlRecord::KRaftVersion(message(bytes, 0).map_err(failed)?),
-            ControlType::KRaftVoters => ControlRecord::KRaftVoters(message(bytes, 0).map_err(failed)?),
+            ControlType::KRaftVoters => {
+                claims(kind, 0, &bytes).map_err(failed)?;
+                ControlRecord::KRaftVoters(message(bytes, 0).map_err(failed)?)
+            }
         })
     }
 
@@ -178,13 +184,18 @@ impl ControlRecord {
     }
 }
 
+/// A value that claims more than it holds must not reach the decoder, which takes memory on its word.
+fn claims(kind: ControlType, version: i16, bytes: &[u8]) -> Result<(), String> {
+    check_control(kind, version, bytes).map_err(|error| error.to_string())
+}
+
 fn marker(mut bytes: Bytes) -> Result<EndTxnMarker, String> {
     bytes.advance(2);
     message(bytes, 0)
 }
 
 fn message<M: Decodable>(mut bytes: Bytes, version: i16) -> Result<M, String> {
-    M::decode(&mut bytes, version).map_err(|error| format!("{error:?}"))
+    M::decode(&mut bytes, version).map_err(|error| format!("{error:#}"))
 }
 
 #[cfg(test)]
@@ -242,6 +253,25 @@ mod tests {
     fn a_marker_is_its_version_and_the_coordinators_epoch() {
         let [abort, ..] = &every_kind()[..] else { panic!("empty") };
         assert_eq!(abort.value(), &[0, 0, 0, 0, 0, 7][..]);
+    }
+
+    /// The known hole: four billion voters in a few bytes.
+    #[test]
+    fn counts_of_voters_that_lie_are_errors() {
+        let lie = |prefix: &[u8]| [prefix, &[0xff, 0xff, 0xff, 0xff, 0x0f]].concat();
+        let refused =
+            |kind: ControlType, value: Vec<u8>| match ControlRecord::decode(&kind.key(), Some(&value)) {
+                Err(ControlError::Value { what, .. }) => what,
+                other => panic!("{other:?}"),
+            };
+        let leader = [0, 1, 0, 0, 0, 1];
+        assert!(refused(ControlType::LeaderChange, lie(&leader)).contains("impossible"));
+        assert!(
+            refused(ControlType::LeaderChange, lie(&[&leader[..], &[1]].concat())).contains("impossible")
+        );
+        assert!(refused(ControlType::KRaftVoters, lie(&[0, 0])).contains("impossible"));
+        let voter = [&[0, 0, 2][..], &[0; 20]].concat();
+        assert!(refused(ControlType::KRaftVoters, lie(&voter)).contains("impossible"));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! One message's bytes: bodies for the trace hash and the wire check, frames for sockets.
 
 mod plain;
-mod shape;
+pub(crate) mod shape;
 
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
+
+use crate::api::lookup;
 
 /// A message could not be encoded or decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -87,28 +89,39 @@ pub fn encode_response(body: &ResponseKind, version: i16, out: &mut BytesMut) ->
     body.encode(out, version).map_err(|error| failed(response_api(body), version, &error))
 }
 
-/// Reads a request's body; `bytes` must hold nothing else. Records share its memory. Hostile bytes are an error for every API
-/// of [`APIS`](crate::api::APIS), and take no more memory than in proportion to their number.
+/// Reads a request's body; `bytes` must hold nothing else. Records share its memory. Hostile bytes are an error and take no more
+/// memory than in proportion to their number; so are APIs and versions that [`APIS`](crate::api::APIS) does not have, whatever
+/// their bytes.
 ///
 /// # Errors
 /// [`MessageError`].
 pub fn decode_request(api: ApiKey, version: i16, mut bytes: Bytes) -> Result<RequestKind, MessageError> {
-    shape::check(api, version, &bytes).map_err(|error| failed(api, version, &error))?;
+    spoken(api, version)?;
+    shape::check_request(api, version, &bytes).map_err(|error| failed(api, version, &error))?;
     let body = RequestKind::decode(api, &mut bytes, version).map_err(|error| failed(api, version, &error))?;
     ended(api, version, &bytes)?;
     Ok(body)
 }
 
-/// Reads a response's body; `bytes` must hold nothing else. Records share its memory. The sender is trusted: a count that lies
-/// may take any amount of memory.
+/// As [`decode_request`], for a response: who answers may be as hostile as who asks.
 ///
 /// # Errors
 /// [`MessageError`].
 pub fn decode_response(api: ApiKey, version: i16, mut bytes: Bytes) -> Result<ResponseKind, MessageError> {
+    spoken(api, version)?;
+    shape::check_response(api, version, &bytes).map_err(|error| failed(api, version, &error))?;
     let body =
         ResponseKind::decode(api, &mut bytes, version).map_err(|error| failed(api, version, &error))?;
     ended(api, version, &bytes)?;
     Ok(body)
+}
+
+/// What is not in the table has no shape, and so must not reach the decoder.
+fn spoken(api: ApiKey, version: i16) -> Result<(), MessageError> {
+    match lookup(api) {
+        Some(line) if line.supports(version) => Ok(()),
+        _ => Err(MessageError { api, version, what: "it is not one that we speak".to_owned() }),
+    }
 }
 
 #[cold]

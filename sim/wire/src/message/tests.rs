@@ -10,7 +10,6 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{StrBytes, VersionRange};
-use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
@@ -470,7 +469,7 @@ fn bytes_after_the_body_are_an_error() {
     let mut bytes = encoded_response(&fetch_response(17), 17).to_vec();
     bytes.push(0);
     let error = decode_response(ApiKey::Fetch, 17, Bytes::from(bytes)).unwrap_err();
-    assert_eq!(error.what, "1 bytes follow the body");
+    assert_eq!(error.what, "1 bytes too many at byte 293");
 }
 
 #[test]
@@ -486,49 +485,22 @@ fn truncated_messages_are_errors() {
     }
 }
 
-/// The first two are known to abort the process when they reach kafka-protocol.
+/// The first two abort the process when they reach kafka-protocol, and so does the first response.
 #[test]
 fn counts_that_lie_are_errors() {
     let refused = |api, version, bytes: &'static [u8]| {
-        decode_request(api, version, Bytes::from_static(bytes)).unwrap_err().what
+        let error = decode_request(api, version, Bytes::from_static(bytes)).unwrap_err();
+        assert!(error.what.ends_with("is impossible"), "{error}");
     };
-    assert!(refused(ApiKey::Metadata, 1, b"\x7f\xff\xff\xff").contains("0 are there"));
-    let produce = b"\xff\xff\xff\xff\0\0\0\0\x7f\xff\xff\xff";
-    assert!(refused(ApiKey::Produce, 3, produce).contains("0 are there"));
-    assert!(refused(ApiKey::Metadata, 12, b"\xff\xff\xff\xff\x0f").contains("0 are there"));
-    assert!(refused(ApiKey::Metadata, 1, b"\x80\0\0\0").contains("impossible"));
+    refused(ApiKey::Metadata, 1, b"\x7f\xff\xff\xff");
+    refused(ApiKey::Produce, 3, b"\xff\xff\xff\xff\0\0\0\0\x7f\xff\xff\xff");
+    refused(ApiKey::Metadata, 12, b"\xff\xff\xff\xff\x0f");
+    refused(ApiKey::Metadata, 1, b"\x80\0\0\0");
+    for (version, bytes) in [(1, &b"\x7f\xff\xff\xff"[..]), (12, b"\0\0\0\0\xff\xff\xff\xff\x0f")] {
+        let error = decode_response(ApiKey::Metadata, version, Bytes::from_static(bytes)).unwrap_err();
+        assert!(error.what.ends_with("is impossible"), "{error}");
+    }
     // A tag that is known, with a size that is not its own.
     let heartbeat = [&[0; 4 + 8 + 8 + 1 + 1][..], &[1, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f]].concat();
     assert!(decode_request(ApiKey::BrokerHeartbeat, 1, Bytes::from(heartbeat)).is_err());
-}
-
-proptest! {
-    #[test]
-    fn arbitrary_requests_never_abort(
-        body in prop::collection::vec(prop_oneof![Just(0u8), 0u8..4, any::<u8>()], 0..120),
-        api in prop::sample::select(APIS),
-        version in 0i16..19,
-    ) {
-        if let Ok(request) = decode_request(api.key, version, Bytes::from(body)) {
-            prop_assert_eq!(request_api(&request), api.key);
-            prop_assert!(api.supports(version));
-        }
-    }
-
-    #[test]
-    fn corrupt_requests_never_abort(
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
-        version in 4i16..14,
-    ) {
-        for request in [fetch_request(version), produce_request(version)] {
-            let mut bytes = encoded_request(&request, version).to_vec();
-            for (position, value) in &changes {
-                let position = position.index(bytes.len());
-                bytes[position] = *value;
-            }
-            if let Ok(decoded) = decode_request(request_api(&request), version, Bytes::from(bytes)) {
-                prop_assert_eq!(request_api(&decoded), request_api(&request));
-            }
-        }
-    }
 }
