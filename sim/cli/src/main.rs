@@ -19,8 +19,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 
-/// A run allocates several times per simulated message, and keeps all that it allocates until its end: with this allocator it
-/// takes a tenth less time than with glibc's, half of that because it gets its memory from the system in larger pieces.
+/// A run allocates several times per simulated message, and keeps much of it until its end: with this allocator `leader-crash`
+/// takes 8 % less CPU time than with glibc's, most of that because memory comes from the system in larger pieces.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
