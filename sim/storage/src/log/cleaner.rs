@@ -104,6 +104,9 @@ impl UnifiedLog {
             self.swap(disk, segments, group, now_ms)?;
         }
         self.cleaned_to = end;
+        let bases: BTreeSet<Offset> = self.segments.iter().map(LogSegment::base_offset).collect();
+        self.producers
+            .retain_snapshots(disk, &self.folder, |offset| offset >= end || bases.contains(&offset))?;
         Ok(Cleaned { before, after: size(&self.segments[..count - removed]) })
     }
 

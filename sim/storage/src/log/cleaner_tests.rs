@@ -235,6 +235,9 @@ fn a_cleaned_log_is_smaller_and_not_due_again() {
     // What has become small fits into fewer segments the next time.
     run.log.clean(&mut run.disk, NOW).unwrap();
     assert!(run.log.segment_count() < segments / 2);
+    let names = run.disk.list("t-0").unwrap();
+    let snapshots = names.iter().filter(|name| name.ends_with(".snapshot")).count();
+    assert!(snapshots <= run.log.segment_count(), "those of segments that are gone go with them: {names:?}");
 }
 
 #[test]
