@@ -1,5 +1,6 @@
 //! `trial run`.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -36,7 +37,7 @@ pub fn run(run: &Run) -> Result<bool> {
     let folder = match (&run.report, run.json || run.events.is_some()) {
         (Some(folder), _) => Some(folder.clone()),
         (None, true) => None,
-        (None, false) => Some(PathBuf::from(format!("trial-report/{}-{}", scenario.name, run.seed))),
+        (None, false) => Some(default_folder(&scenario, run.seed)),
     };
     if let Some(folder) = &folder {
         input::report_folder(folder)?;
@@ -64,6 +65,18 @@ pub fn run(run: &Run) -> Result<bool> {
     }
     write_junit(run, &[(scenario.variant(), record)])?;
     Ok(passed)
+}
+
+/// Where the report goes unless the command line says so: a folder for each scenario, variant and seed.
+fn default_folder(scenario: &Scenario, seed: u64) -> PathBuf {
+    let mut name = format!("{}-{seed}", scenario.name);
+    let variant = scenario.variant();
+    if variant != scenario.all_variants()[0] {
+        let protocol = variant.group_protocol.map(|protocol| format!("-{}", protocol.name()));
+        let version = variant.transaction_version.map(|version| format!("-tv{version}"));
+        name.extend([protocol, version].into_iter().flatten());
+    }
+    PathBuf::from("trial-report").join(name)
 }
 
 /// The variant that the command line asks for.
@@ -197,10 +210,11 @@ fn print_summary(run: &Run, record: &RunRecord, variant: Variant, html: Option<P
     }
     for p in &record.pipelines {
         say!(
-            "  pipeline      {} ({}): {} in, {} out, {} lost, {} duplicated",
+            "  pipeline      {} ({}): {} of {} records read, {} written, {} lost, {} duplicated",
             p.group,
             p.semantics,
             p.committed,
+            p.inputs,
             p.outputs,
             p.lost,
             p.duplicated
@@ -241,15 +255,14 @@ fn print_failures(record: &RunRecord) {
     for expectation in record.expectations.iter().filter(|e| !e.met) {
         say!("  EXPECTED      {}; found: {}", expectation.what, expectation.found);
     }
-    let mut traced = "";
+    let mut traced = BTreeSet::new();
     for violation in &record.violations {
         let at = trial_node::Time(violation.at_ns);
         let note = if violation.expected { " (expected by the scenario)" } else { "" };
         say!("  VIOLATION     {} at {at}{note}", violation.property);
         violation.evidence.iter().for_each(|line| say!("                {line}"));
         // One trace a property will do; the report has them all.
-        if !violation.expected && traced != violation.property {
-            traced = &violation.property;
+        if !violation.expected && traced.insert(&violation.property) {
             say!("                last trace lines before it:");
             violation.trace.iter().for_each(|line| say!("                  {line}"));
         }
