@@ -326,7 +326,7 @@ pub struct Expect {
 pub struct ExpectedPipeline {
     /// Its `group.id`.
     pub group: String,
-    /// At least so many records written.
+    /// At least so many records written; 1 unless said otherwise, and for every pipeline that is not named here.
     pub outputs_min: Option<u64>,
     /// At least so many records lost.
     pub lost_min: Option<u64>,

@@ -11,7 +11,7 @@ use trial_world::HostId;
 
 use crate::member::Member;
 use crate::metrics::Metrics;
-use crate::model::{Which, Workload};
+use crate::model::{ExpectedPipeline, Which, Workload};
 use crate::run::{Run, RunError};
 
 impl Run {
@@ -120,21 +120,32 @@ impl Run {
             let found = if met { "reached" } else { "never happened after load began" };
             list.push(Expectation { what: format!("reaches {kind}"), met, found: found.to_owned() });
         }
-        let pipelines = self.pipelines();
-        for expected in &expect.pipelines {
-            let Some(found) = pipelines.iter().find(|p| p.group == expected.group) else { continue };
-            for (min, what, found) in [
-                (expected.outputs_min, "writes at least", found.outputs),
-                (expected.lost_min, "loses at least", found.lost),
-                (expected.duplicated_min, "duplicates at least", found.duplicated),
+        for found in &self.pipelines() {
+            let expected = expect.pipelines.iter().find(|expected| expected.group == found.group);
+            let min = |field: fn(&ExpectedPipeline) -> Option<u64>| expected.and_then(field);
+            let group = &found.group;
+            for (min, what, count) in [
+                // A pipeline that wrote nothing has kept every promise.
+                (min(|p| p.outputs_min).or(Some(1)), "writes at least", found.outputs),
+                (min(|p| p.lost_min), "loses at least", found.lost),
+                (min(|p| p.duplicated_min), "duplicates at least", found.duplicated),
             ] {
                 let Some(min) = min else { continue };
                 list.push(Expectation {
-                    what: format!("{} {what} {min}", expected.group),
-                    met: found >= min,
-                    found: format!("{found} records"),
+                    what: format!("{group} {what} {min}"),
+                    met: count >= min,
+                    found: format!("{count} records"),
                 });
             }
+        }
+        let transacts = |workload: &Workload| matches!(workload, Workload::Bank(_) | Workload::Lists(_));
+        if self.scenario.workloads.iter().any(|workload| transacts(workload.get_ref())) {
+            let committed = self.watch.metrics.transactions.committed;
+            list.push(Expectation {
+                what: "commits at least 1 transaction".to_owned(),
+                met: committed > 0,
+                found: format!("{committed} transactions"),
+            });
         }
         // A run in which nothing was acknowledged proves nothing.
         let acked = self.watch.metrics.acked;
@@ -172,7 +183,12 @@ impl Run {
             })
             .max_by_key(|b| b.metadata().offset);
         if let Some(broker) = newest {
-            broker.partitions(&mut |p| partitions.push((p.id, p.leader)));
+            // The internal topics hold no records of the load.
+            broker.partitions(&mut |p| {
+                if !p.topic.as_str().starts_with("__") {
+                    partitions.push((p.id, p.leader));
+                }
+            });
         }
         let mut total = 0;
         for (tp, leader) in partitions {
@@ -215,4 +231,49 @@ fn unavailability(metrics: &Metrics, faults: &[FaultSpan], load_end: Time) -> Ve
         }
     }
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use trial_reports::{RunRecord, Verdict};
+
+    use crate::{Run, RunOptions, Scenario};
+
+    const CLUSTER: &str = r#"
+name = "idle"
+about = "Nothing comes of it."
+duration = "7s"
+[cluster]
+nodes = 1
+config = { "offsets.topic.replication.factor" = 1, "transaction.state.log.replication.factor" = 1, "transaction.state.log.min.isr" = 1 }
+[[topic]]
+name = "orders"
+partitions = 2
+replication_factor = 1
+[[topic]]
+name = "invoices"
+partitions = 2
+replication_factor = 1
+"#;
+
+    fn run(workload: &str) -> RunRecord {
+        let scenario = Scenario::from_toml("idle.toml", &format!("{CLUSTER}{workload}")).expect("it is good");
+        let run = Run::new(scenario, RunOptions::default()).expect("there is no corpus to fail");
+        run.finish(&mut |_| {}).expect("the run comes to its end").record
+    }
+
+    #[test]
+    fn a_run_that_proves_nothing_fails() {
+        let unmet = |record: &RunRecord| {
+            assert_eq!((&record.verdict, &record.violations[..]), (&Verdict::Fail, &[][..]));
+            let unmet = record.expectations.iter().filter(|e| !e.met);
+            unmet.map(|e| format!("{}: {}", e.what, e.found)).collect::<Vec<_>>()
+        };
+        let pipeline =
+            "[[workload]]\nkind = \"pipeline\"\nfrom = \"orders\"\nto = \"invoices\"\ngroup = \"g\"";
+        let wrote_nothing = ["g writes at least 1: 0 records", "acknowledges at least 1 record: 0 records"];
+        assert_eq!(unmet(&run(pipeline)), wrote_nothing);
+        let bank = "[[workload]]\nkind = \"bank\"\ntopic = \"orders\"\nrate = \"20/s\"\nabort_percent = 100";
+        assert_eq!(unmet(&run(bank)), ["commits at least 1 transaction: 0 transactions"]);
+    }
 }
