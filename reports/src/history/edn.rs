@@ -338,10 +338,18 @@ impl<'a> Writer<'a> {
     /// Completes a producer's open transaction.
     fn end(&mut self, at: Time, producer: u32, kind: Kind) {
         let Some((_, open)) = self.open.remove(&producer) else { return };
+        let polled = |micro: &Micro| match micro {
+            Micro::Poll { key, .. } => Some(*key),
+            Micro::Send { .. } => None,
+        };
+        let polled: BTreeSet<u32> = open.micros.iter().filter_map(polled).collect();
         self.ops[open.invoked].value = Value::Micro(open.micros.clone());
         self.ops.push(Op { process: open.process, kind, f: "txn", at, value: Value::Micro(open.micros) });
         if kind == Kind::Info {
             self.processes.remove(&Actor::Producer(producer));
+        }
+        if let Some(consumer) = open.consumer.filter(|_| kind == Kind::Fail) {
+            self.goes_on(at, consumer, &polled);
         }
         for keys in self.deferred.remove(&producer).unwrap_or_default() {
             self.whole(at, Actor::Producer(producer), "assign", &|| Value::Keys(keys.clone()));
@@ -349,6 +357,19 @@ impl<'a> Writer<'a> {
         for poll in open.late {
             self.whole(at, Actor::Producer(producer), "poll", &|| Value::Micro(vec![poll.clone()]));
         }
+    }
+
+    /// Whoever has polled within a transaction that failed has gone on all the same, where Jepsen's clients go back.
+    fn goes_on(&mut self, at: Time, consumer: u32, polled: &BTreeSet<u32>) {
+        self.assign(at, consumer, |keys| {
+            let before = keys.len();
+            keys.retain(|key| !polled.contains(key));
+            keys.len() < before
+        });
+        self.assign(at, consumer, |keys| {
+            keys.extend(polled);
+            !polled.is_empty()
+        });
     }
 
     fn send(&mut self, at: Time, id: RecordId) {

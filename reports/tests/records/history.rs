@@ -87,6 +87,7 @@ pub fn history() -> Vec<(Time, ClientEvent)> {
         ending(0, true),
         ended(0, TransactionOutcome::Committed),
         begun(1),
+        polled(1, 0, &[(5, id(0, 1))]),
         invoked(1, 2, transfer(5)),
         acked(1, &[2], 1, 10),
         polled(4, 1, &[(10, id(1, 2))]),
