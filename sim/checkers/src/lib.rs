@@ -6,7 +6,8 @@
 //!
 //! How to drive [`Checkers`]: call [`Checkers::client_event`] for every `Effect::History`,
 //! [`Checkers::broker_stepped`] after every step of a broker (start included), [`Checkers::broker_down`] when its process
-//! ends; [`Checkers::healed`] when the last fault is over; [`Checkers::finish`] once, after the run has drained.
+//! ends; [`Checkers::healed`] when the last fault is over. After the run has drained come [`Checkers::audit`] and
+//! [`Checkers::audited`], [`Checkers::committed_offsets`], [`Checkers::at_rest`] for each log, and [`Checkers::finish`] once.
 //! [`Checkers::violations`] can be read at any time.
 
 mod client;
