@@ -39,6 +39,7 @@ catalog! {
     "pipeline-rolling-restart",
     "pipeline-power-loss",
     "pipeline-held-end-txn",
+    "pipeline-late-produce",
     "pipeline-commit-timeout",
     "rebalance-storm",
     "static-member-bounce",
