@@ -53,6 +53,10 @@ mod attribute {
     pub const CONTROL: i16 = 0x20;
 }
 
+/// What the records of one batch may expand to, in bytes, where nothing smaller is known: what a request may bring that is not
+/// compressed at all, so that compression opens no way to take more memory. Kafka has no such limit.
+pub const RECORDS_MAX: usize = crate::frame::FRAME_MAX;
+
 /// Batches smaller than this, in bytes, are copied when they get their offset: cheaper than a second chunk.
 const COPIED_BELOW: usize = 4096;
 

@@ -10,6 +10,9 @@ use crate::message::{
 };
 use crate::primitive::{ReadError, Reader};
 
+/// What a frame may be large, in bytes, unless a listener is told otherwise: Kafka's default of `socket.request.max.bytes`.
+pub const FRAME_MAX: usize = 100 << 20;
+
 /// Bytes from a socket are not a frame that we understand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
@@ -46,6 +49,8 @@ pub struct RequestHeader {
 }
 
 /// Takes one whole frame, without its length field, from the front of what a socket has brought; `None` if more must come.
+/// No memory is set apart for what a length promises: what is `received` grows only by what has come, and the caller need not
+/// receive more than `max` and four bytes before it asks again.
 ///
 /// # Errors
 /// [`FrameError::Length`]; the connection is then good for nothing any more.
@@ -243,6 +248,13 @@ mod tests {
         assert_eq!(split(&mut received, 10), Err(FrameError::Length { length: 11, max: 10 }));
         let mut negative = BytesMut::from(&[0xff; 4][..]);
         assert_eq!(split(&mut negative, 10), Err(FrameError::Length { length: -1, max: 10 }));
+    }
+
+    #[test]
+    fn a_promised_length_takes_no_memory() {
+        let mut received = BytesMut::from(&b"\x06\x40\0\0"[..]);
+        let info = allocation_counter::measure(|| assert_eq!(split(&mut received, FRAME_MAX), Ok(None)));
+        assert_eq!(info.count_total, 0);
     }
 
     /// ApiVersions responses keep the old header in every version, so that any client can read them (KIP-511).

@@ -109,7 +109,12 @@ impl<'a> Walk<'a> {
         let position = self.reader.position();
         let count = length(position, self.reader.uvarint()?.into())?;
         for _ in 0..self.claimed(position, count)? {
+            let position = self.reader.position();
             let tag = self.reader.uvarint()?;
+            // The decoder takes it for negative and the encoder then forgets it, though it counts it.
+            if i32::try_from(tag).is_err() {
+                return Err(ReadError::Varint { position });
+            }
             let position = self.reader.position();
             let size = length(position, self.reader.uvarint()?.into())?;
             let start = self.reader.position();
