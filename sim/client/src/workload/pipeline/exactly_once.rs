@@ -85,10 +85,9 @@ impl ExactlyOnce {
     }
 
     pub fn poll_timeout(&self) -> Option<Time> {
-        [self.transactor.poll_timeout(), self.source.poll_timeout(), self.commit_at]
-            .into_iter()
-            .flatten()
-            .min()
+        // A transaction that has failed is ending already.
+        let commit_at = self.commit_at.filter(|_| self.transactor.is_active());
+        [self.transactor.poll_timeout(), self.source.poll_timeout(), commit_at].into_iter().flatten().min()
     }
 
     /// Commits what it has read, and leaves its group.
