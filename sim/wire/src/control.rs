@@ -153,20 +153,21 @@ impl ControlRecord {
         }
         let bytes = Bytes::copy_from_slice(value);
         Ok(match kind {
-            ControlType::Abort => ControlRecord::Abort(marker(bytes).map_err(failed)?),
-            ControlType::Commit => ControlRecord::Commit(marker(bytes).map_err(failed)?),
+            ControlType::Abort => ControlRecord::Abort(marker(kind, bytes).map_err(failed)?),
+            ControlType::Commit => ControlRecord::Commit(marker(kind, bytes).map_err(failed)?),
             ControlType::LeaderChange => {
-                let version = version.min(1);
-                claims(kind, version, &bytes).map_err(failed)?;
-                ControlRecord::LeaderChange(message(bytes, version).map_err(failed)?)
+                ControlRecord::LeaderChange(message(kind, bytes, version.min(1)).map_err(failed)?)
             }
-            ControlType::SnapshotHeader => ControlRecord::SnapshotHeader(message(bytes, 0).map_err(failed)?),
-            ControlType::SnapshotFooter => ControlRecord::SnapshotFooter(message(bytes, 0).map_err(failed)?),
-            ControlType::KRaftVersion => ControlRecord::KRaftVersion(message(bytes, 0).map_err(failed)?),
-            ControlType::KRaftVoters => {
-                claims(kind, 0, &bytes).map_err(failed)?;
-                ControlRecord::KRaftVoters(message(bytes, 0).map_err(failed)?)
+            ControlType::SnapshotHeader => {
+                ControlRecord::SnapshotHeader(message(kind, bytes, 0).map_err(failed)?)
             }
+            ControlType::SnapshotFooter => {
+                ControlRecord::SnapshotFooter(message(kind, bytes, 0).map_err(failed)?)
+            }
+            ControlType::KRaftVersion => {
+                ControlRecord::KRaftVersion(message(kind, bytes, 0).map_err(failed)?)
+            }
+            ControlType::KRaftVoters => ControlRecord::KRaftVoters(message(kind, bytes, 0).map_err(failed)?),
         })
     }
 
@@ -184,17 +185,14 @@ impl ControlRecord {
     }
 }
 
-/// A value that claims more than it holds must not reach the decoder, which takes memory on its word.
-fn claims(kind: ControlType, version: i16, bytes: &[u8]) -> Result<(), String> {
-    check_control(kind, version, bytes).map_err(|error| error.to_string())
-}
-
-fn marker(mut bytes: Bytes) -> Result<EndTxnMarker, String> {
+fn marker(kind: ControlType, mut bytes: Bytes) -> Result<EndTxnMarker, String> {
     bytes.advance(2);
-    message(bytes, 0)
+    message(kind, bytes, 0)
 }
 
-fn message<M: Decodable>(mut bytes: Bytes, version: i16) -> Result<M, String> {
+/// A value that claims more than it holds must not reach the decoder, which takes memory on its word.
+fn message<M: Decodable>(kind: ControlType, mut bytes: Bytes, version: i16) -> Result<M, String> {
+    check_control(kind, version, &bytes).map_err(|error| error.to_string())?;
     M::decode(&mut bytes, version).map_err(|error| format!("{error:#}"))
 }
 

@@ -194,6 +194,7 @@ fn write_control_records() {
         write("control", &format!("{kind:?}"), &[&kind.key()[..], &record.value()].concat());
     }
     write("control", "hole-voters", b"\0\0\0\x02\0\x01\0\0\0\x01\xff\xff\xff\xff\x0f");
+    write("control", "hole-negative-tag", b"\0\0\0\x05\0\0\0\x01\x01\xff\xff\xff\xff\x0f\0");
     write("control", "hole-kraft-voters", b"\0\0\0\x06\0\0\xff\xff\xff\xff\x0f");
 }
 
