@@ -15,14 +15,27 @@ pub struct JunitRun<'a> {
     pub repeat: &'a str,
 }
 
+/// A run that could not be carried to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct JunitBroken<'a> {
+    /// The scenario, its variant in brackets if it has any.
+    pub scenario: &'a str,
+    /// The seed.
+    pub seed: u64,
+    /// Why it broke off.
+    pub error: &'a str,
+    /// The one command that repeats it.
+    pub repeat: &'a str,
+}
+
 /// The runs as JUnit XML: a test suite per scenario and variant, a test case per seed. What did not hold is the failure's text,
 /// with its evidence, the last trace lines and the command that repeats the run. Times are wall time, which is what CI servers
-/// take them for.
-pub fn junit(runs: &[JunitRun<'_>]) -> String {
+/// take them for. A run that broke off is an error, not a failure.
+pub fn junit(runs: &[JunitRun<'_>], broken: Option<JunitBroken<'_>>) -> String {
     let mut report = Report::new("trial");
-    for run in runs {
-        let name = suite_name(run.record);
-        let case = test_case(run);
+    let ended = runs.iter().map(|run| (suite_name(run.record), test_case(run)));
+    let broken = broken.iter().map(|broken| (broken.scenario.to_owned(), broken_case(broken)));
+    for (name, case) in ended.chain(broken) {
         match report.test_suites.iter_mut().find(|suite| suite.name.as_str() == name) {
             Some(suite) => {
                 suite.add_test_case(case);
@@ -56,6 +69,12 @@ fn test_case(JunitRun { record, repeat }: &JunitRun<'_>) -> TestCase {
             record.simulated_ns / 1_000_000
         ));
     case
+}
+
+fn broken_case(broken: &JunitBroken<'_>) -> TestCase {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_message(broken.error).set_description(format!("repeat: {}\n", broken.repeat));
+    TestCase::new(format!("seed {}", broken.seed), status)
 }
 
 fn status(record: &RunRecord, repeat: &str) -> TestCaseStatus {

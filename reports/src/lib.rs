@@ -21,7 +21,7 @@ mod timeline;
 mod write;
 
 pub use history::{history_edn, history_ndjson};
-pub use junit::{JunitRun, junit};
+pub use junit::{JunitBroken, JunitRun, junit};
 pub use page::to_html;
 pub use record::*;
 pub use tables::{latency_csv, series_csv, timeline_csv};

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use expect_test::expect_file;
 use trial_reports::{
-    JunitRun, RunRecord, history_edn, history_ndjson, junit, latency_csv, series_csv, timeline_csv, to_html,
-    to_json, write,
+    JunitBroken, JunitRun, RunRecord, history_edn, history_ndjson, junit, latency_csv, series_csv,
+    timeline_csv, to_html, to_json, write,
 };
 
 fn every_record() -> [RunRecord; 5] {
@@ -32,12 +32,14 @@ fn junit_has_a_suite_per_scenario_and_a_case_per_seed() {
     let next = RunRecord { seed: small.seed + 1, ..small.clone() };
     let other = RunRecord { variant: "transaction.version=1".into(), ..small.clone() };
     let run = |record| JunitRun { record, repeat: "trial run this --seed 7" };
-    expect_file!["golden/junit.xml"].assert_eq(&junit(&[
-        run(&small),
-        run(&next),
-        run(&other),
-        run(&unclean),
-    ]));
+    let broken = JunitBroken {
+        scenario: "unclean-election",
+        seed: 8,
+        error: "seed 8: a node took a million steps in one instant",
+        repeat: "trial run unclean-election --seed 8",
+    };
+    let runs: Vec<JunitRun<'_>> = [&small, &next, &other, &unclean].map(run).into();
+    expect_file!["golden/junit.xml"].assert_eq(&junit(&runs, Some(broken)));
 }
 
 #[test]

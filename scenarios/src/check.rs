@@ -533,7 +533,13 @@ reached = ["leader-elected"]
             &format!("partitions = 1\nreplication_factor = 3\n[[workload]]\n{bank}"),
             expect!["s.toml:14: orders: a transfer is between two partitions, and it has one"],
         );
-        refused("\"min.insync.replicas\" = 2", "\"group.consumer.session.timeout.ms\" = 3000", expect!["s.toml:5: cluster.config: config group.consumer.min.session.timeout.ms: 45000 must not be above group.consumer.session.timeout.ms, which is 3000: change one of them"]);
+        refused(
+            "\"min.insync.replicas\" = 2",
+            "\"group.consumer.session.timeout.ms\" = 3000",
+            expect![
+                "s.toml:5: cluster.config: config group.consumer.min.session.timeout.ms: 45000 must not be above group.consumer.session.timeout.ms, which is 3000: change one of them"
+            ],
+        );
     }
 
     #[test]

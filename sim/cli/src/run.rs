@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use trial_reports::{Distribution, JunitRun, RunRecord, Series, Timeline, Transactions, Verdict};
+use trial_reports::{
+    Distribution, JunitBroken, JunitRun, RunRecord, Series, Timeline, Transactions, Verdict,
+};
 use trial_scenarios::{Run as ScenarioRun, RunOptions, Scenario, Variant};
 
 use crate::args::{GroupProtocol, Run, Seeds, Wire};
@@ -63,7 +65,7 @@ pub fn run(run: &Run) -> Result<bool> {
     } else if run.events.is_none() {
         print_summary(run, &record, scenario.variant(), html);
     }
-    write_junit(run, &[(scenario.variant(), record)])?;
+    write_junit(run, &[(scenario.variant(), record)], None)?;
     Ok(passed)
 }
 
@@ -98,7 +100,20 @@ fn many(run: &Run, scenario: &Scenario, options: &mut RunOptions, seeds: Seeds) 
         let scenario = scenario.clone().choose(variant)?;
         for seed in seeds.first..=seeds.last {
             options.seed = seed;
-            let record = one(&scenario, options.clone(), false)?.record;
+            let record = match one(&scenario, options.clone(), false) {
+                Ok(finished) => finished.record,
+                Err(error) => {
+                    let name = match scenario.variant().to_string().as_str() {
+                        "" => scenario.name.clone(),
+                        variant => format!("{} ({variant})", scenario.name),
+                    };
+                    let repeat = command(run, variant, seed);
+                    let why = format!("{error:#}");
+                    let broken = JunitBroken { scenario: &name, seed, error: &why, repeat: &repeat };
+                    write_junit(run, &records, Some(broken))?;
+                    return Err(error.context(format!("repeat: {repeat}")));
+                }
+            };
             if run.json {
                 say!("{}", serde_json::to_string(&record).context("the record as JSON")?);
             } else {
@@ -128,17 +143,17 @@ fn many(run: &Run, scenario: &Scenario, options: &mut RunOptions, seeds: Seeds) 
             }
         }
     }
-    write_junit(run, &records)?;
+    write_junit(run, &records, None)?;
     Ok(all_passed)
 }
 
-fn write_junit(run: &Run, records: &[(Variant, RunRecord)]) -> Result<()> {
+fn write_junit(run: &Run, records: &[(Variant, RunRecord)], broken: Option<JunitBroken<'_>>) -> Result<()> {
     let Some(file) = &run.junit else { return Ok(()) };
     let repeats: Vec<String> =
         records.iter().map(|(variant, record)| command(run, *variant, record.seed)).collect();
     let runs: Vec<JunitRun<'_>> =
         records.iter().zip(&repeats).map(|((_, record), repeat)| JunitRun { record, repeat }).collect();
-    input::write("--junit", file, &trial_reports::junit(&runs))
+    input::write("--junit", file, &trial_reports::junit(&runs, broken))
 }
 
 /// Runs one seed, with a progress bar if somebody watches.
