@@ -103,7 +103,7 @@ impl Fetched {
         if header.next_offset() <= self.next.offset.0 {
             return Ok(());
         }
-        let records = batch.open(usize::MAX)?;
+        let records = batch.open(trial_wire::batch::RECORDS_MAX)?;
         let mut skip = header.is_control();
         if let Some(aborted) = &mut self.aborted {
             while aborted.upcoming.front().is_some_and(|(first, _)| *first <= header.last_offset()) {
