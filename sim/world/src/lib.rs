@@ -6,6 +6,8 @@
 //! 3. [`World::run_until`] an instant, with an [`Observer`] that sees every step; between two calls [`World::apply`] and
 //!    [`World::heal`] faults, look at nodes, or [`Clone`] the world to come back to this instant.
 //!
+//! Who is not a node can take part by way of [`World::add_outside`].
+//!
 //! Same binary, configuration, seed and calls: the same [`World::hash`]. An observer cannot influence it.
 
 mod config;
@@ -17,6 +19,7 @@ mod machine;
 mod messages;
 mod net;
 mod observer;
+mod outside;
 mod queue;
 mod sim;
 mod step;
@@ -29,5 +32,6 @@ pub use config::{
 pub use error::WorldError;
 pub use faults::FaultError;
 pub use observer::{Ignore, Lifecycle, Observer, Step, StepInput};
+pub use outside::Arrival;
 pub use trace::{Checkpoint, Divergence, EventRecord, diff_checkpoints, diff_events};
 pub use world::{Counters, HostId, HostState, RunEnd, World};

@@ -18,6 +18,10 @@ impl<N: Node> World<N> {
             return;
         }
         machine.restarts = false;
+        let Some(config) = &self.configs[h] else {
+            machine.state = HostState::Running;
+            return self.tell(host.0, Lifecycle::Started, observer);
+        };
         machine.disk.take_usage();
         let mut io = Io {
             disk: &mut machine.disk,
@@ -27,7 +31,7 @@ impl<N: Node> World<N> {
         };
         self.sim.trace.event(self.sim.now, host.0, Kind::Open, 0, 0);
         let now = machine.clock.now(self.sim.now);
-        match N::open(self.configs[h].clone(), &mut io, now) {
+        match N::open(config.clone(), &mut io, now) {
             Ok(node) => {
                 self.nodes[h] = Some(node);
                 machine.state = HostState::Running;
@@ -121,7 +125,12 @@ impl<N: Node> World<N> {
 
     /// Ends the process, if there is one; returns whether there was.
     fn end_process(&mut self, host: u32, state: HostState) -> bool {
-        let had_process = self.nodes[host as usize].take().is_some();
+        let machine = &self.sim.machines[host as usize];
+        let outside = machine.outside && machine.has_process();
+        let had_process = self.nodes[host as usize].take().is_some() || outside;
+        if outside {
+            self.end_outside(host);
+        }
         if had_process {
             self.sim.empty_inbox(host);
             self.sim.machines[host as usize].forget_process();

@@ -114,6 +114,8 @@ pub(crate) struct Machine {
     /// Whether its processor costs anything.
     pub(crate) computes: bool,
     pub(crate) state: HostState,
+    /// Its node is outside of the world.
+    pub(crate) outside: bool,
     pub(crate) holds: Holds,
     /// A restart has asked the process to stop, and it has not yet.
     pub(crate) terminating: bool,
@@ -165,6 +167,7 @@ impl Machine {
             profile,
             computes: profile.cpu != CpuProfile::default(),
             state: HostState::Down,
+            outside: false,
             holds: Holds::default(),
             terminating: false,
             restarts: false,

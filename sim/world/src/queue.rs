@@ -86,6 +86,11 @@ impl EventQueue {
         self.heap.push(Scheduled { at, sequence: self.sequence, event });
     }
 
+    /// When the next event happens. A void one counts too.
+    pub(crate) fn next_at(&self) -> Option<Time> {
+        self.heap.peek().map(|scheduled| scheduled.at)
+    }
+
     /// The next event, if it happens up to and including `until`.
     pub(crate) fn pop_until(&mut self, until: Time) -> Option<(Time, Event)> {
         if self.heap.peek()?.at > until {

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use trial_node::{Effect, Input, Io, Message, Node, Span, Time};
 use trial_wire::ApiKey;
+use trial_wire::api::lookup;
 use trial_wire::message::{
     MessageError, decode_request, decode_response, encode_request, encode_response, request_api,
     request_overhead, response_api, response_overhead,
@@ -111,6 +112,9 @@ impl<N: Node> World<N> {
         }
         let h = host as usize;
         let machine = &mut self.sim.machines[h];
+        if machine.outside {
+            return self.arrive(host, input);
+        }
         if machine.is_metered() {
             // What observers read is not the node's.
             machine.disk.take_usage();
@@ -301,6 +305,13 @@ impl<N: Node> World<N> {
     }
 }
 
+/// The version that a request's body is in. Clients newer than us ask for our versions in a version of ApiVersions that we
+/// cannot know, and all that can be said of their question is what version 0 says (KIP-511).
+fn body_version(api: ApiKey, version: i16) -> i16 {
+    let known = api != ApiKey::ApiVersions || lookup(api).is_some_and(|api| api.supports(version));
+    if known { version } else { 0 }
+}
+
 #[cold]
 fn bad_message(at: Time, host: &str, error: MessageError) -> WorldError {
     let MessageError { api, version, what } = error;
@@ -336,7 +347,7 @@ impl Sim {
 }
 
 /// Hashes a message as its encoding; returns its size on the wire.
-fn hash_message(
+pub(crate) fn hash_message(
     trace: &mut TraceHash,
     now: Time,
     host: u32,
@@ -356,6 +367,7 @@ fn hash_message(
             let out = trace.begin(now, host, Kind::SendRequest, conn, about);
             out.extend_from_slice(request.client_id.as_bytes());
             let start = out.len();
+            let version = body_version(api, version);
             encode_request(&request.body, version, out)?;
             if wire == Wire::Bytes {
                 *request.body = decode_request(api, version, Bytes::copy_from_slice(&out[start..]))?;
@@ -379,7 +391,7 @@ fn hash_message(
 }
 
 /// Hashes an effect that is not a message.
-fn hash_notice(trace: &mut TraceHash, now: Time, host: u32, effect: &Effect) {
+pub(crate) fn hash_notice(trace: &mut TraceHash, now: Time, host: u32, effect: &Effect) {
     match effect {
         Effect::Send { .. } => unreachable!("messages are hashed by hash_message"),
         Effect::Close { conn } => return trace.event(now, host, Kind::Close, conn.0, 0),

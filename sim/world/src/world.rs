@@ -8,6 +8,7 @@ use crate::error::WorldError;
 use crate::machine::Machine;
 use crate::net::Link;
 use crate::observer::Observer;
+use crate::outside::Arrival;
 use crate::queue::Event;
 use crate::sim::Sim;
 use crate::trace::{Checkpoint, EventRecord};
@@ -61,10 +62,13 @@ pub struct World<N: Node> {
     pub(crate) config: WorldConfig,
     pub(crate) sim: Sim,
     pub(crate) nodes: Vec<Option<N>>,
-    pub(crate) configs: Vec<N::Config>,
+    /// `None` for a host whose node is outside.
+    pub(crate) configs: Vec<Option<N::Config>>,
     /// The effects of the step that is being taken, and the sizes of their messages. Empty between two steps.
     pub(crate) effects: Vec<Effect>,
     pub(crate) sizes: Vec<u32>,
+    /// What has arrived at outside hosts and was not taken out yet.
+    pub(crate) arrived: Vec<Arrival>,
     /// A node's bug, until somebody is told.
     pub(crate) failed: Option<WorldError>,
     /// The observer broke off; this host may have more to do at this instant.
@@ -83,6 +87,7 @@ impl<N: Node> World<N> {
             configs: Vec::new(),
             effects: Vec::new(),
             sizes: Vec::new(),
+            arrived: Vec::new(),
             failed: None,
             stopped_at: None,
             last_step: (Time::ZERO, 0),
@@ -94,19 +99,23 @@ impl<N: Node> World<N> {
     /// # Panics
     /// When the name is taken.
     pub fn add_host(&mut self, spec: HostSpec<N::Config>) -> HostId {
+        let HostSpec { name, ports, profile, config } = spec;
+        let machine = Machine::new(self.config.seed, name, ports, profile, self.config.wall_start_ms);
+        self.add_machine(machine, Some(config))
+    }
+
+    pub(crate) fn add_machine(&mut self, machine: Machine, config: Option<N::Config>) -> HostId {
         let id = self.nodes.len() as u32;
-        let taken = self.sim.names.insert(spec.name.clone(), id);
-        assert!(taken.is_none(), "two hosts called {}", spec.name);
+        let taken = self.sim.names.insert(machine.name.clone(), id);
+        assert!(taken.is_none(), "two hosts called {}", machine.name);
         let link = || Link::new(self.config.link);
         for row in &mut self.sim.net.links {
             row.push(link());
         }
         self.sim.net.links.push((0..=id).map(|_| link()).collect());
-        let machine =
-            Machine::new(self.config.seed, spec.name, spec.ports, spec.profile, self.config.wall_start_ms);
         self.sim.machines.push(machine);
         self.nodes.push(None);
-        self.configs.push(spec.config);
+        self.configs.push(config);
         HostId(id)
     }
 
@@ -226,7 +235,7 @@ impl<N: Node> World<N> {
 
     /// Replaces what the node is opened with at the next start.
     pub fn set_config(&mut self, host: HostId, config: N::Config) {
-        self.configs[host.0 as usize] = config;
+        self.configs[host.0 as usize] = Some(config);
     }
 
     /// What the run has cost so far.

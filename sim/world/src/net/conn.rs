@@ -157,6 +157,12 @@ impl ConnTable {
         }
     }
 
+    /// The ids that are in it, in order.
+    pub(crate) fn ids(&self) -> Vec<ConnId> {
+        let pipes = (self.first..).zip(&self.pipes);
+        pipes.filter(|(_, pipe)| **pipe != NO_PIPE).map(|(id, _)| ConnId(id)).collect()
+    }
+
     /// Takes out all, in the order of their ids.
     pub(crate) fn drain(&mut self) -> Vec<u32> {
         let pipes = std::mem::take(&mut self.pipes);

@@ -4,4 +4,5 @@ mod determinism;
 mod faults;
 mod machine;
 mod network;
+mod outside;
 mod probe;
