@@ -214,7 +214,8 @@ impl ConsumerGroup {
             classic: false,
             epoch: self.epoch,
             members: self.members.len(),
-            rebalancing: self.epoch > self.target_epoch || !self.is_reconciled(),
+            // Nobody makes a new target assignment for a group that has lost its last member.
+            rebalancing: !self.is_empty() && (self.epoch > self.target_epoch || !self.is_reconciled()),
         });
         for (id, Member { assignment, .. }) in &self.members {
             for partition in assignment.assigned.union(&assignment.pending_revocation) {
