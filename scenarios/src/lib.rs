@@ -4,7 +4,7 @@
 //! - [`catalog`]: the scenarios that are built into the binary;
 //! - [`Corpus`]: the texts that records are cut from;
 //! - [`Run`]: a scenario with a seed, made into a world, run to its end, judged, and written down as a
-//!   [`trial_reports::RunRecord`].
+//!   [`trial_reports::RunRecord`]; clients from outside may take part.
 
 mod check;
 mod consistency;
@@ -13,6 +13,7 @@ mod member;
 mod metrics;
 mod model;
 mod observe;
+mod outside;
 mod plan;
 mod record;
 mod roles;
@@ -29,6 +30,7 @@ pub use model::{
     Bank, Cluster, Expect, ExpectedPipeline, Lists, Machine, Network, Pipeline, Scenario, Semantics, Topic,
     Value, Which, Workload,
 };
+pub use outside::OUTSIDE;
 pub use run::{Finished, Run, RunError, RunOptions};
 pub use trial_checkers::PROPERTIES;
 pub use trial_world::Wire;

@@ -43,7 +43,8 @@ pub(crate) fn host_names(scenario: &Scenario) -> Vec<String> {
     names
 }
 
-fn bootstrap(scenario: &Scenario) -> Vec<Endpoint> {
+/// Where clients find the brokers, in order.
+pub(crate) fn bootstrap(scenario: &Scenario) -> Vec<Endpoint> {
     broker_names(scenario)
         .into_iter()
         .map(|name| Endpoint::new(StrBytes::from_string(name), trial_broker::BROKER_PORT))

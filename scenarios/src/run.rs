@@ -20,6 +20,7 @@ use crate::corpus::{self, CorpusError};
 use crate::member::{Member, MemberConfig};
 use crate::model::{Scenario, Which};
 use crate::observe::Watch;
+use crate::outside::OUTSIDE;
 use crate::plan::{self, HostPlan};
 use crate::roles::Cast;
 
@@ -36,6 +37,9 @@ pub struct RunOptions {
     pub events: Option<(u64, u64)>,
     /// Whether to keep what clients did and saw.
     pub history: bool,
+    /// Whether clients from outside take part; what the wall clock shows at the start then, in milliseconds since the Unix
+    /// epoch, so that it agrees with theirs.
+    pub outside: Option<i64>,
 }
 
 /// A run that was carried to its end.
@@ -100,6 +104,11 @@ pub struct Run {
     pub(crate) plan: FaultPlan,
     pub(crate) injected: FaultPlan<Hosts>,
     pub(crate) spans: Vec<FaultSpan>,
+    /// The host of outside clients, if there are any.
+    pub(crate) outside: Option<HostId>,
+    /// What is still to be injected and healed, in order.
+    pub(crate) moments: VecDeque<Moment>,
+    begun: bool,
     active: Vec<(Moment, ResolvedFault, usize)>,
 }
 
@@ -112,6 +121,7 @@ impl Run {
         let mut config = WorldConfig::new(options.seed);
         config.wire = options.wire;
         config.link = link(&scenario);
+        config.wall_start_ms = options.outside.unwrap_or(config.wall_start_ms);
         let mut world = World::new(config);
         if let Some((first, last)) = options.events {
             world.record_events(first, last);
@@ -147,12 +157,19 @@ impl Run {
         checkers.describe(plan::load(&scenario));
         let mut watch = Watch::new(checkers, names, scenario.cluster.nodes, Time::ZERO + scenario.warmup);
         watch.history = options.history.then(Vec::new);
+        let outside = options.outside.map(|_| {
+            watch.add_host(OUTSIDE.to_owned());
+            world.add_outside(OUTSIDE)
+        });
         let plan = scenario.plan();
         Ok(Run {
             scenario,
             seed: options.seed,
             world,
             watch,
+            moments: plan.schedule().into(),
+            begun: false,
+            outside,
             plan,
             injected: FaultPlan::default(),
             spans: Vec::new(),
@@ -171,15 +188,9 @@ impl Run {
     /// # Errors
     /// [`RunError`]: the run could not be carried out; a run that was, and violates its invariants, is no error.
     pub fn finish(mut self, progress: &mut dyn FnMut(Time)) -> Result<Finished, RunError> {
-        for host in 0..self.world.host_count() as u32 {
-            self.world.start(HostId(host), &mut self.watch);
-        }
-        for moment in self.plan.schedule() {
-            self.advance(moment.at, progress)?;
-            match moment.what {
-                What::Inject => self.inject(moment)?,
-                What::Heal => self.heal(moment)?,
-            }
+        self.begin();
+        while let Some(moment) = self.moments.pop_front() {
+            self.pass(moment, progress)?;
         }
         let end = self.planned();
         self.advance(Time(end.0.saturating_sub(METADATA_SPREADS.0)), progress)?;
@@ -211,6 +222,9 @@ impl Run {
     /// Reads every topic once more from its beginning, with a consumer of its own, so that what is lost is found even if it
     /// was read before. Gives what could not be read.
     fn audit(&mut self, progress: &mut dyn FnMut(Time)) -> Result<Vec<String>, RunError> {
+        if self.scenario.topics.is_empty() {
+            return Ok(Vec::new());
+        }
         let (HostPlan { name, config }, first) = plan::auditor(&self.scenario);
         self.watch.checkers.audit(first);
         self.watch.add_host(name.clone());
@@ -245,7 +259,25 @@ impl Run {
         Ok(vec!["the audit's client does not run".to_owned()])
     }
 
-    fn advance(&mut self, until: Time, progress: &mut dyn FnMut(Time)) -> Result<(), RunError> {
+    /// Starts every host, unless that was done before.
+    pub(crate) fn begin(&mut self) {
+        if !std::mem::replace(&mut self.begun, true) {
+            for host in 0..self.world.host_count() as u32 {
+                self.world.start(HostId(host), &mut self.watch);
+            }
+        }
+    }
+
+    /// Goes on to a moment of the fault plan and does what it says.
+    pub(crate) fn pass(&mut self, moment: Moment, progress: &mut dyn FnMut(Time)) -> Result<(), RunError> {
+        self.advance(moment.at, progress)?;
+        match moment.what {
+            What::Inject => self.inject(moment),
+            What::Heal => self.heal(moment),
+        }
+    }
+
+    pub(crate) fn advance(&mut self, until: Time, progress: &mut dyn FnMut(Time)) -> Result<(), RunError> {
         while self.world.now() < until {
             let next = (self.world.now() + PROGRESS_STEP).min(until);
             let end = self.world.run_until(next, &mut self.watch);
@@ -359,7 +391,7 @@ impl Run {
                 None if host.0 < brokers => {
                     state.down.push((NodeId(host.0 as i32 + 1), self.why_down(host)));
                 }
-                None if self.is_struck(host) => {}
+                None if self.is_struck(host) || self.world.is_outside(host) => {}
                 None => state.clients_down.push((self.world.name(host).to_owned(), self.why_down(host))),
             }
         }

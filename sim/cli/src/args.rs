@@ -1,8 +1,10 @@
 //! What can be said on the command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use trial_net::TimeScale;
 
 /// Puts a Kafka cluster on trial.
 ///
@@ -33,6 +35,8 @@ pub enum Command {
     Run(Run),
     /// List the built-in scenarios, or print one.
     List(List),
+    /// Run a scenario's cluster in real time, and let real Kafka clients connect to it.
+    Serve(Serve),
     /// Run a scenario in two processes, and once with messages as bytes, and compare the trace hashes.
     Verify(Verify),
 }
@@ -101,6 +105,34 @@ pub struct List {
     pub checkers: bool,
 }
 
+/// `trial serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trial serve                                    three brokers at 127.0.0.1:9092, 9093 and 9094; topics come when used
+  kcat -b 127.0.0.1:9092 -L                      what a client sees of them
+  trial serve leader-crash                       with the scenario's topics, load and faults, in real time
+  trial serve --time-scale 0.1                   ten real seconds a virtual one, to look closely
+
+Ctrl-C closes the connections, runs what is left of the scenario, judges, and writes the report.
+Exit codes: 0 holds, 1 an invariant or expectation fails, 2 bad input.")]
+pub struct Serve {
+    /// A built-in scenario's name, or the path of a scenario file; without one, three brokers and nothing else.
+    pub scenario: Option<String>,
+    /// Where the first broker listens; the others listen at the ports that follow. With port 0, each at a free port.
+    #[arg(long, default_value = "127.0.0.1:9092", value_name = "ADDRESS:PORT", value_parser = address)]
+    pub listen: SocketAddr,
+    /// How many virtual seconds a real second has, from 0.001 to 1000.
+    #[arg(long, default_value = "1", value_name = "X", value_parser = crate::serve::time_scale)]
+    pub time_scale: TimeScale,
+    /// The seed: all randomness of the cluster comes from it.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Where to write the report; made if it is missing. [default: trial-report/SCENARIO-served-SEED]
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+}
+
 /// `trial verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
@@ -136,6 +168,10 @@ pub struct Seeds {
     pub first: u64,
     /// The last.
     pub last: u64,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?}: write an IP address and a port, as 127.0.0.1:9092"))
 }
 
 fn seeds(text: &str) -> Result<Seeds, String> {

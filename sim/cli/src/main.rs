@@ -12,6 +12,7 @@ mod input;
 mod list;
 mod out;
 mod run;
+mod serve;
 mod verify;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let arguments = args::Arguments::parse();
     let outcome = match arguments.command {
         args::Command::Run(run) => run::run(&run),
+        args::Command::Serve(serve) => serve::serve(&serve),
         args::Command::List(list) => list::list(&list),
         args::Command::Verify(verify) => verify::verify(&verify),
     };

@@ -28,6 +28,7 @@ pub fn run(run: &Run) -> Result<bool> {
         corpus: run.corpus.as_deref().map(input::corpus).transpose()?,
         events: run.events.map(|range| (range.first, range.last)),
         history: run.history.is_some(),
+        outside: None,
     };
     let history = run.history.as_deref().map(input::history_form).transpose()?;
     if let Some(file) = &run.junit {
@@ -63,7 +64,8 @@ pub fn run(run: &Run) -> Result<bool> {
     if run.json {
         say!("{}", serde_json::to_string(&record).context("the record as JSON")?);
     } else if run.events.is_none() {
-        print_summary(run, &record, scenario.variant(), html);
+        print_summary(&record, html);
+        say!("  repeat        {}", command(run, scenario.variant(), record.seed));
     }
     write_junit(run, &[(scenario.variant(), record)], None)?;
     Ok(passed)
@@ -205,7 +207,8 @@ fn command(run: &Run, variant: Variant, seed: u64) -> String {
     command
 }
 
-fn print_summary(run: &Run, record: &RunRecord, variant: Variant, html: Option<PathBuf>) {
+/// Says what came of a run.
+pub fn print_summary(record: &RunRecord, html: Option<PathBuf>) {
     let chosen = if record.variant.is_empty() { String::new() } else { format!(", {}", record.variant) };
     say!("{}: {} (seed {}{chosen})", record.scenario, verdict(record), record.seed);
     say!("  {}\n", record.about);
@@ -263,7 +266,6 @@ fn print_summary(run: &Run, record: &RunRecord, variant: Variant, html: Option<P
     if let Some(html) = html {
         say!("  report        {}", html.display());
     }
-    say!("  repeat        {}", command(run, variant, record.seed));
 }
 
 fn print_failures(record: &RunRecord) {

@@ -1,7 +1,9 @@
 //! The binary from outside: what it prints, how it exits.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use expect_test::{Expect, expect, expect_file};
 
@@ -87,6 +89,43 @@ fn help_teaches() {
     expect_file!["golden/help.txt"].assert_eq(&text(&help.stdout));
     let help = trial(&["run", "--help"]);
     expect_file!["golden/run-help.txt"].assert_eq(&text(&help.stdout));
+    let help = trial(&["serve", "--help"]);
+    expect_file!["golden/serve-help.txt"].assert_eq(&text(&help.stdout));
+}
+
+#[test]
+fn a_served_cluster_is_there_for_clients_and_judged_at_the_end() {
+    let folder = folder("serves");
+    let report = folder.join("report");
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--report", report.to_str().unwrap()];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trial"));
+    let mut server = command.args(arguments).stdout(Stdio::piped()).spawn().expect("the binary starts");
+    let mut printed = BufReader::new(server.stdout.take().expect("it is piped"));
+    let mut first = String::new();
+    printed.read_line(&mut first).expect("it prints where it listens");
+    let servers = first.trim().strip_prefix("bootstrap.servers=").expect("that is what clients call it");
+    assert_eq!(servers.split(',').count(), 3, "{servers}");
+    let mut client = TcpStream::connect(servers.split(',').next().unwrap()).expect("it listens");
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("the socket stands");
+    let closed = client.read(&mut [0; 10]);
+    assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+
+    let taken = servers.split(',').next().unwrap();
+    let second = trial(&["serve", "--listen", taken]);
+    assert_eq!(second.status.code(), Some(2));
+    let complaint = text(&second.stderr);
+    assert!(complaint.starts_with(&format!("error: --listen: cannot listen on {taken}: ")), "{complaint}");
+
+    let id = server.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().expect("there is kill").success());
+    let mut rest = String::new();
+    printed.read_to_string(&mut rest).expect("it prints text");
+    assert_eq!(server.wait().expect("it ends").code(), Some(0), "{rest}");
+    assert!(
+        rest.contains("serve: pass (seed 1)") && rest.contains("  refused       1 connections: "),
+        "{rest}"
+    );
+    assert!(report.join("report.html").exists());
 }
 
 #[test]
@@ -175,6 +214,18 @@ fn bad_input_exits_2_with_the_place() {
         &["run", "leader-crsh"],
         expect![[
             r#"error: there is no scenario "leader-crsh"; did you mean "leader-crash"? `trial list` shows all of them"#
+        ]],
+    );
+    refused(
+        &["serve", "leader-crsh"],
+        expect![[
+            r#"error: there is no scenario "leader-crsh"; did you mean "leader-crash"? `trial list` shows all of them"#
+        ]],
+    );
+    refused(
+        &["serve", "--listen", "localhost:9092"],
+        expect![[
+            r#"error: invalid value 'localhost:9092' for '--listen <ADDRESS:PORT>': "localhost:9092": write an IP address and a port, as 127.0.0.1:9092"#
         ]],
     );
     refused(

@@ -1,0 +1,141 @@
+//! Between frames and typed messages.
+
+use bytes::{Bytes, BytesMut};
+use trial_node::{Request, Response};
+use trial_wire::api::{Listener, lookup};
+use trial_wire::frame::{FrameError, decode_request_header, encode_response_frame};
+use trial_wire::message::{MessageError, decode_request};
+use trial_wire::messages::ApiVersionsRequest;
+use trial_wire::{ApiKey, RequestKind};
+
+/// Why a connection is closed for what came in on it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    /// It is no request.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The body is malformed.
+    #[error(transparent)]
+    Body(#[from] MessageError),
+    /// It is a request that brokers do not serve, or not in this version.
+    #[error("{api:?} version {version} is not served")]
+    NotServed {
+        /// The API.
+        api: ApiKey,
+        /// The version.
+        version: i16,
+    },
+}
+
+/// A request from a whole frame.
+///
+/// As in Kafka's socket server, a version of ApiVersions that we do not know is a request all the same, which the broker
+/// answers with what it knows (KIP-511); every other request that is not served ends the connection.
+pub(crate) fn request(mut frame: Bytes) -> Result<Request, Refused> {
+    let header = decode_request_header(&mut frame)?;
+    let (api, version) = (header.api, header.version);
+    let Some(line) = lookup(api).filter(|line| line.served_on(Listener::Broker)) else {
+        return Err(Refused::NotServed { api, version });
+    };
+    let body = if line.supports(version) {
+        if api == ApiKey::Metadata {
+            forgive_long_count(version, &mut frame);
+        }
+        decode_request(api, version, frame)?
+    } else if api == ApiKey::ApiVersions {
+        RequestKind::ApiVersions(ApiVersionsRequest::default())
+    } else {
+        return Err(Refused::NotServed { api, version });
+    };
+    Ok(Request {
+        correlation_id: header.correlation_id,
+        api_version: version,
+        client_id: header.client_id.unwrap_or_default(),
+        body: Box::new(body),
+    })
+}
+
+/// The first version of Metadata in which counts are compact.
+const METADATA_COMPACT: i16 = 9;
+/// The last version of Metadata that has an additional flag, of the cluster's operations.
+const METADATA_CLUSTER_OPERATIONS: i16 = 10;
+
+/// librdkafka (2.16) asks for all topics with a count of four bytes, all zero, where one byte is due. Kafka reads these four
+/// as all topics, its flags unset, and ignores what follows.
+fn forgive_long_count(version: i16, body: &mut Bytes) {
+    if version >= METADATA_COMPACT && body.starts_with(&[0; 4]) {
+        // All topics, each flag, no tagged fields.
+        body.truncate(if version <= METADATA_CLUSTER_OPERATIONS { 5 } else { 4 });
+    }
+}
+
+/// Whether the request gets a response. Produce with `acks=0` does not.
+pub(crate) fn is_answered(request: &Request) -> bool {
+    !matches!(&*request.body, RequestKind::Produce(produce) if produce.acks == 0)
+}
+
+/// Appends a response's frame to `out`.
+pub(crate) fn response(response: &Response, out: &mut BytesMut) -> Result<(), MessageError> {
+    encode_response_frame(response.correlation_id, response.api_version, &response.body, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use trial_wire::messages::{MetadataRequest, ProduceRequest};
+
+    use super::*;
+
+    fn frame(api: i16, version: i16, rest: &[u8]) -> Bytes {
+        let mut frame = Vec::new();
+        frame.extend_from_slice(&api.to_be_bytes());
+        frame.extend_from_slice(&version.to_be_bytes());
+        frame.extend_from_slice(&7_i32.to_be_bytes());
+        frame.extend_from_slice(rest);
+        Bytes::from(frame)
+    }
+
+    #[test]
+    fn a_version_of_api_versions_that_nobody_knows_is_a_request() {
+        let taken = request(frame(18, 99, &[0, 1, b'x', 0, 1, 2, 3])).expect("it is one");
+        assert_eq!((taken.correlation_id, taken.api_version, taken.client_id.as_str()), (7, 99, "x"));
+        assert_eq!(*taken.body, RequestKind::ApiVersions(ApiVersionsRequest::default()));
+    }
+
+    #[test]
+    fn what_is_not_served_is_refused() {
+        // SaslHandshake is not spoken, Vote not on this listener, Metadata 99 and Produce 2 not at all.
+        for (api, version) in [(17, 1), (52, 2), (3, 99), (0, 2)] {
+            let refused = request(frame(api, version, &[0xff, 0xff, 0]));
+            assert!(matches!(refused, Err(Refused::NotServed { .. })), "{api} {version}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused() {
+        for bytes in [&b""[..], &[0, 3], &[0xff; 40], &[0, 3, 0, 12, 0, 0, 0, 1, 0, 5, b'a']] {
+            assert!(request(Bytes::copy_from_slice(bytes)).is_err(), "{bytes:?}");
+        }
+        assert!(request(frame(3, 12, &[0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0x0f])).is_err());
+    }
+
+    #[test]
+    fn a_count_that_is_too_long_means_all_topics() {
+        let taken = request(frame(3, 13, &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0])).expect("Kafka takes it");
+        let all = MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
+        assert_eq!(*taken.body, RequestKind::Metadata(all));
+    }
+
+    #[test]
+    fn only_produce_without_acks_gets_no_response() {
+        let with = |body| Request {
+            correlation_id: 1,
+            api_version: 9,
+            client_id: Default::default(),
+            body: Box::new(body),
+        };
+        let produce = |acks| with(RequestKind::Produce(ProduceRequest::default().with_acks(acks)));
+        assert!(!is_answered(&produce(0)));
+        assert!(is_answered(&produce(1)) && is_answered(&produce(-1)));
+        assert!(is_answered(&with(RequestKind::Metadata(MetadataRequest::default()))));
+    }
+}

@@ -1,0 +1,24 @@
+//! Real clients on a cluster that is not: each broker of a [`Cluster`] gets a TCP listener, and what comes in there goes into
+//! the cluster as what its outside clients do.
+//!
+//! How to use it: [`Server::bind`], then [`Server::run`] until somebody stops it.
+//!
+//! One thread owns the cluster and slaves its clock to the real one; a task per direction of each socket frames, decodes and
+//! encodes. They talk by channels. Architecture invariant: nothing of a socket but the requests on it reaches the cluster,
+//! neither ports nor addresses, so that the same requests at the same virtual instants give the same run.
+
+#![allow(clippy::disallowed_types, reason = "this is a driver: it has the clock that nodes have not")]
+
+mod advertised;
+mod clock;
+mod cluster;
+mod edge;
+mod peers;
+mod server;
+mod socket;
+mod tally;
+
+pub use clock::TimeScale;
+pub use cluster::Cluster;
+pub use server::{ListenError, Server, Stop};
+pub use tally::Tally;

@@ -1,0 +1,126 @@
+//! The sockets that stand, and what each is owed.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use trial_node::{ConnId, Endpoint, Input, Request};
+
+use crate::cluster::Cluster;
+use crate::edge::is_answered;
+use crate::socket::{Event, Link, PeerId};
+use crate::tally::Tally;
+
+/// How many bytes may wait for a broker on a connection before its client is held back, where no response says that a
+/// request is done.
+const UNREAD_MAX: u64 = 1 << 20;
+
+#[derive(Debug)]
+struct Peer {
+    conn: ConnId,
+    link: Link,
+    /// What the requests cost that are going to be answered, in their order.
+    owed: VecDeque<u32>,
+    /// What those cost that are not.
+    silent: VecDeque<u32>,
+}
+
+/// Every socket and its connection within the cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    peers: BTreeMap<PeerId, Peer>,
+    by_conn: BTreeMap<ConnId, PeerId>,
+    /// Those with requests that get no response.
+    silent: Vec<PeerId>,
+    pub(crate) tally: Tally,
+}
+
+impl Peers {
+    /// Lets what happened at a socket happen within the cluster. False if the server is to end.
+    pub(crate) fn take(&mut self, event: Event, brokers: &[Endpoint], cluster: &mut impl Cluster) -> bool {
+        match event {
+            Event::Opened { peer, broker, link } => {
+                self.tally.connections += 1;
+                match cluster.connect(&brokers[broker]) {
+                    Some(conn) => {
+                        self.by_conn.insert(conn, peer);
+                        let (owed, silent) = Default::default();
+                        self.peers.insert(peer, Peer { conn, link, owed, silent });
+                    }
+                    None => self.tally.ended += 1,
+                }
+            }
+            Event::Request { peer, request, cost } => self.request(peer, request, cost, cluster),
+            Event::Closed { peer, refused } => {
+                if let Some(why) = refused {
+                    self.tally.refuse(why);
+                }
+                self.close(peer, cluster);
+            }
+            Event::Stop => return false,
+        }
+        true
+    }
+
+    fn request(&mut self, id: PeerId, request: Request, cost: u32, cluster: &mut impl Cluster) {
+        // The cluster may have closed the connection since.
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let answered = is_answered(&request);
+        if let Err(error) = cluster.request(peer.conn, request) {
+            self.tally.refuse(error.to_string());
+            return self.close(id, cluster);
+        }
+        self.tally.requests += 1;
+        if answered {
+            peer.owed.push_back(cost);
+        } else {
+            peer.silent.push_back(cost);
+            if peer.silent.len() == 1 {
+                self.silent.push(id);
+            }
+        }
+    }
+
+    /// Hands out what arrived from the cluster.
+    pub(crate) fn deliver(&mut self, cluster: &mut impl Cluster) {
+        for input in cluster.arrivals() {
+            match input {
+                Input::Response { conn, response } => {
+                    let peer = self.by_conn.get(&conn).and_then(|id| self.peers.get_mut(id));
+                    let Some(peer) = peer else { continue };
+                    self.tally.responses += 1;
+                    let cost = peer.owed.pop_front().expect("a request is answered once");
+                    peer.link.respond(response, cost);
+                }
+                Input::Closed { conn, .. } => {
+                    if let Some(id) = self.by_conn.remove(&conn) {
+                        self.tally.ended += 1;
+                        self.peers.remove(&id);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let peers = &mut self.peers;
+        self.silent.retain(|id| {
+            let Some(peer) = peers.get_mut(id) else { return false };
+            if cluster.unread(peer.conn) > UNREAD_MAX {
+                return true;
+            }
+            peer.silent.drain(..).for_each(|cost| peer.link.done(cost));
+            false
+        });
+    }
+
+    fn close(&mut self, id: PeerId, cluster: &mut impl Cluster) {
+        if let Some(peer) = self.peers.remove(&id) {
+            self.by_conn.remove(&peer.conn);
+            cluster.close(peer.conn);
+        }
+    }
+
+    /// Closes everything.
+    pub(crate) fn close_all(&mut self, cluster: &mut impl Cluster) {
+        while let Some((&id, _)) = self.peers.first_key_value() {
+            self.close(id, cluster);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The listeners, and the loop that owns the cluster.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use trial_node::Endpoint;
+
+use crate::advertised::Advertised;
+use crate::clock::{Clock, TimeScale};
+use crate::cluster::Cluster;
+use crate::peers::Peers;
+use crate::socket::{Event, PeerId, attend};
+use crate::tally::Tally;
+
+/// An event that is nearer than this is not slept for: a sleep takes longer.
+const NEAR: Duration = Duration::from_micros(100);
+/// The longest sleep.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// How many events from sockets are taken before the cluster gets to run.
+const EVENTS_AT_ONCE: usize = 1000;
+/// How long a listener waits after it could not accept, for want of file descriptors as a rule.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// What a shell reports for a program that was interrupted (SIGINT).
+const INTERRUPTED: i32 = 128 + 2;
+
+/// A server cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Clients cannot be told to connect to no address in particular.
+    #[error("{0}: brokers tell clients their address, so it has to be a particular one, as 127.0.0.1")]
+    Unspecified(SocketAddr),
+    /// There are not so many ports above the first.
+    #[error("{first}: {brokers} brokers need as many ports, and there are not so many from there to 65535")]
+    Ports {
+        /// The first address.
+        first: SocketAddr,
+        /// How many brokers there are.
+        brokers: usize,
+    },
+    /// The operating system refuses.
+    #[error("cannot listen on {address}: {error}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The operating system gives no thread or no event queue.
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+}
+
+/// Listeners for the brokers of a cluster.
+#[derive(Debug)]
+pub struct Server {
+    runtime: Runtime,
+    brokers: Vec<Endpoint>,
+    addresses: Vec<SocketAddr>,
+    listeners: Vec<TcpListener>,
+    events: Receiver<Event>,
+    to_owner: Sender<Event>,
+}
+
+/// Ends a server from another thread.
+#[derive(Clone, Debug)]
+pub struct Stop(Sender<Event>);
+
+impl Stop {
+    /// Ends it. Nothing happens if it has ended.
+    pub fn stop(&self) {
+        drop(self.0.send(Event::Stop));
+    }
+}
+
+impl Server {
+    /// Listens for each of the brokers: the first at `first`, each further one at the next port; all at free ports if that
+    /// of the first is 0.
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub fn bind(first: SocketAddr, brokers: Vec<Endpoint>) -> Result<Server, ListenError> {
+        if first.ip().is_unspecified() {
+            return Err(ListenError::Unspecified(first));
+        }
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(ListenError::Start)?;
+        let mut listeners = Vec::new();
+        for index in 0..brokers.len() {
+            let port = match first.port() {
+                0 => Some(0),
+                port => u16::try_from(index).ok().and_then(|index| port.checked_add(index)),
+            };
+            let Some(port) = port else {
+                return Err(ListenError::Ports { first, brokers: brokers.len() });
+            };
+            listeners.push(listen(&runtime, SocketAddr::new(first.ip(), port))?);
+        }
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>();
+        let addresses = addresses.map_err(ListenError::Start)?;
+        let (to_owner, events) = mpsc::channel();
+        Ok(Server { runtime, brokers, addresses, listeners, events, to_owner })
+    }
+
+    /// Where it listens, a broker each.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Something to end it with.
+    pub fn stop(&self) -> Stop {
+        Stop(self.to_owner.clone())
+    }
+
+    /// Ends it when the process gets SIGINT or SIGTERM. The second one ends the process.
+    ///
+    /// # Errors
+    /// The operating system does not allow it.
+    pub fn stop_on_signals(&self) -> io::Result<()> {
+        let _inside = self.runtime.enter();
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            let (mut signals, stop) = (signal(kind)?, self.stop());
+            self.runtime.spawn(async move {
+                signals.recv().await;
+                stop.stop();
+                signals.recv().await;
+                std::process::exit(INTERRUPTED);
+            });
+        }
+        Ok(())
+    }
+
+    /// Serves the cluster, its clock slaved to the real one from now on, until it is stopped; then closes every connection.
+    ///
+    /// # Errors
+    /// The cluster cannot go on.
+    pub fn run<C: Cluster>(&mut self, cluster: &mut C, scale: TimeScale) -> Result<Tally, C::Error> {
+        let accepting = self.accept();
+        let mut peers = Peers::default();
+        let end = self.serve(cluster, scale, &mut peers);
+        accepting.iter().for_each(JoinHandle::abort);
+        end?;
+        peers.close_all(cluster);
+        Ok(peers.tally)
+    }
+
+    fn serve<C: Cluster>(
+        &mut self,
+        cluster: &mut C,
+        scale: TimeScale,
+        peers: &mut Peers,
+    ) -> Result<(), C::Error> {
+        let mut clock = Clock::new(cluster.now(), scale);
+        loop {
+            cluster.run_until(clock.target(cluster.now(), cluster.next_event()))?;
+            peers.deliver(cluster);
+            let wait = cluster.next_event().map_or(SLEEP_MAX, |at| clock.wait(at));
+            let Some(event) = self.next(wait) else { continue };
+            cluster.run_until(clock.target(cluster.now(), cluster.next_event()))?;
+            for event in std::iter::once(event).chain(self.events.try_iter().take(EVENTS_AT_ONCE)) {
+                if !peers.take(event, &self.brokers, cluster) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The next event from a socket, if one comes in time.
+    fn next(&self, wait: Duration) -> Option<Event> {
+        if wait < NEAR {
+            return self.events.try_recv().ok();
+        }
+        match self.events.recv_timeout(wait.min(SLEEP_MAX)) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => unreachable!("the server itself holds a sender"),
+        }
+    }
+
+    /// Begins to accept connections.
+    fn accept(&mut self) -> Vec<JoinHandle<()>> {
+        let advertised = Arc::new(Advertised::new(&self.brokers, &self.addresses));
+        let last_peer = Arc::new(AtomicU64::new(0));
+        let listeners = self.listeners.drain(..).enumerate();
+        let accepting = listeners.map(|(broker, listener)| {
+            let (events, advertised, last_peer) =
+                (self.to_owner.clone(), advertised.clone(), last_peer.clone());
+            self.runtime.spawn(async move {
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => {
+                            let peer = PeerId(last_peer.fetch_add(1, Ordering::Relaxed));
+                            attend(stream, peer, broker, advertised.clone(), events.clone());
+                        }
+                        Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
+                    }
+                }
+            })
+        });
+        accepting.collect()
+    }
+}
+
+fn listen(runtime: &Runtime, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let bound = StdListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        let _inside = runtime.enter();
+        TcpListener::from_std(listener)
+    });
+    bound.map_err(|error| ListenError::Bind { address, error })
+}

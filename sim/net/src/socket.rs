@@ -1,0 +1,170 @@
+//! One socket: a task that reads requests off it, and one that writes responses to it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Semaphore, mpsc as tasks};
+use tokio::time::timeout;
+use trial_node::{Request, Response};
+use trial_wire::frame::split;
+
+use crate::advertised::Advertised;
+use crate::edge::{self, Refused};
+
+/// `socket.request.max.bytes`: the largest request, in bytes.
+const REQUEST_MAX: usize = 100 << 20;
+/// How many bytes of requests a connection may have in progress; what is more stays in the socket, and TCP holds the client
+/// back. One request of the largest size fits.
+const IN_PROGRESS_MAX: u32 = 128 << 20;
+/// A small request counts as much as this: its response may be large.
+const COST_MIN: u32 = 1 << 20;
+/// `connections.max.idle.ms`: a client that sends nothing, or takes nothing, for so long is gone.
+const IDLE_MAX: Duration = Duration::from_secs(600);
+/// How much is read at once.
+const READ: usize = 64 << 10;
+/// How much is gathered before it is written.
+const WRITE: usize = 64 << 10;
+
+/// Names a socket; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PeerId(pub(crate) u64);
+
+/// What sockets tell the owner of the cluster.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Somebody connected to a broker's listener.
+    Opened { peer: PeerId, broker: usize, link: Link },
+    /// A request came.
+    Request { peer: PeerId, request: Request, cost: u32 },
+    /// The socket is gone, or good for nothing any more.
+    Closed { peer: PeerId, refused: Option<String> },
+    /// Somebody wants the server to end.
+    Stop,
+}
+
+/// The owner's end of a socket. Dropping it closes the socket once all responses are written.
+#[derive(Debug)]
+pub(crate) struct Link {
+    responses: tasks::UnboundedSender<(Response, u32)>,
+    budget: Arc<Semaphore>,
+}
+
+impl Link {
+    /// Sends the response to a request of this cost. A socket that has gone takes nothing.
+    pub(crate) fn respond(&self, response: Response, cost: u32) {
+        if self.responses.send((response, cost)).is_err() {
+            self.done(cost);
+        }
+    }
+
+    /// A request of this cost is done without a response.
+    pub(crate) fn done(&self, cost: u32) {
+        self.budget.add_permits(cost as usize);
+    }
+}
+
+/// Takes care of a socket until it ends. `broker` is whose listener it came in on.
+pub(crate) fn attend(
+    stream: TcpStream,
+    peer: PeerId,
+    broker: usize,
+    advertised: Arc<Advertised>,
+    events: mpsc::Sender<Event>,
+) {
+    // Without it the kernel waits 40 ms for more to send; a socket that cannot be told is gone already.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let (reading, writing) = stream.into_split();
+    let (responses, taken) = tasks::unbounded_channel();
+    let budget = Arc::new(Semaphore::new(IN_PROGRESS_MAX as usize));
+    let link = Link { responses, budget: budget.clone() };
+    // If the owner has gone there is nobody to serve.
+    if events.send(Event::Opened { peer, broker, link }).is_err() {
+        return;
+    }
+    let (reader_events, reader_budget) = (events.clone(), budget.clone());
+    let reader = tokio::spawn(async move {
+        let end = read(reading, peer, &reader_events, &reader_budget).await;
+        let refused = end.err().map(|refused| refused.to_string());
+        tell(&reader_events, Event::Closed { peer, refused });
+    });
+    tokio::spawn(async move {
+        // Either way the socket is done: the owner has dropped its link, or the client takes nothing any more.
+        drop(write(writing, taken, &advertised, &budget).await);
+        reader.abort();
+        tell(&events, Event::Closed { peer, refused: None });
+    });
+}
+
+/// Tells the owner, if there is one still.
+fn tell(events: &mpsc::Sender<Event>, event: Event) {
+    drop(events.send(event));
+}
+
+/// Reads requests until the socket ends.
+async fn read(
+    mut socket: OwnedReadHalf,
+    peer: PeerId,
+    events: &mpsc::Sender<Event>,
+    budget: &Semaphore,
+) -> Result<(), Refused> {
+    let mut received = BytesMut::with_capacity(READ);
+    loop {
+        while let Some(frame) = split(&mut received, REQUEST_MAX)? {
+            let cost = u32::try_from(frame.len()).unwrap_or(u32::MAX).clamp(COST_MIN, IN_PROGRESS_MAX);
+            let Ok(permits) = budget.acquire_many(cost).await else { return Ok(()) };
+            permits.forget();
+            let request = edge::request(frame)?;
+            if events.send(Event::Request { peer, request, cost }).is_err() {
+                return Ok(());
+            }
+        }
+        // What was read is kept alive by the logs that it went into: a buffer is filled before the next one is taken.
+        if received.capacity() - received.len() < READ / 8 {
+            received.reserve(READ);
+        }
+        match timeout(IDLE_MAX, socket.read_buf(&mut received)).await {
+            Ok(Ok(bytes)) if bytes > 0 => {}
+            Ok(_) | Err(_) => return Ok(()),
+        }
+    }
+}
+
+/// Writes responses until there are no more, or nobody takes them.
+async fn write(
+    mut socket: OwnedWriteHalf,
+    mut responses: tasks::UnboundedReceiver<(Response, u32)>,
+    advertised: &Advertised,
+    budget: &Semaphore,
+) -> io::Result<()> {
+    let mut out = BytesMut::with_capacity(WRITE);
+    while let Some((first, cost)) = responses.recv().await {
+        let mut paid = cost as usize;
+        put(first, advertised, &mut out)?;
+        while out.len() < WRITE
+            && let Ok((next, cost)) = responses.try_recv()
+        {
+            paid += cost as usize;
+            put(next, advertised, &mut out)?;
+        }
+        timeout(IDLE_MAX, socket.write_all(&out)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        budget.add_permits(paid);
+        if out.capacity() > 16 * WRITE {
+            out = BytesMut::with_capacity(WRITE);
+        }
+        out.clear();
+    }
+    socket.shutdown().await
+}
+
+fn put(mut response: Response, advertised: &Advertised, out: &mut BytesMut) -> io::Result<()> {
+    advertised.translate(&mut response.body);
+    edge::response(&response, out).map_err(io::Error::other)
+}
