@@ -4,7 +4,7 @@ use bytes::Bytes;
 use trial_node::{
     ConnId, Endpoint, HaltReason, Input, Io, Node, Now, OpenError, Request, Response, Signal, Span, Time,
 };
-use trial_wire::messages::{SaslAuthenticateRequest, SaslAuthenticateResponse};
+use trial_wire::messages::{DeleteGroupsRequest, DeleteGroupsResponse, GroupId};
 use trial_wire::{RequestKind, ResponseKind, StrBytes};
 use trial_world::{HostId, HostSpec, Ignore, MachineProfile, RunEnd, World, WorldConfig};
 
@@ -61,12 +61,14 @@ impl Probe {
 
     fn send(&mut self, bytes: usize, api_version: i16, io: &mut Io<'_>) {
         self.correlation_id += 1;
-        let body = SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from(vec![7; bytes]));
+        // One byte of them says how many groups there are.
+        let group = GroupId(StrBytes::from_string("g".repeat(bytes.saturating_sub(1))));
+        let body = DeleteGroupsRequest::default().with_groups_names(vec![group]);
         let request = Request {
             correlation_id: self.correlation_id,
             api_version,
             client_id: StrBytes::from_static_str("probe"),
-            body: Box::new(RequestKind::SaslAuthenticate(body)),
+            body: Box::new(RequestKind::DeleteGroups(body)),
         };
         io.request(self.conn, request);
     }
@@ -122,7 +124,7 @@ impl Node for Probe {
                 }
                 let (correlation_id, api_version) = (request.correlation_id, request.api_version);
                 if !self.config.mute {
-                    let body = ResponseKind::SaslAuthenticate(SaslAuthenticateResponse::default());
+                    let body = ResponseKind::DeleteGroups(DeleteGroupsResponse::default());
                     io.respond(conn, Response { correlation_id, api_version, body: body.into() });
                 }
                 format!("request {correlation_id}")
