@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+use toml::Spanned;
 use trial_checkers::PROPERTIES;
 use trial_client::{Rate, WorkloadConfig};
 use trial_faults::{Fault, FaultPlan, Leadership, Target};
@@ -41,8 +43,10 @@ impl Scenario {
             line: 1 + text[..offset.min(text.len())].matches('\n').count(),
             what,
         };
-        let mut scenario: Scenario =
-            toml::from_str(text).map_err(|e| at(e.span().map_or(0, |s| s.start), explain(e.message())))?;
+        let mut scenario: Scenario = toml::from_str(text).map_err(|e| match wrong_workload(text) {
+            Some((offset, message)) => at(offset, explain(&message)),
+            None => at(e.span().map_or(0, |s| s.start), explain(e.message())),
+        })?;
         let variants = scenario.variants.all();
         // The default comes last, and stays.
         for variant in variants.into_iter().rev() {
@@ -352,6 +356,24 @@ fn meant(nearest: Option<&str>) -> String {
     nearest.map_or(String::new(), |name| format!("; did you mean {name:?}?"))
 }
 
+/// The first workload that cannot be read, if there is one: where the word is that is wrong, and the message. What a kind of workload
+/// does not know is only found once the kind is, and by then the reader of the whole file has forgotten which workload it was.
+fn wrong_workload(text: &str) -> Option<(usize, String)> {
+    #[derive(Deserialize)]
+    struct Workloads {
+        #[serde(rename = "workload")]
+        list: Vec<Spanned<toml::Table>>,
+    }
+    let workloads: Workloads = toml::from_str(text).ok()?;
+    workloads.list.iter().find_map(|spanned| {
+        let error = Workload::deserialize(spanned.get_ref().clone()).err()?;
+        let start = spanned.span().start;
+        let word = error.message().split('`').nth(1).unwrap_or_default();
+        let offset = text[start..].find(word).map_or(start, |found| start + found);
+        Some((offset, error.message().to_owned()))
+    })
+}
+
 /// serde lists what it expects after an unknown field; the nearest of them is what was probably meant.
 fn explain(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -539,6 +561,18 @@ reached = ["leader-elected"]
             expect![
                 "s.toml:5: cluster.config: config group.consumer.min.session.timeout.ms: 45000 must not be above group.consumer.session.timeout.ms, which is 3000: change one of them"
             ],
+        );
+    }
+
+    #[test]
+    fn a_mistake_in_a_workload_is_found_in_that_workload() {
+        let second = "checkers = [\"lost-write\"]\n[[workload]]\nkind = \"consume\"\ntopic = \"orders\"\ngrup = \"billing\"";
+        refused(
+            "checkers = [\"lost-write\"]",
+            second,
+            expect![[
+                r#"s.toml:26: unknown field `grup`, expected one of `topic`, `group`, `clients`, `config`; did you mean "group"?"#
+            ]],
         );
     }
 
