@@ -172,6 +172,9 @@ impl Scenario {
                     return complain("keys", "keys = 0: leave keys out for records without a key".to_owned());
                 }
             }
+            if let Some((key, what)) = self.chosen_elsewhere(workload) {
+                return complain(key, what);
+            }
             for config in self.client_workloads(index) {
                 if let Err(error) = config.check() {
                     let needle = match &error {
@@ -186,6 +189,36 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    /// A config of a workload that something else in the file decides, with what that is.
+    fn chosen_elsewhere(&self, workload: &Workload) -> Option<(&'static str, String)> {
+        let (config, pipeline) = match workload {
+            Workload::Consume { group: Some(_), config, .. } => (config, false),
+            Workload::Pipeline(pipeline) => (&pipeline.consumer, true),
+            _ => return None,
+        };
+        let has = |key: &str| config.contains_key(key);
+        if has("group.id") {
+            return Some((
+                "group.id",
+                "group.id: the group is what the workload's field `group` says".to_owned(),
+            ));
+        }
+        if has("group.protocol") && !self.variants.group_protocol.is_empty() {
+            let what = "group.protocol: [variants] chooses it; leave it out here, or there".to_owned();
+            return Some(("group.protocol", what));
+        }
+        let committed =
+            ["enable.auto.commit", "auto.commit.interval.ms"].into_iter().find(|key| pipeline && has(key));
+        if let Some(key) = committed {
+            return Some((key, format!("{key}: a pipeline commits by itself, every `commit_interval`")));
+        }
+        let reset = config.get("auto.offset.reset").map(Value::text).filter(|reset| reset != "earliest");
+        reset.filter(|_| pipeline).map(|reset| {
+            let what = "a pipeline reads its topic from the beginning, and is judged by all of it";
+            ("auto.offset.reset", format!("auto.offset.reset = {reset:?}: {what}"))
+        })
     }
 
     /// The workload as one client process would be told it, for its own checks.

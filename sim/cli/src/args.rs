@@ -61,7 +61,8 @@ pub struct Run {
     /// Run every seed from A to B instead, print a line each, write no reports, and stop at the first that fails.
     #[arg(long, value_name = "A-B", value_parser = seeds, conflicts_with_all = ["seed", "report"])]
     pub seeds: Option<Seeds>,
-    /// Where to write the report; made if it is missing. [default: trial-report/SCENARIO-SEED]
+    /// Where to write the report; made if it is missing. [default: trial-report/SCENARIO-SEED, with the variant behind it unless
+    /// it is the first]
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// How messages travel between nodes: as typed values, or encoded and decoded as on a socket. Both give the same trace
@@ -75,7 +76,7 @@ pub struct Run {
     #[arg(long, value_name = "1|2", value_parser = clap::value_parser!(i16).range(1..=2))]
     pub transaction_version: Option<i16>,
     /// With --seeds: run every variant of the scenario with every seed.
-    #[arg(long, requires = "seeds", conflicts_with_all = ["group_protocol", "transaction_version"])]
+    #[arg(long, requires = "seeds", conflicts_with_all = ["group_protocol", "transaction_version", "history"])]
     pub every_variant: bool,
     /// Also write the verdicts as JUnit XML: a test suite per scenario and variant, a test case per seed.
     #[arg(long, value_name = "FILE")]
