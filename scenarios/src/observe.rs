@@ -89,7 +89,7 @@ impl Watch {
         }
         // The two internal topics have fifty partitions each, and nobody reads a hundred lines for one crash; which coordinators
         // moved is told by the coordinators.
-        if event.of_partition().is_some_and(|tp| tp.topic.as_str().starts_with("__")) {
+        if event.of_partition().is_some_and(|tp| trial_coordinator::is_internal(tp.topic.as_str())) {
             return;
         }
         self.timeline.trace(at, host, &self.hosts[host.0 as usize], event);

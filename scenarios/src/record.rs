@@ -185,7 +185,7 @@ impl Run {
         if let Some(broker) = newest {
             // The internal topics hold no records of the load.
             broker.partitions(&mut |p| {
-                if !p.topic.as_str().starts_with("__") {
+                if !trial_coordinator::is_internal(p.topic.as_str()) {
                     partitions.push((p.id, p.leader));
                 }
             });

@@ -76,11 +76,11 @@ impl Roles for Cast<'_> {
     }
 
     fn group_coordinator_of(&self, group: &str) -> Option<String> {
-        self.coordinator("__consumer_offsets", group)
+        self.coordinator(trial_coordinator::CONSUMER_OFFSETS, group)
     }
 
     fn transaction_coordinator_of(&self, transactional_id: &str) -> Option<String> {
-        self.coordinator("__transaction_state", transactional_id)
+        self.coordinator(trial_coordinator::TRANSACTION_STATE, transactional_id)
     }
 
     fn leader_of(&self, tp: &TopicPartition) -> Option<String> {

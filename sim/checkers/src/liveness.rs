@@ -1,5 +1,6 @@
 //! What must become true again once the faults are over.
 
+use trial_coordinator::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use trial_node::view::{BrokerView, CoordinatorEntry, TransactionState};
 use trial_node::{NodeId, Offset, TopicPartition};
 
@@ -97,7 +98,7 @@ fn pending_at(broker: &dyn BrokerView, pending: &mut Vec<String>) {
                 t.first_offset
             ));
         });
-        let internal = matches!(p.topic.as_str(), "__consumer_offsets" | "__transaction_state");
+        let internal = matches!(p.topic.as_str(), CONSUMER_OFFSETS | TRANSACTION_STATE);
         if !internal || !replica.leader || replica.leader_epoch != p.leader_epoch {
             return;
         }

@@ -21,7 +21,7 @@ pub mod transaction;
 mod partition;
 mod runtime;
 
-pub use partition::partition_for;
+pub use partition::{CONSUMER_OFFSETS, TRANSACTION_STATE, is_internal, partition_for};
 pub use runtime::{
     CallId, ClusterMetadata, Coordinator, CorruptRecord, Env, LogRecord, Marker, Output, Record, Request,
     SendId, Ticket,

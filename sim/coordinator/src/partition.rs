@@ -1,5 +1,18 @@
 //! Which partition of an internal topic a group or a transactional id belongs to.
 
+/// The topic that holds what coordinators of groups know.
+pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
+/// The topic that holds what coordinators of transactions know.
+pub const TRANSACTION_STATE: &str = "__transaction_state";
+
+/// Kafka's log of share groups, which we do not have.
+const SHARE_GROUP_STATE: &str = "__share_group_state";
+
+/// Whether the cluster keeps a topic for itself: clients may not write to it.
+pub fn is_internal(topic: &str) -> bool {
+    matches!(topic, CONSUMER_OFFSETS | TRANSACTION_STATE | SHARE_GROUP_STATE)
+}
+
 /// The partition, 0 to `count − 1`, of `__consumer_offsets` that a group's id, or of `__transaction_state` that a transactional
 /// id, belongs to: Java's `String.hashCode`, which is over UTF-16, without its sign, modulo the topic's number of partitions.
 /// `count` must be above 0.

@@ -12,7 +12,6 @@ use trial_wire::{ErrorCode, ResponseKind, TopicName, Uuid};
 
 use super::Caller;
 use crate::Broker;
-use crate::coordinator::topics::is_internal;
 use crate::published::Published;
 
 pub(super) fn serve(
@@ -34,7 +33,7 @@ pub(super) fn serve(
             MetadataResponseTopic::default()
                 .with_name(Some(name.clone()))
                 .with_error_code(error.code())
-                .with_is_internal(is_internal(&name)),
+                .with_is_internal(trial_coordinator::is_internal(name.as_str())),
         );
         if may_create && error == ErrorCode::UnknownTopicOrPartition {
             broker.auto_create_topic(now, name);
@@ -107,7 +106,7 @@ fn of_topic(published: &Published, version: i16, topic: &TopicImage) -> Metadata
     MetadataResponseTopic::default()
         .with_name(Some(topic.name.clone()))
         .with_topic_id(topic.id)
-        .with_is_internal(is_internal(&topic.name))
+        .with_is_internal(trial_coordinator::is_internal(topic.name.as_str()))
         .with_partitions(
             partitions.map(|(index, state)| of_partition(published, version, *index, state)).collect(),
         )

@@ -10,7 +10,7 @@ use trial_wire::{ErrorCode, TopicName};
 
 use super::Caller;
 use crate::Broker;
-use crate::coordinator::{Place, topics};
+use crate::coordinator::Place;
 use crate::replica::{TransactionMarker, Waiter};
 
 pub(super) fn serve(
@@ -78,7 +78,7 @@ fn append(
     let topic_id = broker.published.image.topic_ids().get(topic);
     let tp = TopicIdPartition { topic_id: *topic_id.ok_or(ErrorCode::UnknownTopicOrPartition)?, partition };
     let timeout = broker.effective.request_timeout;
-    let of_group = topic.as_str() == topics::CONSUMER_OFFSETS;
+    let of_group = topic.as_str() == trial_coordinator::CONSUMER_OFFSETS;
     broker.coordinate(now, io, |coordinators, around| {
         let end = if of_group {
             let appended = coordinators.groups.append_marker(around, partition, marker);

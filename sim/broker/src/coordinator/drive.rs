@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use trial_coordinator::group::{GroupConfig, GroupCoordinator, ServerAssignor};
 use trial_coordinator::transaction::{TransactionConfig, TransactionCoordinator};
-use trial_coordinator::{CallId, Request, partition_for};
+use trial_coordinator::{CONSUMER_OFFSETS, CallId, Request, TRANSACTION_STATE, partition_for};
 use trial_metadata::{BrokerConfig, MetadataDelta};
 use trial_node::view::{CoordinatorEntry, CoordinatorKind, CoordinatorView};
 use trial_node::{Io, NodeId, Now, Span, Time, TopicIdPartition};
 use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes};
 
 use super::runtime::Output;
-use super::topics::{CONSUMER_OFFSETS, TRANSACTION_STATE, configured_partitions, topic_of};
+use super::topics::{configured_partitions, topic_of};
 use super::verifier::{Question, Verdict};
 use super::{Around, Calls, Gathering, Markers, Runtime, Settings, Verifier};
 use crate::channel::{ChannelId, Completion, Purpose};

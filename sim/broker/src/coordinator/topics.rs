@@ -1,21 +1,10 @@
 //! The topics in which coordinators keep their state.
 
+use trial_coordinator::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use trial_metadata::BrokerConfig;
 use trial_node::view::CoordinatorKind;
 use trial_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use trial_wire::{StrBytes, TopicName};
-
-/// The log of group coordinators.
-pub(crate) const CONSUMER_OFFSETS: &str = "__consumer_offsets";
-/// The log of transaction coordinators.
-pub(crate) const TRANSACTION_STATE: &str = "__transaction_state";
-/// Kafka's log of share groups, which we do not have.
-const SHARE_GROUP_STATE: &str = "__share_group_state";
-
-/// Whether the cluster keeps a topic for itself.
-pub(crate) fn is_internal(name: &TopicName) -> bool {
-    [CONSUMER_OFFSETS, TRANSACTION_STATE, SHARE_GROUP_STATE].contains(&name.as_str())
-}
 
 /// The topic that coordinators of a kind have their logs in.
 pub(crate) fn topic_of(kind: CoordinatorKind) -> TopicName {

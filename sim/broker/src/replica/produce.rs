@@ -9,7 +9,7 @@ use trial_wire::messages::produce_response::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use trial_wire::messages::{BrokerId, ProduceRequest, ProduceResponse};
-use trial_wire::{Batch, BatchError, ErrorCode, ResponseKind, StrBytes, TopicName};
+use trial_wire::{Batch, BatchError, ErrorCode, ResponseKind, StrBytes};
 
 use super::partition::{LeaderAppend, LeaderAppendError, Partition};
 use super::purgatory::Verdict;
@@ -126,7 +126,7 @@ impl ReplicaManager {
             let by_id = version >= TOPIC_ID_VERSION;
             let id = if by_id { Some(topic.topic_id) } else { ctx.metadata.topic_id(&topic.name) };
             let name = id.and_then(|id| ctx.metadata.topic_name(id));
-            let internal = name.is_some_and(is_internal);
+            let internal = name.is_some_and(|name| trial_coordinator::is_internal(name.as_str()));
             let id = id.filter(|_| name.is_some());
             let mut answers = Vec::with_capacity(topic.partition_data.len());
             for data in topic.partition_data {
@@ -329,11 +329,6 @@ fn name_current_leaders(ctx: &Context<'_>, version: i16, response: &mut ProduceR
             }
         }
     }
-}
-
-/// Whether only brokers write to the topic.
-fn is_internal(topic: &TopicName) -> bool {
-    matches!(topic.as_str(), "__consumer_offsets" | "__transaction_state")
 }
 
 /// The one batch that a partition's part of a Produce request must be.

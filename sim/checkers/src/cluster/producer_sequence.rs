@@ -58,7 +58,7 @@ impl ClusterProperty for ProducerSequence {
 
 /// Offsets that a group's coordinator writes in a transaction have a producer, but no sequence: it writes them itself.
 fn is_sequenced(change: &Change<'_>, batch: &BatchView) -> bool {
-    let own = batch.base_sequence == -1 && change.name.topic.as_str() == "__consumer_offsets";
+    let own = batch.base_sequence == -1 && change.name.topic.as_str() == trial_coordinator::CONSUMER_OFFSETS;
     batch.producer_id != ProducerId::NONE && !batch.control && !own
 }
 

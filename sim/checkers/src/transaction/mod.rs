@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use trial_coordinator::TRANSACTION_STATE;
 use trial_node::view::BrokerView;
 use trial_node::{Disk, DiskError, NodeId, Offset, Time, TopicIdPartition};
 
@@ -19,9 +20,6 @@ use crate::violation::Findings;
 use decisions::Decisions;
 use fold::{Fold, Marker};
 
-/// The topic that coordinators of transactions keep their state in.
-const TRANSACTION_STATE: &str = "__transaction_state";
-
 /// The checkers of transactions below the clients.
 pub(crate) struct TransactionChecks {
     stable_offset: bool,
@@ -30,7 +28,7 @@ pub(crate) struct TransactionChecks {
     /// What each replica's log says.
     replicas: BTreeMap<(Slot, NodeId), Fold>,
     /// What the committed part of each partition's log says.
-    committed: BTreeMap<Slot, (Offset, Fold)>,
+    committed: BTreeMap<Slot, Fold>,
     /// What coordinators have decided, as far as that is committed.
     decisions: Decisions,
 }
@@ -109,7 +107,7 @@ impl TransactionChecks {
             return Ok(());
         }
         for batch in change.now.batches.range(from, to).iter().filter(|batch| batch.transactional) {
-            let (_, fold) = self.committed.entry(change.slot).or_default();
+            let fold = self.committed.entry(change.slot).or_default();
             if !batch.control {
                 let opens = fold.open(batch.producer_id).is_none();
                 fold.data(batch);
@@ -128,8 +126,7 @@ impl TransactionChecks {
                 one_marker::judge_marker(at, change.name, &marker, &open, &self.decisions, out);
             }
         }
-        if let Some((end, fold)) = self.committed.get_mut(&change.slot) {
-            *end = to;
+        if let Some(fold) = self.committed.get_mut(&change.slot) {
             fold.name(change.name);
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trial_node::{Offset, Time, TopicPartition};
+use trial_node::{Time, TopicPartition};
 
 use crate::PropertyInfo;
 use crate::model::Slot;
@@ -59,12 +59,12 @@ pub(crate) fn judge_marker(
 pub(crate) fn judge_completed(
     at: Time,
     completed: &[Completed],
-    committed: &BTreeMap<Slot, (Offset, Fold)>,
+    committed: &BTreeMap<Slot, Fold>,
     out: &mut Findings,
 ) {
     for Completed { producer_id, partitions } in completed {
         for tp in partitions {
-            let fold = committed.values().map(|(_, fold)| fold).find(|fold| fold.is(tp));
+            let fold = committed.values().find(|fold| fold.is(tp));
             if let Some(open) = fold.and_then(|fold| fold.open(*producer_id)) {
                 out.report(
                     at,

@@ -140,7 +140,7 @@ impl TransactionCoordinator {
             producer_id: ProducerId(body.producer_id.0),
             producer_epoch: ProducerEpoch(body.producer_epoch),
         };
-        let topic = TopicName(StrBytes::from_static_str("__consumer_offsets"));
+        let topic = TopicName(StrBytes::from_static_str(crate::CONSUMER_OFFSETS));
         let count = env.metadata.partition_count(&topic).unwrap_or(self.config.offsets_topic_num_partitions);
         let partition = partition_for(&body.group_id, count);
         let partitions = vec![TopicPartition { topic, partition }];
