@@ -7,14 +7,14 @@ use trial_reports::{
     Compression, Expectation, FaultSpan, PipelineRecord, RunRecord, SCHEMA, Unavailability, Verdict,
     ViolationRecord,
 };
-use trial_world::HostId;
+use trial_world::{Engine, HostId};
 
 use crate::member::Member;
 use crate::metrics::Metrics;
 use crate::model::{ExpectedPipeline, Which, Workload};
 use crate::run::{Run, RunError};
 
-impl Run {
+impl<E: Engine<Member>> Run<E> {
     pub(crate) fn record(mut self) -> Result<RunRecord, RunError> {
         let now = self.world.now();
         let batch_bytes = self.batch_bytes().map_err(|error| RunError::Disk { seed: self.seed, error })?;
@@ -45,7 +45,7 @@ impl Run {
         let checkpoints = self.world.checkpoints().iter();
         Ok(RunRecord {
             schema: SCHEMA.to_owned(),
-            engine: "world".to_owned(),
+            engine: E::NAME.to_owned(),
             profile: if self.scenario.machine.is_free() { "zero-cost" } else { "scenario" }.to_owned(),
             seed: self.seed,
             variant: self.scenario.variant.to_string(),

@@ -4,17 +4,17 @@ use trial_broker::Broker;
 use trial_faults::Roles;
 use trial_node::view::BrokerView;
 use trial_node::{NodeId, TopicPartition};
-use trial_world::{HostId, World};
+use trial_world::{Engine, HostId};
 
 use crate::member::Member;
 
 /// The roles in a world at this instant. Broker hosts are the first `brokers` hosts.
-pub(crate) struct Cast<'a> {
-    pub(crate) world: &'a World<Member>,
+pub(crate) struct Cast<'a, E> {
+    pub(crate) world: &'a E,
     pub(crate) brokers: u32,
 }
 
-impl Cast<'_> {
+impl<E: Engine<Member>> Cast<'_, E> {
     fn running(&self) -> impl Iterator<Item = &Broker> {
         (0..self.brokers).filter_map(|i| match self.world.node(HostId(i)) {
             Some(Member::Broker(broker)) => Some(&**broker),
@@ -54,7 +54,7 @@ impl Cast<'_> {
     }
 }
 
-impl Roles for Cast<'_> {
+impl<E: Engine<Member>> Roles for Cast<'_, E> {
     fn is_host(&self, name: &str) -> bool {
         self.world.find(name).is_some()
     }

@@ -12,8 +12,8 @@ use trial_node::view::{BrokerView, CoordinatorEntry};
 use trial_node::{ClientEvent, NodeId, Offset, Span, Time, TopicPartition};
 use trial_reports::{FaultSpan, RunRecord};
 use trial_world::{
-    FaultError, HostId, HostSpec, Latency, LinkProfile, MachineProfile, RunEnd, Wire, World, WorldConfig,
-    WorldError,
+    Engine, FaultError, HostId, HostSpec, Latency, LinkProfile, MachineProfile, RunEnd, Wire, World,
+    WorldConfig, WorldError,
 };
 
 use crate::corpus::{self, CorpusError};
@@ -61,6 +61,14 @@ pub enum RunError {
     /// The corpus is of no use.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
+    /// The engine cannot do what the scenario needs.
+    #[error("engine {engine}: {what}")]
+    Refused {
+        /// The engine.
+        engine: &'static str,
+        /// What it cannot do.
+        what: String,
+    },
     /// A node broke the rules of the world.
     #[error("seed {seed}: {error}")]
     World {
@@ -96,10 +104,10 @@ const METADATA_SPREADS: Span = Span::from_secs(1);
 const PROGRESS_STEP: Span = Span::from_secs(1);
 
 /// A scenario that is being carried out.
-pub struct Run {
+pub struct Run<E = World<Member>> {
     pub(crate) scenario: Scenario,
     pub(crate) seed: u64,
-    pub(crate) world: World<Member>,
+    pub(crate) world: E,
     pub(crate) watch: Watch,
     pub(crate) plan: FaultPlan,
     pub(crate) injected: FaultPlan<Hosts>,
@@ -118,13 +126,37 @@ impl Run {
     /// # Errors
     /// [`RunError::Corpus`].
     pub fn new(scenario: Scenario, options: RunOptions) -> Result<Run, RunError> {
+        let outside = options.outside;
+        let mut run = Run::on(scenario, options, World::new)?;
+        run.outside = outside.map(|_| {
+            run.watch.add_host(OUTSIDE.to_owned());
+            run.world.add_outside(OUTSIDE)
+        });
+        Ok(run)
+    }
+}
+
+impl<E: Engine<Member>> Run<E> {
+    /// Puts `scenario` on the engine that `make` makes; nothing has happened yet.
+    ///
+    /// # Errors
+    /// [`RunError::Corpus`], [`RunError::Refused`].
+    pub fn on(
+        scenario: Scenario,
+        options: RunOptions,
+        make: impl FnOnce(WorldConfig) -> E,
+    ) -> Result<Run<E>, RunError> {
         let mut config = WorldConfig::new(options.seed);
         config.wire = options.wire;
         config.link = link(&scenario);
         config.wall_start_ms = options.outside.unwrap_or(config.wall_start_ms);
-        let mut world = World::new(config);
+        let mut world = make(config);
         if let Some((first, last)) = options.events {
             world.record_events(first, last);
+        }
+        let plan = scenario.plan();
+        if let Some(what) = refusal(&world, &scenario, &plan) {
+            return Err(RunError::Refused { engine: E::NAME, what });
         }
 
         let mut wrong_corpus = None;
@@ -157,11 +189,6 @@ impl Run {
         checkers.describe(plan::load(&scenario));
         let mut watch = Watch::new(checkers, names, scenario.cluster.nodes, Time::ZERO + scenario.warmup);
         watch.history = options.history.then(Vec::new);
-        let outside = options.outside.map(|_| {
-            watch.add_host(OUTSIDE.to_owned());
-            world.add_outside(OUTSIDE)
-        });
-        let plan = scenario.plan();
         Ok(Run {
             scenario,
             seed: options.seed,
@@ -169,7 +196,7 @@ impl Run {
             watch,
             moments: plan.schedule().into(),
             begun: false,
-            outside,
+            outside: None,
             plan,
             injected: FaultPlan::default(),
             spans: Vec::new(),
@@ -462,6 +489,20 @@ impl Run {
         let name = self.world.name(host);
         self.active.iter().any(|(_, fault, _)| fault.hosts().names().iter().any(|n| n == name))
     }
+}
+
+/// What the scenario needs and the engine cannot do, if there is anything.
+fn refusal<E: Engine<Member>>(engine: &E, scenario: &Scenario, plan: &FaultPlan) -> Option<String> {
+    if !E::MODELS_COSTS && !scenario.machine.is_free() {
+        return Some("it does not model what machines cost: [machine] is not for it".to_owned());
+    }
+    if !E::MODELS_COSTS && scenario.network.bandwidth.is_some() {
+        return Some("it does not model bandwidth: [network] bandwidth is not for it".to_owned());
+    }
+    plan.entries.iter().find_map(|entry| {
+        let why = engine.refuses(&entry.fault)?;
+        Some(format!("fault at {}, {}: {why}", entry.at, entry.fault))
+    })
 }
 
 /// What a client process has begun and not brought to an end.

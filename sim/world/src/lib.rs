@@ -12,6 +12,7 @@
 
 mod config;
 mod cpu;
+mod engine;
 mod error;
 mod faults;
 mod lifecycle;
@@ -29,6 +30,7 @@ mod world;
 pub use config::{
     CpuProfile, DiskProfile, HostSpec, Latency, LinkProfile, MachineProfile, Wire, WorldConfig,
 };
+pub use engine::Engine;
 pub use error::WorldError;
 pub use faults::FaultError;
 pub use observer::{Ignore, Lifecycle, Observer, Step, StepInput};
