@@ -29,6 +29,6 @@ pub use disk::file::FileDisk;
 pub use disk::sim::{DiskUsage, SimDisk};
 pub use log::{
     AppendError, AppendInfo, AppendOrigin, Cleaned, FetchData, LogOpen, ProducerDescription, ReadError,
-    RecoveryReport, Repair, TimestampAndOffset, UnifiedLog,
+    RecordError, RecordFault, RecoveryReport, Repair, TimestampAndOffset, UnifiedLog,
 };
 pub use verification::VerificationGuard;

@@ -129,6 +129,11 @@ impl LogSegment {
         self.max_timestamp
     }
 
+    /// The largest timestamp of its records, ms since the epoch; of one that has none, when it was created or opened.
+    pub(crate) fn largest_timestamp(&self) -> i64 {
+        self.max_timestamp.map(|(max, _)| max).filter(|max| *max >= 0).unwrap_or(self.created_ms)
+    }
+
     /// Whether a batch must go to a new segment rather than to this one.
     pub(crate) fn must_roll(
         &self,
@@ -145,7 +150,7 @@ impl LogSegment {
             None => now_ms.saturating_sub(self.created_ms),
         };
         u64::from(self.size) + batch.size as u64 > u64::from(config.segment_bytes)
-            || age > config.segment_ms
+            || age > config.max_segment_ms(self.base_offset)
             || self.offset_index.is_full(config.segment_index_bytes)
             || self.time_index.is_full(config.segment_index_bytes)
             || self.is_out_of_reach(last_offset)

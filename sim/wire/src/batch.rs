@@ -51,6 +51,7 @@ mod attribute {
     pub const LOG_APPEND_TIME: i16 = 0x08;
     pub const TRANSACTIONAL: i16 = 0x10;
     pub const CONTROL: i16 = 0x20;
+    pub const DELETE_HORIZON: i16 = 0x40;
 }
 
 /// What the records of one batch may expand to, in bytes, where nothing smaller is known: what a request may bring that is not
@@ -135,7 +136,8 @@ pub struct Header {
     pub attributes: i16,
     /// The last record's offset less the base offset.
     pub last_offset_delta: i32,
-    /// The first record's timestamp, ms since the epoch; −1 unknown.
+    /// What the records' timestamps are relative to, ms since the epoch: the first one's, or [`Header::delete_horizon_ms`]
+    /// if there is one; −1 unknown.
     pub base_timestamp: i64,
     /// The largest timestamp, ms since the epoch; −1 unknown.
     pub max_timestamp: i64,
@@ -249,6 +251,9 @@ impl Header {
         if self.is_log_append_time() {
             return Err("clients may not set the timestamp type to LogAppendTime");
         }
+        if self.delete_horizon_ms().is_some() {
+            return Err("clients may not set a delete horizon");
+        }
         if self.producer_id >= 0 {
             if self.producer_epoch < 0 || self.base_sequence < 0 {
                 return Err("an idempotent producer's batch needs an epoch and a sequence number");
@@ -289,6 +294,12 @@ impl Header {
     /// Whether its timestamps are LogAppendTime.
     pub fn is_log_append_time(&self) -> bool {
         self.attributes & attribute::LOG_APPEND_TIME != 0
+    }
+
+    /// From when on compaction may remove its tombstones, or if it is a marker, itself (KIP-534), ms since the epoch; `None` as
+    /// long as no cleaning has set it.
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        (self.attributes & attribute::DELETE_HORIZON != 0).then_some(self.base_timestamp)
     }
 
     /// Its codec.

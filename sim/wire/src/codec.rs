@@ -86,14 +86,30 @@ impl Compression {
         }
     }
 
+    /// The level that Kafka's clients and brokers use if nobody chooses another (KIP-390); 0 for codecs without levels.
+    pub const fn default_level(self) -> i32 {
+        match self {
+            Compression::None | Compression::Snappy => 0,
+            Compression::Gzip => -1,
+            Compression::Lz4 => 9,
+            Compression::Zstd => zstd_frame::LEVEL,
+        }
+    }
+
     /// Appends the compressed form of `input` to `out`.
     pub fn compress(self, input: &[u8], out: &mut Vec<u8>) {
+        self.compress_at(self.default_level(), input, out);
+    }
+
+    /// As [`Compression::compress`], at a level: gzip −1 (the codec's own) to 9, LZ4 1 to 17 (9 is the fast mode, all others
+    /// the thorough one), zstd up to 22. One that the codec does not have is the nearest that it has.
+    pub fn compress_at(self, level: i32, input: &[u8], out: &mut Vec<u8>) {
         match self {
             Compression::None => out.extend_from_slice(input),
-            Compression::Gzip => gzip::compress(input, out),
+            Compression::Gzip => gzip::compress(level, input, out),
             Compression::Snappy => snappy::compress(input, out),
-            Compression::Lz4 => lz4_frame::compress(input, out),
-            Compression::Zstd => zstd_frame::compress(input, out),
+            Compression::Lz4 => lz4_frame::compress(level, input, out),
+            Compression::Zstd => zstd_frame::compress(level, input, out),
         }
     }
 

@@ -99,9 +99,10 @@ fn shown(entry: &Entry, request: &DescribeConfigsRequest) -> DescribeConfigsReso
 fn config_type(kind: ConfigKind) -> i8 {
     match kind {
         ConfigKind::Bool => 1,
-        ConfigKind::OneOf(_) => 2,
+        ConfigKind::OneOf(_) | ConfigKind::Text => 2,
         ConfigKind::Int(..) => 3,
         ConfigKind::Long(..) => 5,
-        ConfigKind::ListOf(_) => 7,
+        ConfigKind::Ratio => 6,
+        ConfigKind::ListOf(_) | ConfigKind::SubsetOf(_) => 7,
     }
 }

@@ -4,7 +4,7 @@ use trial_node::Span;
 
 use super::configs;
 use super::parse::ConfigDef;
-use super::parse::ConfigKind::{Bool, Int, ListOf, Long, OneOf};
+use super::parse::ConfigKind::{Bool, Int, ListOf, Long, OneOf, Ratio, SubsetOf, Text};
 use super::parse::ConfigLink::{Dynamic, ReadOnly};
 
 configs! {
@@ -13,6 +13,10 @@ configs! {
     /// Every broker config that we honour.
     table BROKER_CONFIGS;
 
+    #[doc = "whether everybody may do what no ACL is about, if there is an authorizer."]
+    "allow.everyone.if.no.acl.found" allow_everyone_if_no_acl_found: bool = "false", Bool, ReadOnly;
+    #[doc = "what decides who may do what: nothing, or the ACLs in the cluster's metadata."]
+    "authorizer.class.name" authorizer_class_name: String = "", OneOf(&["", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"]), ReadOnly;
     #[doc = "whether asking for the metadata of an unknown topic may create it."]
     "auto.create.topics.enable" auto_create_topics_enable: bool = "true", Bool, ReadOnly;
     #[doc = "whether the controller moves leaderships back to preferred replicas by itself."]
@@ -21,8 +25,18 @@ configs! {
     "broker.heartbeat.interval.ms" broker_heartbeat_interval: Span = "2000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how long a broker may be silent before the controller fences it, in milliseconds."]
     "broker.session.timeout.ms" broker_session_timeout: Span = "9000", Int(1, i32::MAX), ReadOnly;
-    #[doc = "the codec that batches are stored in: what the producer sent is kept as it is."]
-    "compression.type" = "producer", OneOf(&["producer"]), Dynamic;
+    #[doc = "the level of gzip, from 1 to 9, when a leader compresses anew (KIP-390); -1 for the codec's own."]
+    "compression.gzip.level" = "-1", Int(-1, 9), Dynamic;
+    #[doc = "the level of LZ4, from 1 to 17, when a leader compresses anew (KIP-390)."]
+    "compression.lz4.level" = "9", Int(1, 17), Dynamic;
+    #[doc = "the codec that batches are stored in: one that a leader compresses anew with if need be, or what the producer sent."]
+    "compression.type" = "producer", OneOf(&["gzip", "lz4", "producer", "snappy", "uncompressed", "zstd"]), Dynamic;
+    #[doc = "the level of Zstandard when a leader compresses anew (KIP-390)."]
+    "compression.zstd.level" = "3", Int(-131072, 22), Dynamic;
+    #[doc = "how long a client whose authentication failed waits for the answer, in milliseconds."]
+    "connection.failed.authentication.delay.ms" connection_failed_authentication_delay: Span = "100", Int(0, i32::MAX), ReadOnly;
+    #[doc = "how long a SASL client may use a connection until it authenticates again (KIP-368), in milliseconds; 0 for ever."]
+    "connections.max.reauth.ms" connections_max_reauth: Span = "0", Long(0, i64::MAX), ReadOnly;
     #[doc = "whether SIGTERM makes a broker hand over its leaderships first."]
     "controlled.shutdown.enable" controlled_shutdown_enable: bool = "true", Bool, ReadOnly;
     #[doc = "how long the quorum's leader collects records before it writes them, in milliseconds."]
@@ -69,7 +83,17 @@ configs! {
     "group.min.session.timeout.ms" group_min_session_timeout: Span = "6000", Int(0, i32::MAX), ReadOnly;
     #[doc = "how often the controller looks for leaders that are not preferred, in seconds."]
     "leader.imbalance.check.interval.seconds" leader_imbalance_check_interval_seconds: i64 = "300", Long(1, i64::MAX), ReadOnly;
-    #[doc = "what becomes of old data: deleted as log.retention.ms and log.retention.bytes say, which set no limit; or compacted."]
+    #[doc = "how often logs are looked at for whether to compact them, in milliseconds."]
+    "log.cleaner.backoff.ms" log_cleaner_backoff: Span = "15000", Long(1, i64::MAX), ReadOnly;
+    #[doc = "how many milliseconds a tombstone or a transaction's marker stays after the first cleaning that could have removed it."]
+    "log.cleaner.delete.retention.ms" = "86400000", Long(0, i64::MAX), Dynamic;
+    #[doc = "how many milliseconds a record may stay uncompacted in a compacted topic."]
+    "log.cleaner.max.compaction.lag.ms" = "9223372036854775807", Long(1, i64::MAX), Dynamic;
+    #[doc = "how large the part of a log that has not been compacted must be, of what could be, for a cleaning: from 0 to 1."]
+    "log.cleaner.min.cleanable.ratio" = "0.5", Ratio, Dynamic;
+    #[doc = "how many milliseconds a record stays uncompacted at least."]
+    "log.cleaner.min.compaction.lag.ms" = "0", Long(0, i64::MAX), Dynamic;
+    #[doc = "what becomes of old data: deleted as retention.ms and retention.bytes say, compacted, or both."]
     "log.cleanup.policy" = "delete", ListOf(&["compact", "delete"]), Dynamic;
     #[doc = "how many records may be appended before a log is flushed to the device."]
     "log.flush.interval.messages" = "9223372036854775807", Long(1, i64::MAX), Dynamic;
@@ -79,16 +103,26 @@ configs! {
     "log.index.interval.bytes" = "4096", Int(0, i32::MAX), Dynamic;
     #[doc = "the size in bytes that an index may grow to before a new segment is begun."]
     "log.index.size.max.bytes" = "10485760", Int(4, i32::MAX), Dynamic;
+    #[doc = "how many milliseconds a record's timestamp may be ahead of the leader's clock (KIP-937)."]
+    "log.message.timestamp.after.max.ms" = "3600000", Long(0, i64::MAX), Dynamic;
+    #[doc = "how many milliseconds a record's timestamp may be behind the leader's clock (KIP-937)."]
+    "log.message.timestamp.before.max.ms" = "9223372036854775807", Long(0, i64::MAX), Dynamic;
     #[doc = "whether records keep the producer's timestamps or get the broker's."]
     "log.message.timestamp.type" = "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), Dynamic;
-    #[doc = "how many bytes a partition's log may have before its oldest segments go: any number, for nothing is deleted."]
-    "log.retention.bytes" = "-1", Long(-1, -1), Dynamic;
-    #[doc = "how many milliseconds a record is kept before its segment may go: for ever (7 days in Kafka), for nothing is deleted."]
-    "log.retention.ms" = "-1", Long(-1, -1), Dynamic;
+    #[doc = "how many bytes a partition's log may have before its oldest segments go; -1 for any number."]
+    "log.retention.bytes" = "-1", Long(-1, i64::MAX), Dynamic;
+    #[doc = "how often old segments are looked for, in milliseconds."]
+    "log.retention.check.interval.ms" log_retention_check_interval: Span = "300000", Long(1, i64::MAX), ReadOnly;
+    #[doc = "how many milliseconds a record is kept before its segment may go; -1 for ever."]
+    "log.retention.ms" = "604800000", Long(-1, i64::MAX), Dynamic;
+    #[doc = "how many milliseconds earlier than segment.ms says a new segment may be begun, so that not all logs begin one at once."]
+    "log.roll.jitter.ms" = "0", Long(0, i64::MAX), Dynamic;
     #[doc = "how many milliseconds of records a segment may span before a new one is begun."]
     "log.roll.ms" = "604800000", Long(1, i64::MAX), Dynamic;
     #[doc = "the size in bytes at which a new segment is begun."]
     "log.segment.bytes" = "1073741824", Int(14, i32::MAX), Dynamic;
+    #[doc = "how many milliseconds a deleted segment's files stay, renamed, before they go."]
+    "log.segment.delete.delay.ms" = "60000", Long(0, i64::MAX), Dynamic;
     #[doc = "how many fetch sessions a broker keeps."]
     "max.incremental.fetch.session.cache.slots" max_incremental_fetch_session_cache_slots: i32 = "1000", Int(0, i32::MAX), ReadOnly;
     #[doc = "the largest record batch, in bytes, that may be appended."]
@@ -143,6 +177,10 @@ configs! {
     "replica.socket.timeout.ms" replica_socket_timeout: Span = "30000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how long a broker waits for a response to its own requests, in milliseconds."]
     "request.timeout.ms" request_timeout: Span = "30000", Int(1, i32::MAX), ReadOnly;
+    #[doc = "the SASL mechanisms that clients can log in with; if there are any, clients have to."]
+    "sasl.enabled.mechanisms" sasl_enabled_mechanisms: Vec<String> = "", SubsetOf(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]), ReadOnly;
+    #[doc = "principals that may do everything, separated by semicolons, such as User:admin."]
+    "super.users" super_users: String = "", Text, ReadOnly;
     #[doc = "how often transactions that have timed out are looked for, in milliseconds."]
     "transaction.abort.timed.out.transaction.cleanup.interval.ms" transaction_abort_timed_out_interval: Span = "10000", Int(1, i32::MAX), ReadOnly;
     #[doc = "the longest time-out that a transactional producer may ask for, in milliseconds."]

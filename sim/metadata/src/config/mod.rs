@@ -9,7 +9,7 @@ mod resolve;
 mod topic;
 
 pub use broker::{BROKER_CONFIGS, BrokerConfig};
-pub use parse::{ConfigDef, ConfigError, ConfigKind, ConfigLink};
+pub use parse::{ConfigDef, ConfigError, ConfigKind, ConfigLink, parse_ratio};
 pub(crate) use resolve::describe_topic_with;
 pub use resolve::{ConfigEntry, ConfigSource, StaticConfig, describe_topic, topic_value};
 pub use topic::TOPIC_CONFIGS;

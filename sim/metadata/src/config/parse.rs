@@ -39,10 +39,16 @@ pub enum ConfigKind {
     Int(i32, i32),
     /// A 64-bit number.
     Long(i64, i64),
+    /// A decimal fraction from 0 to 1, as [`parse_ratio`] reads it.
+    Ratio,
     /// One of some words.
     OneOf(&'static [&'static str]),
     /// Some of some words, separated by commas; at least one.
     ListOf(&'static [&'static str]),
+    /// Some of some words, separated by commas, or none.
+    SubsetOf(&'static [&'static str]),
+    /// Any text.
+    Text,
 }
 
 /// A config's name or value is wrong.
@@ -97,8 +103,13 @@ impl ConfigDef {
             ConfigKind::Bool => text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"),
             ConfigKind::Int(min, max) => text.parse().is_ok_and(|n: i32| (min..=max).contains(&n)),
             ConfigKind::Long(min, max) => text.parse().is_ok_and(|n: i64| (min..=max).contains(&n)),
+            ConfigKind::Ratio => parse_ratio(text).is_some(),
             ConfigKind::OneOf(words) => words.contains(&text),
-            ConfigKind::ListOf(words) => text.split(',').all(|item| words.contains(&item.trim())),
+            ConfigKind::SubsetOf(_) if text.is_empty() => true,
+            ConfigKind::ListOf(words) | ConfigKind::SubsetOf(words) => {
+                text.split(',').all(|item| words.contains(&item.trim()))
+            }
+            ConfigKind::Text => true,
         };
         if valid {
             return Ok(());
@@ -126,31 +137,34 @@ fn suggestion(nearest: &Option<&'static str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
-impl ConfigKind {
-    /// The value, if there is but one: what we do where Kafka leaves a choice.
-    fn only_value(&self) -> Option<String> {
-        match *self {
-            ConfigKind::OneOf([word]) | ConfigKind::ListOf([word]) => Some((*word).to_owned()),
-            ConfigKind::Int(min, max) if min == max => Some(min.to_string()),
-            ConfigKind::Long(min, max) if min == max => Some(min.to_string()),
-            _ => None,
-        }
+/// Reads a decimal fraction from 0 to 1, such as `0.5`, in millionths (digits beyond those do not count); `None` if it is not
+/// one. What decides is a whole number on every machine.
+pub fn parse_ratio(text: &str) -> Option<u32> {
+    const ONE: u32 = 1_000_000;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
+        return None;
     }
+    let whole: u32 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let millionths = fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
+    let fraction = millionths.fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    whole.checked_mul(ONE)?.checked_add(fraction).filter(|ratio| *ratio <= ONE)
 }
 
 impl fmt::Display for ConfigKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(only) = self.only_value() {
-            return write!(f, "{only}; nothing else is supported yet");
-        }
         match self {
             ConfigKind::Bool => f.write_str("true or false"),
             ConfigKind::Int(min, i32::MAX) => write!(f, "a 32-bit number of at least {min}"),
             ConfigKind::Int(min, max) => write!(f, "a number from {min} to {max}"),
             ConfigKind::Long(min, i64::MAX) => write!(f, "a 64-bit number of at least {min}"),
             ConfigKind::Long(min, max) => write!(f, "a number from {min} to {max}"),
+            ConfigKind::Ratio => f.write_str("a decimal number from 0 to 1"),
             ConfigKind::OneOf(words) => write!(f, "one of {}", words.join(", ")),
             ConfigKind::ListOf(words) => write!(f, "a list of {}", words.join(", ")),
+            ConfigKind::SubsetOf(words) => write!(f, "a list of {}, or nothing", words.join(", ")),
+            ConfigKind::Text => f.write_str("text"),
         }
     }
 }
@@ -179,7 +193,12 @@ impl FromConfig for i64 {
 }
 impl FromConfig for Vec<String> {
     fn from_config(text: &str) -> Vec<String> {
-        text.split(',').map(|item| item.trim().to_owned()).collect()
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+}
+impl FromConfig for String {
+    fn from_config(text: &str) -> String {
+        text.trim().to_owned()
     }
 }
 /// From milliseconds, 0 and up.
@@ -229,12 +248,12 @@ mod tests {
             "config cleanup.policy: invalid value \"delete,shred\": must be a list of compact, delete"
         );
         assert_eq!(
-            message("compression.type", "zstd"),
-            "config compression.type: invalid value \"zstd\": must be producer; nothing else is supported yet"
+            message("compression.type", "none"),
+            "config compression.type: invalid value \"none\": must be one of gzip, lz4, producer, snappy, uncompressed, zstd"
         );
         assert_eq!(
-            message("retention.ms", "604800000"),
-            "config retention.ms: invalid value \"604800000\": must be -1; nothing else is supported yet"
+            message("min.cleanable.dirty.ratio", "1.5"),
+            "config min.cleanable.dirty.ratio: invalid value \"1.5\": must be a decimal number from 0 to 1"
         );
         assert_eq!(
             message("message.timestamp.type", "createtime"),
@@ -244,5 +263,14 @@ mod tests {
             message("unclean.leader.election.enable", "yes"),
             "config unclean.leader.election.enable: invalid value \"yes\": must be true or false"
         );
+    }
+
+    #[test]
+    fn ratios_are_read_in_millionths() {
+        let read = ["0", "1", "0.5", ".25", "1.", "0.000001", "0.0000019", "1.000000"].map(parse_ratio);
+        assert_eq!(read.map(Option::unwrap), [0, 1_000_000, 500_000, 250_000, 1_000_000, 1, 1, 1_000_000]);
+        for text in ["", ".", "-0.5", "1.000001", "2", "0,5", "5e-1", "4295.0", "+1"] {
+            assert_eq!(parse_ratio(text), None, "{text}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use trial_node::{Disk, LeaderEpoch, Offset};
 use trial_wire::batch::HEADER_LEN;
 use trial_wire::{Batch, BatchError, Header};
 
-use super::{AppendError, AppendInfo, AppendOrigin, TAIL_BATCHES, TailBatch, UnifiedLog};
+use super::{AppendError, AppendInfo, AppendOrigin, TAIL_BATCHES, TailBatch, UnifiedLog, validate};
 use crate::config::TimestampType;
 use crate::producer_state::BatchMetadata;
 
@@ -24,16 +24,13 @@ impl UnifiedLog {
         now_ms: i64,
     ) -> Result<AppendInfo, AppendError> {
         let header = batch.header();
+        let limited = matches!(origin, AppendOrigin::Client | AppendOrigin::Coordinator);
+        if limited {
+            check_size(header.size, self.config.max_message_bytes)?;
+        }
         if origin == AppendOrigin::Client {
-            header.is_well_formed_produce().map_err(|what| AppendError::InvalidRecord { what })?;
+            validate::check_client_batch(&self.config, batch, now_ms)?;
         }
-        if matches!(origin, AppendOrigin::Client | AppendOrigin::Coordinator) {
-            let max = self.config.max_message_bytes as usize;
-            if header.size > max {
-                return Err(AppendError::TooLarge { size: header.size, max });
-            }
-        }
-        check_fits_segment(header.size, self.config.segment_bytes)?;
         if header.producer_id >= 0
             && let Some(original) = self.check_producer(batch, origin)?
         {
@@ -50,6 +47,12 @@ impl UnifiedLog {
             });
         }
 
+        let recompressed = if limited { validate::recompressed(&self.config, batch)? } else { None };
+        let batch = recompressed.as_ref().unwrap_or(batch);
+        if recompressed.is_some() {
+            check_size(batch.header().size, self.config.max_message_bytes)?;
+        }
+        check_fits_segment(batch.header().size, self.config.segment_bytes)?;
         let base_offset = self.log_end_offset;
         let (header, chunks) = match self.config.message_timestamp_type {
             TimestampType::CreateTime => batch.assigned(base_offset.0, leader_epoch.0),
@@ -202,6 +205,10 @@ fn stamped(
     head[CRC..][..4].copy_from_slice(&crc.to_be_bytes());
     let header = Batch::peek(&head).expect("only fields that are not checked have changed");
     (header, [head.freeze(), records])
+}
+
+fn check_size(size: usize, max: u32) -> Result<(), AppendError> {
+    if size > max as usize { Err(AppendError::TooLarge { size, max: max as usize }) } else { Ok(()) }
 }
 
 fn check_fits_segment(size: usize, max: u32) -> Result<(), AppendError> {

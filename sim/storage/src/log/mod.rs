@@ -8,10 +8,12 @@ mod cleaner_tests;
 mod model_tests;
 mod read;
 mod recovery;
+mod retention;
 #[cfg(test)]
 mod tests;
 mod transactions;
 mod truncate;
+mod validate;
 
 use std::collections::VecDeque;
 
@@ -27,6 +29,7 @@ use crate::segment::LogSegment;
 
 pub use cleaner::Cleaned;
 pub use recovery::{LogOpen, RecoveryReport, Repair};
+pub use validate::{RecordError, RecordFault};
 
 /// Who asks a leader to append; decides what is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,13 @@ pub enum AppendError {
     InvalidRecord {
         /// What is wrong.
         what: &'static str,
+    },
+    /// Some of its records are refused, and so is the whole (INVALID_TIMESTAMP if all are for that, else INVALID_RECORD;
+    /// KIP-467).
+    #[error("{} of the batch's records are refused", errors.len())]
+    Records {
+        /// Which, and why; in the order of the records.
+        errors: Vec<RecordError>,
     },
     /// Larger than `max.message.bytes` (MESSAGE_TOO_LARGE).
     #[error("batch has {size} bytes, at most {max} are allowed")]

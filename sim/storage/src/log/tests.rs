@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use trial_node::view::BatchView;
 use trial_node::{Disk, DiskError, LeaderEpoch, Offset, ProducerEpoch, ProducerId};
+use trial_wire::batch::HEADER_LEN;
 use trial_wire::{Batch, BatchBuilder, Compression, ControlRecord, Uuid, messages::EndTxnMarker};
 
 use super::*;
@@ -793,4 +794,156 @@ fn the_high_watermark_stays_within_the_log() {
     assert_eq!(f.log.maybe_increment_high_watermark(Offset(2)), None);
     assert_eq!(f.log.maybe_increment_high_watermark(Offset(5)), Some(Offset(3)));
     assert_eq!(f.log.high_watermark(), Offset(5));
+}
+
+/// The offsets at which the log's segments begin.
+fn bases(f: &Fixture) -> Vec<i64> {
+    f.log.segments.iter().map(|segment| segment.base_offset().0).collect()
+}
+
+/// What the broker does every now and then; `true` if the log's start moved.
+fn retain(f: &mut Fixture, now_ms: i64) -> bool {
+    let moved = f.log.enforce_retention(&mut f.disk, now_ms).unwrap();
+    f.log.delete_old_segments(&mut f.disk).unwrap();
+    moved
+}
+
+#[test]
+fn retention_by_bytes_keeps_at_least_so_many() {
+    let config = LogConfig { retention_bytes: 2000, retention_ms: -1, ..config() };
+    let mut f = Fixture::new(config);
+    f.fill(60, 0);
+    let all = bases(&f);
+    assert!(!retain(&mut f, NOW), "nothing is committed");
+    let second = all[2];
+    f.log.update_high_watermark(Offset(second + 1));
+    assert!(retain(&mut f, NOW));
+    assert_eq!(bases(&f)[..], all[2..], "what ends below the high watermark");
+    f.log.update_high_watermark(f.log.log_end_offset());
+    assert!(retain(&mut f, NOW));
+    assert!(f.log.size() >= 2000 && f.log.size() - u64::from(f.log.segments[0].size()) < 2000);
+    assert_eq!(f.log.log_start_offset().0, bases(&f)[0]);
+    assert!(!retain(&mut f, NOW));
+    assert_eq!(f.batches(0)[0].base_offset.0, bases(&f)[0]);
+}
+
+#[test]
+fn retention_by_time_counts_from_each_segments_newest_record() {
+    let mut f = Fixture::new(LogConfig { retention_ms: 500, ..config() });
+    f.fill(20, 0);
+    f.log.update_high_watermark(f.log.log_end_offset());
+    let all = bases(&f);
+    // Timestamps are ten times the offsets.
+    let newest_of_first = f.log.segments[0].max_timestamp().unwrap().0;
+    assert!(!retain(&mut f, newest_of_first + 500));
+    assert!(retain(&mut f, newest_of_first + 501));
+    assert_eq!(bases(&f)[..], all[1..]);
+    // All of it is old: the active segment goes, too, and the log goes on where it ended.
+    let end = f.log.log_end_offset();
+    f.append(&from_producer(1, 0, 0, 1), 0).unwrap();
+    f.log.update_high_watermark(f.log.log_end_offset());
+    assert!(retain(&mut f, NOW + 10_000));
+    assert_eq!((f.log.log_start_offset(), f.log.log_end_offset()), (end + 1, end + 1));
+    assert_eq!((bases(&f), f.log.size()), (vec![end.0 + 1], 0));
+    let info = f.append(&from_producer(1, 0, 0, 1), 0).unwrap();
+    assert!(info.duplicate, "the producer is remembered all the same");
+    f.close();
+    assert_eq!(f.reopen(None), []);
+    assert_eq!((f.log.log_start_offset(), f.log.log_end_offset()), (end + 1, end + 1));
+}
+
+#[test]
+fn a_log_that_is_only_compacted_deletes_nothing_but_what_was_asked_for() {
+    let mut f = Fixture::new(LogConfig { retention_bytes: 0, retention_ms: 0, delete: false, ..config() });
+    f.fill(20, 0);
+    f.log.update_high_watermark(f.log.log_end_offset());
+    assert!(!retain(&mut f, NOW));
+    let (second, third) = (bases(&f)[1], bases(&f)[2]);
+    f.log.advance_log_start_offset(&mut f.disk, Offset(third - 1)).unwrap();
+    assert!(f.log.starts_within_a_segment());
+    assert!(!retain(&mut f, NOW));
+    assert_eq!((bases(&f)[0], f.log.log_start_offset().0), (second, third - 1));
+    assert!(f.log.starts_within_a_segment());
+}
+
+#[test]
+fn jitter_lets_a_segment_end_earlier_but_never_later() {
+    let spans = |jitter: i64| -> Vec<i64> {
+        let config = LogConfig { segment_ms: 1000, segment_jitter_ms: jitter, ..config() };
+        (0..100).map(|base| config.max_segment_ms(Offset(base))).collect()
+    };
+    assert_eq!(spans(0), [1000; 100]);
+    assert!(spans(300).iter().all(|span| (701..=1000).contains(span)));
+    assert!(spans(300).iter().any(|span| *span < 800) && spans(300).iter().any(|span| *span > 900));
+    assert!(spans(i64::MAX).iter().all(|span| (1..=1000).contains(span)));
+    let compacted = LogConfig { compact: true, max_compaction_lag_ms: 70, ..config() };
+    assert_eq!(compacted.max_segment_ms(Offset(0)), 70);
+}
+
+#[test]
+fn records_are_refused_one_by_one_with_reasons() {
+    let refused = |config: LogConfig, batch: &Batch| {
+        let mut f = Fixture::new(config);
+        match f.append(batch, 0) {
+            Ok(_) => Vec::new(),
+            Err(AppendError::Records { errors }) => {
+                assert_eq!(f.log.log_end_offset(), Offset(0));
+                errors
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let mut builder = BatchBuilder::new(Compression::Lz4);
+    builder.push(NOW, Some(b"k"), None, &[]);
+    builder.push(-1, None, Some(b"v"), &[]);
+    builder.push(NOW + 3_600_001, Some(b"k"), Some(b"v"), &[]);
+    builder.push(NOW - 5_000, None, Some(b"v"), &[]);
+    let batch = builder.build();
+    let timestamp = |index, timestamp, earliest, latest| RecordError {
+        index,
+        fault: RecordFault::Timestamp { timestamp, earliest, latest },
+    };
+    let no_key = |index| RecordError { index, fault: RecordFault::NoKey };
+    let late = (NOW + 3_600_001, NOW - i64::MAX, NOW + 3_600_000);
+    assert_eq!(refused(config(), &batch), [timestamp(2, late.0, late.1, late.2)]);
+    let narrow = LogConfig { message_timestamp_before_max_ms: 4_999, ..config() };
+    assert_eq!(
+        refused(narrow, &batch),
+        [timestamp(2, late.0, NOW - 4_999, late.2), timestamp(3, NOW - 5_000, NOW - 4_999, late.2)]
+    );
+    let compacted = LogConfig { compact: true, message_timestamp_after_max_ms: i64::MAX, ..config() };
+    assert_eq!(refused(compacted, &batch), [no_key(1), no_key(3)]);
+    let stamped = LogConfig { message_timestamp_type: TimestampType::LogAppendTime, ..narrow };
+    assert_eq!(refused(stamped, &batch), []);
+}
+
+#[test]
+fn batches_are_stored_in_the_topics_codec() {
+    let mut f = Fixture::new(LogConfig { compression: Some((Compression::Zstd, 3)), ..config() });
+    let mut builder = BatchBuilder::new(Compression::None);
+    for i in 0..20 {
+        builder.push(NOW + i, Some(b"key"), Some(b"0123456789"), &[(b"h", b"v")]);
+    }
+    builder.producer(4, 1, 0);
+    let batch = builder.build();
+    f.append(&batch, 3).unwrap();
+    assert!(f.append(&batch, 3).unwrap().duplicate);
+    let read = f.log.read(&mut f.disk, Offset(0), 10_000, Offset(20), true).unwrap();
+    let stored = Batch::parse(read.records).unwrap();
+    assert_eq!(stored.header().compression(), Compression::Zstd);
+    assert_eq!(stored.records(10_000).unwrap(), batch.records(10_000).unwrap());
+    assert!(stored.header().size < batch.header().size);
+    // What is in the right codec already is not touched.
+    let mut same = BatchBuilder::new(Compression::Zstd);
+    same.push(NOW, None, Some(b"v"), &[]);
+    let same = same.build();
+    f.append(&same, 3).unwrap();
+    let read = f.log.read(&mut f.disk, Offset(20), 10_000, Offset(21), true).unwrap();
+    assert_eq!(read.records[HEADER_LEN..], same.bytes()[HEADER_LEN..]);
+    // A limit that what was sent keeps, and what would be stored does not.
+    let uncompressed = Some((Compression::None, 0));
+    f.log.set_config(LogConfig { compression: uncompressed, max_message_bytes: 500, ..config() });
+    let mut large = BatchBuilder::new(Compression::Zstd);
+    large.push(NOW, None, Some(&[7; 600]), &[]);
+    assert!(matches!(f.append(&large.build(), 3), Err(AppendError::TooLarge { max: 500, .. })));
 }

@@ -435,4 +435,34 @@ proptest! {
         prop_assert_eq!((new.base_offset, new.last_offset()), (old.base_offset, old.last_offset()));
         prop_assert_eq!((new.last_sequence(), new.producer_id), (old.last_sequence(), old.producer_id));
     }
+
+    #[test]
+    fn a_delete_horizon_and_another_codec_leave_the_records_alone(
+        plains in plains(),
+        codecs in (0usize..5, 0usize..5),
+        level in -1i32..18,
+        horizon in 0i64..1 << 50,
+    ) {
+        let plains: Vec<Plain> =
+            plains.into_iter().map(|plain| Plain { timestamp: plain.timestamp >> 12, ..plain }).collect();
+        let mut builder = builder(CODECS[codecs.0], &plains);
+        builder.base_offset(100).leader_epoch(3).producer(7, 2, 40);
+        let batch = builder.build();
+        let marked = batch.with_delete_horizon(LIMIT, horizon).unwrap();
+        let marked = Batch::parse(marked.bytes().clone()).unwrap();
+        prop_assert_eq!(marked.records(LIMIT).unwrap(), batch.records(LIMIT).unwrap());
+        prop_assert_eq!(marked.header().delete_horizon_ms(), Some(horizon));
+        prop_assert_eq!(marked.header().max_timestamp, batch.header().max_timestamp);
+        prop_assert_eq!(batch.header().delete_horizon_ms(), None);
+        let codec = CODECS[codecs.1];
+        let other = marked.recompressed(LIMIT, codec, level).unwrap();
+        let other = Batch::parse(other.bytes().clone()).unwrap();
+        prop_assert_eq!(other.header().compression(), codec);
+        prop_assert_eq!(other.records(LIMIT).unwrap(), batch.records(LIMIT).unwrap());
+        let same = Header {
+            size: marked.header().size, crc: marked.header().crc, attributes: marked.header().attributes,
+            ..*other.header()
+        };
+        prop_assert_eq!(&same, marked.header());
+    }
 }

@@ -20,24 +20,34 @@ thread_local! {
 }
 
 /// Appends the compressed form of `input` to `out`.
-pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) {
+pub(super) fn compress(level: i32, input: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&HEADER);
-    DEFLATE.with_borrow_mut(|deflate| {
-        deflate.reset();
-        loop {
-            let read = usize::try_from(deflate.total_in()).expect("no more than the input was read");
-            let rest = &input[read..];
-            out.reserve((rest.len() / 2).max(STEP));
-            let status = deflate.compress_vec(rest, out, FlushCompress::Finish);
-            if status.expect("deflate takes any input") == Status::StreamEnd {
-                break;
-            }
+    match u32::try_from(level) {
+        Ok(level) => {
+            let mut deflate = Compress::new(flate2::Compression::new(level.min(9)), false);
+            compress_with(&mut deflate, input, out);
         }
-    });
+        Err(_) => DEFLATE.with_borrow_mut(|deflate| {
+            deflate.reset();
+            compress_with(deflate, input, out);
+        }),
+    }
     let mut crc = Crc::new();
     crc.update(input);
     out.extend_from_slice(&crc.sum().to_le_bytes());
     out.extend_from_slice(&crc.amount().to_le_bytes());
+}
+
+fn compress_with(deflate: &mut Compress, input: &[u8], out: &mut Vec<u8>) {
+    loop {
+        let read = usize::try_from(deflate.total_in()).expect("no more than the input was read");
+        let rest = &input[read..];
+        out.reserve((rest.len() / 2).max(STEP));
+        let status = deflate.compress_vec(rest, out, FlushCompress::Finish);
+        if status.expect("deflate takes any input") == Status::StreamEnd {
+            break;
+        }
+    }
 }
 
 /// The content of one or more members.

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use lz4::block;
+use lz4::block::{self, CompressionMode};
 
 use super::{CodecError, Compression, make_room};
 
@@ -14,20 +14,25 @@ const HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
 const BLOCK: usize = 64 * 1024;
 /// The bit of a block's length that says that the block is stored as it is.
 const STORED: u32 = 1 << 31;
+/// The library's most thorough level.
+const LEVEL_MAX: i32 = 12;
 
 /// Appends the frame of `input` to `out`.
-pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) {
-    COMPRESSED.with_borrow_mut(|scratch| compress_with(scratch, input, out));
+pub(super) fn compress(level: i32, input: &[u8], out: &mut Vec<u8>) {
+    // Kafka's clients take its default level for the fast compressor.
+    let thorough = level != Compression::Lz4.default_level();
+    let mode = thorough.then(|| CompressionMode::HIGHCOMPRESSION(level.clamp(1, LEVEL_MAX)));
+    COMPRESSED.with_borrow_mut(|scratch| compress_with(scratch, mode, input, out));
 }
 
-fn compress_with(scratch: &mut Vec<u8>, input: &[u8], out: &mut Vec<u8>) {
+fn compress_with(scratch: &mut Vec<u8>, mode: Option<CompressionMode>, input: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&HEADER);
     for chunk in input.chunks(BLOCK) {
         let bound = block::compress_bound(chunk.len()).expect("a chunk is small");
         if scratch.len() < bound {
             scratch.resize(bound, 0);
         }
-        let length = block::compress_to_buffer(chunk, None, false, scratch)
+        let length = block::compress_to_buffer(chunk, mode, false, scratch)
             .expect("the bound of the compressed size is right");
         let (content, flag) = if length < chunk.len() { (&scratch[..length], 0) } else { (chunk, STORED) };
         let length = u32::try_from(content.len()).expect("a chunk is small") | flag;

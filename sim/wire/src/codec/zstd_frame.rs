@@ -8,7 +8,7 @@ use zstd::zstd_safe::{CCtx, DCtx, compress_bound, get_error_name, get_frame_cont
 use super::{CodecError, Compression};
 
 /// The level at which Kafka's clients compress by default.
-const LEVEL: i32 = 3;
+pub(super) const LEVEL: i32 = 3;
 /// The smallest window (as a power of two) that we let a frame ask for however small the caller's limit: encoders announce up
 /// to this much at levels up to 19 even for small content.
 const WINDOW_LOG_MIN: u32 = 23;
@@ -24,10 +24,10 @@ thread_local! {
 }
 
 /// Appends the frame of `input` to `out`.
-pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) {
+pub(super) fn compress(level: i32, input: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + compress_bound(input.len()), 0);
-    let written = CONTEXTS.with_borrow_mut(|(context, _)| context.compress(&mut out[start..], input, LEVEL));
+    let written = CONTEXTS.with_borrow_mut(|(context, _)| context.compress(&mut out[start..], input, level));
     out.truncate(start + written.map_err(get_error_name).expect("the bound of the compressed size is right"));
 }
 

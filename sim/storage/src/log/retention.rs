@@ -1,0 +1,69 @@
+//! Which segments are too old or too many (`cleanup.policy=delete`).
+
+use trial_node::{Disk, DiskError, Offset};
+
+use super::UnifiedLog;
+
+impl UnifiedLog {
+    /// Moves the log's start forwards past the segments that `retention.bytes` and `retention.ms` have no room for, as far as
+    /// they are committed; returns whether it moved. Even the active segment may be among them: then another is begun.
+    /// The files stay until [`UnifiedLog::delete_old_segments`], so that where the log now starts can be written down before:
+    /// otherwise a power loss could bring some of them back and others not. `now_ms` is the wall clock.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn enforce_retention(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<bool, DiskError> {
+        let Some(start) = self.retention_start(now_ms) else { return Ok(false) };
+        if start > self.active().base_offset() {
+            self.roll(disk, now_ms)?;
+        }
+        self.advance_log_start_offset(disk, start)
+    }
+
+    /// Deletes the segments that end at or before the log's start; returns how many. The active one stays.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn delete_old_segments(&mut self, disk: &mut dyn Disk) -> Result<usize, DiskError> {
+        self.delete_segments_before(disk, self.log_start_offset)
+    }
+
+    /// Whether the log starts behind its first segment's start: only then a checkpoint has to tell where.
+    pub fn starts_within_a_segment(&self) -> bool {
+        self.log_start_offset > self.segments[0].base_offset()
+    }
+
+    /// Where the log should start; `None` if nothing has to go.
+    fn retention_start(&self, now_ms: i64) -> Option<Offset> {
+        if !self.config.delete {
+            return None;
+        }
+        // What ends before the start is as good as gone.
+        let gone = self.segments[1..].partition_point(|next| next.base_offset() <= self.log_start_offset);
+        let mut kept = gone;
+        let may_go = |i: usize| self.segments[i].size() > 0 && self.segment_end(i) <= self.high_watermark;
+        if let Ok(retention_bytes) = u64::try_from(self.config.retention_bytes) {
+            let size: u64 = self.segments[kept..].iter().map(|segment| u64::from(segment.size())).sum();
+            let mut excess = size.saturating_sub(retention_bytes);
+            while kept < self.segments.len() && may_go(kept) {
+                let Some(left) = excess.checked_sub(self.segments[kept].size().into()) else { break };
+                excess = left;
+                kept += 1;
+            }
+        }
+        if self.config.retention_ms >= 0 {
+            let is_old = |i: usize| {
+                now_ms.saturating_sub(self.segments[i].largest_timestamp()) > self.config.retention_ms
+            };
+            while kept < self.segments.len() && may_go(kept) && is_old(kept) {
+                kept += 1;
+            }
+        }
+        (kept > gone).then(|| self.segment_end(kept - 1))
+    }
+
+    /// Where the next segment begins, or would.
+    fn segment_end(&self, i: usize) -> Offset {
+        self.segments.get(i + 1).map_or(self.log_end_offset, |next| next.base_offset())
+    }
+}
