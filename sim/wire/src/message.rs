@@ -1,5 +1,6 @@
 //! One message's bytes: bodies for the trace hash and the wire check, frames for sockets.
 
+mod by_topic_id;
 mod plain;
 pub(crate) mod shape;
 
@@ -71,7 +72,7 @@ apis! {
 /// [`MessageError`] when the version does not exist or cannot express a field that is set.
 pub fn encode_request(body: &RequestKind, version: i16, out: &mut BytesMut) -> Result<(), MessageError> {
     out.reserve(RESERVE);
-    if plain::request(body, version, out) {
+    if plain::request(body, version, out) || by_topic_id::encode(body, version, out) {
         return Ok(());
     }
     body.encode(out, version).map_err(|error| failed(request_api(body), version, &error))
@@ -89,21 +90,23 @@ pub fn encode_response(body: &ResponseKind, version: i16, out: &mut BytesMut) ->
     body.encode(out, version).map_err(|error| failed(response_api(body), version, &error))
 }
 
-/// Reads a request's body; `bytes` must hold nothing else. Records share its memory. Hostile bytes are an error and take no more
-/// memory than in proportion to their number; so are APIs and versions that [`APIS`](crate::api::APIS) does not have, whatever
-/// their bytes.
+/// Reads a request's body. Records share the memory of `bytes`. Hostile bytes are an error and take no more memory than in
+/// proportion to their number; so are APIs and versions that [`APIS`](crate::api::APIS) does not have, whatever their bytes.
+/// What follows the body is ignored, as brokers of Kafka ignore it: librdkafka (2.16) asks for all topics with a count of four
+/// bytes where one is due.
 ///
 /// # Errors
 /// [`MessageError`].
 pub fn decode_request(api: ApiKey, version: i16, mut bytes: Bytes) -> Result<RequestKind, MessageError> {
     spoken(api, version)?;
     shape::check_request(api, version, &bytes).map_err(|error| failed(api, version, &error))?;
-    let body = RequestKind::decode(api, &mut bytes, version).map_err(|error| failed(api, version, &error))?;
-    ended(api, version, &bytes)?;
-    Ok(body)
+    match by_topic_id::decode(api, version, &bytes) {
+        Some(body) => body.map_err(|error| failed(api, version, &error)),
+        None => RequestKind::decode(api, &mut bytes, version).map_err(|error| failed(api, version, &error)),
+    }
 }
 
-/// As [`decode_request`], for a response: who answers may be as hostile as who asks.
+/// As [`decode_request`], for a response: who answers may be as hostile as who asks. Nothing may follow the body.
 ///
 /// # Errors
 /// [`MessageError`].

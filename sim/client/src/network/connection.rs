@@ -8,6 +8,15 @@ use trial_wire::{ApiKey, api};
 
 use super::config::NetworkConfig;
 
+/// The newest version of an API that clients ask in. OffsetCommit and OffsetFetch name topics by id from version 10 on; a
+/// consumer knows the names of all its topics, but for those that it was just assigned not always the ids.
+fn newest(ours: &api::Api) -> i16 {
+    match ours.key {
+        ApiKey::OffsetCommit | ApiKey::OffsetFetch => 9,
+        _ => ours.versions.max,
+    }
+}
+
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -123,7 +132,7 @@ impl<C> Connection<C> {
             let Some(theirs) = theirs.iter().find(|theirs| theirs.api_key == ours.key as i16) else {
                 continue;
             };
-            let version = ours.versions.max.min(theirs.max_version);
+            let version = newest(ours).min(theirs.max_version);
             if version >= ours.versions.min.max(theirs.min_version) {
                 self.versions.push((ours.key as i16, version));
             }

@@ -55,14 +55,14 @@ impl Body {
     }
 }
 
-/// Checks that `bytes` hold the body of a request and all that it claims. The API must be one of the table.
+/// Checks that `bytes` begin with the body of a request and hold all that it claims. The API must be one of the table.
 pub(super) fn check_request(api: ApiKey, version: i16, bytes: &[u8]) -> Result<(), ReadError> {
-    check(requests::shape(api), api, version, bytes)
+    walked(requests::shape(api), api, version, bytes).map(|_| ())
 }
 
-/// As [`check_request`], for a response.
+/// As [`check_request`], for a response; it must be all that there is.
 pub(super) fn check_response(api: ApiKey, version: i16, bytes: &[u8]) -> Result<(), ReadError> {
-    check(responses::shape(api), api, version, bytes)
+    walked(responses::shape(api), api, version, bytes)?.finish()
 }
 
 /// Checks that `bytes` begin with the value of a control record and hold all that it claims. `version` must be one that we
@@ -74,12 +74,18 @@ pub(crate) fn check_control(kind: ControlType, version: i16, bytes: &[u8]) -> Re
     }
 }
 
-fn check(body: Option<&'static Body>, api: ApiKey, version: i16, bytes: &[u8]) -> Result<(), ReadError> {
+/// Walks along a shape; gives what follows.
+fn walked<'a>(
+    body: Option<&'static Body>,
+    api: ApiKey,
+    version: i16,
+    bytes: &'a [u8],
+) -> Result<Reader<'a>, ReadError> {
     let body = body.expect("every API of the table has its shapes");
     // An API's requests and responses become flexible in the same version. (ApiVersions' response header does not tell.)
     let mut walk = Walk::new(bytes, version, api.request_header_version(version) >= 2);
     walk.body(body)?;
-    walk.reader.finish()
+    Ok(walk.reader)
 }
 
 struct Walk<'a> {

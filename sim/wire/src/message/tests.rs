@@ -53,16 +53,21 @@ defaults! {
     WriteTxnMarkers: WriteTxnMarkersRequest, WriteTxnMarkersResponse;
     TxnOffsetCommit: TxnOffsetCommitRequest, TxnOffsetCommitResponse;
     DescribeConfigs: DescribeConfigsRequest, DescribeConfigsResponse;
+    AlterConfigs: AlterConfigsRequest, AlterConfigsResponse;
+    DescribeLogDirs: DescribeLogDirsRequest, DescribeLogDirsResponse;
     CreatePartitions: CreatePartitionsRequest, CreatePartitionsResponse;
     DeleteGroups: DeleteGroupsRequest, DeleteGroupsResponse;
     ElectLeaders: ElectLeadersRequest, ElectLeadersResponse;
     IncrementalAlterConfigs: IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
     OffsetDelete: OffsetDeleteRequest, OffsetDeleteResponse;
+    DescribeClientQuotas: DescribeClientQuotasRequest, DescribeClientQuotasResponse;
+    AlterClientQuotas: AlterClientQuotasRequest, AlterClientQuotasResponse;
     Vote: VoteRequest, VoteResponse;
     BeginQuorumEpoch: BeginQuorumEpochRequest, BeginQuorumEpochResponse;
     EndQuorumEpoch: EndQuorumEpochRequest, EndQuorumEpochResponse;
     DescribeQuorum: DescribeQuorumRequest, DescribeQuorumResponse;
     AlterPartition: AlterPartitionRequest, AlterPartitionResponse;
+    UpdateFeatures: UpdateFeaturesRequest, UpdateFeaturesResponse;
     FetchSnapshot: FetchSnapshotRequest, FetchSnapshotResponse;
     DescribeCluster: DescribeClusterRequest, DescribeClusterResponse;
     DescribeProducers: DescribeProducersRequest, DescribeProducersResponse;
@@ -74,6 +79,8 @@ defaults! {
     AllocateProducerIds: AllocateProducerIdsRequest, AllocateProducerIdsResponse;
     ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
     ConsumerGroupDescribe: ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse;
+    ListConfigResources: ListConfigResourcesRequest, ListConfigResourcesResponse;
+    DescribeTopicPartitions: DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse;
 }
 
 fn records() -> Bytes {
@@ -461,15 +468,42 @@ fn what_a_version_cannot_express_is_an_error() {
 }
 
 #[test]
-fn bytes_after_the_body_are_an_error() {
+fn bytes_after_a_request_are_ignored_and_after_a_response_an_error() {
     let mut bytes = encoded_request(&fetch_request(17), 17).to_vec();
     bytes.push(0);
-    let error = decode_request(ApiKey::Fetch, 17, Bytes::from(bytes)).unwrap_err();
-    assert_eq!(error.what, "1 bytes too many at byte 91");
+    assert_eq!(decode_request(ApiKey::Fetch, 17, Bytes::from(bytes)), Ok(fetch_request(17)));
+    // What librdkafka sends: a count of four bytes, all zero, where one is due.
+    let metadata = decode_request(ApiKey::Metadata, 13, Bytes::from_static(&[0, 0, 0, 0, 1, 0, 0]));
+    let all = MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
+    assert_eq!(metadata, Ok(RequestKind::Metadata(all)));
     let mut bytes = encoded_response(&fetch_response(17), 17).to_vec();
     bytes.push(0);
     let error = decode_response(ApiKey::Fetch, 17, Bytes::from(bytes)).unwrap_err();
     assert_eq!(error.what, "1 bytes too many at byte 293");
+}
+
+#[test]
+fn topics_are_named_by_their_ids_where_kafka_protocol_cannot() {
+    use kafka_protocol::messages::offset_commit_request::{
+        OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    };
+    let partition = OffsetCommitRequestPartition::default()
+        .with_partition_index(2)
+        .with_committed_offset(1 << 33)
+        .with_committed_metadata(Some(StrBytes::new()));
+    let topic = OffsetCommitRequestTopic::default().with_partitions(vec![partition]);
+    let request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(StrBytes::from_static_str("g")))
+        .with_topics(vec![topic.with_topic_id(TOPIC)]);
+    let expected = [
+        &b"\x02g\xff\xff\xff\xff\x01\0\x02"[..],
+        TOPIC.as_bytes(),
+        b"\x02\0\0\0\x02\0\0\0\x02\0\0\0\0\xff\xff\xff\xff\x01\0\0\0",
+    ]
+    .concat();
+    let body = RequestKind::OffsetCommit(request);
+    assert_eq!(encoded_request(&body, 10), expected);
+    assert_eq!(decode_request(ApiKey::OffsetCommit, 10, Bytes::from(expected)), Ok(body));
 }
 
 #[test]

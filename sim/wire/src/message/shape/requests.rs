@@ -2,7 +2,7 @@
 
 use kafka_protocol::messages::ApiKey;
 
-use super::Shape::{Array, ArrayOf, Bytes, Fixed, Str, Struct};
+use super::Shape::{Array, ArrayOf, Bytes, Fixed, Nullable, Str, Struct};
 use super::{Body, fields};
 
 const PRODUCE_PARTITION: Body = fields(&[(3, 13, Fixed(4)), (3, 13, Bytes)]);
@@ -137,25 +137,26 @@ const BROKER_HEARTBEAT: Body = fields(&[(0, 1, Fixed(22))]).tagged(&[(0, 1, 1, A
 const UNREGISTER_BROKER: Body = fields(&[(0, 0, Fixed(4))]);
 const ALLOCATE_PRODUCER_IDS: Body = fields(&[(0, 0, Fixed(12))]);
 const FIND_COORDINATOR: Body = fields(&[(0, 3, Str), (1, 6, Fixed(1)), (4, 6, ArrayOf(&Str))]);
-const OFFSET_COMMIT_PARTITION: Body = fields(&[(2, 9, Fixed(12)), (6, 9, Fixed(4)), (2, 9, Str)]);
-const OFFSET_COMMIT_TOPIC: Body = fields(&[(2, 9, Str), (2, 9, Array(&OFFSET_COMMIT_PARTITION))]);
+const OFFSET_COMMIT_PARTITION: Body = fields(&[(2, 10, Fixed(12)), (6, 10, Fixed(4)), (2, 10, Str)]);
+const OFFSET_COMMIT_TOPIC: Body =
+    fields(&[(2, 9, Str), (10, 10, Fixed(16)), (2, 10, Array(&OFFSET_COMMIT_PARTITION))]);
 const OFFSET_COMMIT: Body = fields(&[
-    (2, 9, Str),
-    (2, 9, Fixed(4)),
-    (2, 9, Str),
-    (7, 9, Str),
+    (2, 10, Str),
+    (2, 10, Fixed(4)),
+    (2, 10, Str),
+    (7, 10, Str),
     (2, 4, Fixed(8)),
-    (2, 9, Array(&OFFSET_COMMIT_TOPIC)),
+    (2, 10, Array(&OFFSET_COMMIT_TOPIC)),
 ]);
 const OFFSET_FETCH_TOPIC: Body = fields(&[(1, 7, Str), (1, 7, ArrayOf(&Fixed(4)))]);
-const OFFSET_FETCH_TOPICS: Body = fields(&[(8, 9, Str), (8, 9, ArrayOf(&Fixed(4)))]);
+const OFFSET_FETCH_TOPICS: Body = fields(&[(8, 9, Str), (10, 10, Fixed(16)), (8, 10, ArrayOf(&Fixed(4)))]);
 const OFFSET_FETCH_GROUP: Body =
-    fields(&[(8, 9, Str), (9, 9, Str), (9, 9, Fixed(4)), (8, 9, Array(&OFFSET_FETCH_TOPICS))]);
+    fields(&[(8, 10, Str), (9, 10, Str), (9, 10, Fixed(4)), (8, 10, Array(&OFFSET_FETCH_TOPICS))]);
 const OFFSET_FETCH: Body = fields(&[
     (1, 7, Str),
     (1, 7, Array(&OFFSET_FETCH_TOPIC)),
-    (8, 9, Array(&OFFSET_FETCH_GROUP)),
-    (7, 9, Fixed(1)),
+    (8, 10, Array(&OFFSET_FETCH_GROUP)),
+    (7, 10, Fixed(1)),
 ]);
 const JOIN_GROUP_PROTOCOL: Body = fields(&[(0, 9, Str), (0, 9, Bytes)]);
 const JOIN_GROUP: Body = fields(&[
@@ -217,7 +218,7 @@ const DESCRIBE_PRODUCERS_TOPIC: Body = fields(&[(0, 0, Str), (0, 0, ArrayOf(&Fix
 const DESCRIBE_PRODUCERS: Body = fields(&[(0, 0, Array(&DESCRIBE_PRODUCERS_TOPIC))]);
 const DESCRIBE_TRANSACTIONS: Body = fields(&[(0, 0, ArrayOf(&Str))]);
 const LIST_TRANSACTIONS: Body =
-    fields(&[(0, 1, ArrayOf(&Str)), (0, 1, ArrayOf(&Fixed(8))), (1, 1, Fixed(8))]);
+    fields(&[(0, 2, ArrayOf(&Str)), (0, 2, ArrayOf(&Fixed(8))), (1, 2, Fixed(8)), (2, 2, Str)]);
 const CONSUMER_GROUP_HEARTBEAT_TOPIC_PARTITIONS: Body =
     fields(&[(0, 1, Fixed(16)), (0, 1, ArrayOf(&Fixed(4)))]);
 const CONSUMER_GROUP_HEARTBEAT: Body = fields(&[
@@ -233,6 +234,58 @@ const CONSUMER_GROUP_HEARTBEAT: Body = fields(&[
     (0, 1, Array(&CONSUMER_GROUP_HEARTBEAT_TOPIC_PARTITIONS)),
 ]);
 const CONSUMER_GROUP_DESCRIBE: Body = fields(&[(0, 1, ArrayOf(&Str)), (0, 1, Fixed(1))]);
+const SASL_HANDSHAKE: Body = fields(&[(0, 1, Str)]);
+const SASL_AUTHENTICATE: Body = fields(&[(0, 2, Bytes)]);
+const DELETE_RECORDS_PARTITION: Body = fields(&[(0, 2, Fixed(12))]);
+const DELETE_RECORDS_TOPIC: Body = fields(&[(0, 2, Str), (0, 2, Array(&DELETE_RECORDS_PARTITION))]);
+const DELETE_RECORDS: Body = fields(&[(0, 2, Array(&DELETE_RECORDS_TOPIC)), (0, 2, Fixed(4))]);
+/// The fields of DescribeAcls are those of a filter of DeleteAcls.
+const ACL_FILTER: Body =
+    fields(&[(1, 3, Fixed(1)), (1, 3, Str), (1, 3, Fixed(1)), (1, 3, Str), (1, 3, Str), (1, 3, Fixed(2))]);
+const CREATE_ACLS: Body = fields(&[(1, 3, Array(&ACL_FILTER))]);
+const DELETE_ACLS: Body = fields(&[(1, 3, Array(&ACL_FILTER))]);
+const ALTER_CONFIGS_CONFIG: Body = fields(&[(0, 2, Str), (0, 2, Str)]);
+const ALTER_CONFIGS_RESOURCE: Body =
+    fields(&[(0, 2, Fixed(1)), (0, 2, Str), (0, 2, Array(&ALTER_CONFIGS_CONFIG))]);
+const ALTER_CONFIGS: Body = fields(&[(0, 2, Array(&ALTER_CONFIGS_RESOURCE)), (0, 2, Fixed(1))]);
+const DESCRIBE_LOG_DIRS_TOPIC: Body = fields(&[(1, 4, Str), (1, 4, ArrayOf(&Fixed(4)))]);
+const DESCRIBE_LOG_DIRS: Body = fields(&[(1, 4, Array(&DESCRIBE_LOG_DIRS_TOPIC))]);
+const ALTER_PARTITION_REASSIGNMENTS_PARTITION: Body = fields(&[(0, 1, Fixed(4)), (0, 1, ArrayOf(&Fixed(4)))]);
+const ALTER_PARTITION_REASSIGNMENTS_TOPIC: Body =
+    fields(&[(0, 1, Str), (0, 1, Array(&ALTER_PARTITION_REASSIGNMENTS_PARTITION))]);
+const ALTER_PARTITION_REASSIGNMENTS: Body =
+    fields(&[(0, 1, Fixed(4)), (1, 1, Fixed(1)), (0, 1, Array(&ALTER_PARTITION_REASSIGNMENTS_TOPIC))]);
+const LIST_PARTITION_REASSIGNMENTS_TOPIC: Body = fields(&[(0, 0, Str), (0, 0, ArrayOf(&Fixed(4)))]);
+const LIST_PARTITION_REASSIGNMENTS: Body =
+    fields(&[(0, 0, Fixed(4)), (0, 0, Array(&LIST_PARTITION_REASSIGNMENTS_TOPIC))]);
+const DESCRIBE_CLIENT_QUOTAS_COMPONENT: Body = fields(&[(0, 1, Str), (0, 1, Fixed(1)), (0, 1, Str)]);
+const DESCRIBE_CLIENT_QUOTAS: Body =
+    fields(&[(0, 1, Array(&DESCRIBE_CLIENT_QUOTAS_COMPONENT)), (0, 1, Fixed(1))]);
+const ALTER_CLIENT_QUOTAS_ENTITY: Body = fields(&[(0, 1, Str), (0, 1, Str)]);
+const ALTER_CLIENT_QUOTAS_OP: Body = fields(&[(0, 1, Str), (0, 1, Fixed(9))]);
+const ALTER_CLIENT_QUOTAS_ENTRY: Body =
+    fields(&[(0, 1, Array(&ALTER_CLIENT_QUOTAS_ENTITY)), (0, 1, Array(&ALTER_CLIENT_QUOTAS_OP))]);
+const ALTER_CLIENT_QUOTAS: Body = fields(&[(0, 1, Array(&ALTER_CLIENT_QUOTAS_ENTRY)), (0, 1, Fixed(1))]);
+const DESCRIBE_USER_SCRAM_CREDENTIALS_USER: Body = fields(&[(0, 0, Str)]);
+const DESCRIBE_USER_SCRAM_CREDENTIALS: Body = fields(&[(0, 0, Array(&DESCRIBE_USER_SCRAM_CREDENTIALS_USER))]);
+const ALTER_USER_SCRAM_CREDENTIALS_DELETION: Body = fields(&[(0, 0, Str), (0, 0, Fixed(1))]);
+const ALTER_USER_SCRAM_CREDENTIALS_UPSERTION: Body =
+    fields(&[(0, 0, Str), (0, 0, Fixed(5)), (0, 0, Bytes), (0, 0, Bytes)]);
+const ALTER_USER_SCRAM_CREDENTIALS: Body = fields(&[
+    (0, 0, Array(&ALTER_USER_SCRAM_CREDENTIALS_DELETION)),
+    (0, 0, Array(&ALTER_USER_SCRAM_CREDENTIALS_UPSERTION)),
+]);
+const UPDATE_FEATURES_UPDATE: Body = fields(&[(0, 2, Str), (0, 2, Fixed(3))]);
+const UPDATE_FEATURES: Body =
+    fields(&[(0, 2, Fixed(4)), (0, 2, Array(&UPDATE_FEATURES_UPDATE)), (1, 2, Fixed(1))]);
+const LIST_CONFIG_RESOURCES: Body = fields(&[(1, 1, ArrayOf(&Fixed(1)))]);
+const DESCRIBE_TOPIC_PARTITIONS_TOPIC: Body = fields(&[(0, 0, Str)]);
+const DESCRIBE_TOPIC_PARTITIONS_CURSOR: Body = fields(&[(0, 0, Str), (0, 0, Fixed(4))]);
+const DESCRIBE_TOPIC_PARTITIONS: Body = fields(&[
+    (0, 0, Array(&DESCRIBE_TOPIC_PARTITIONS_TOPIC)),
+    (0, 0, Fixed(4)),
+    (0, 0, Nullable(&DESCRIBE_TOPIC_PARTITIONS_CURSOR)),
+]);
 
 /// The shape of the body of an API's request.
 pub(super) fn shape(api: ApiKey) -> Option<&'static Body> {
@@ -282,6 +335,23 @@ pub(super) fn shape(api: ApiKey) -> Option<&'static Body> {
         ApiKey::ListTransactions => &LIST_TRANSACTIONS,
         ApiKey::ConsumerGroupHeartbeat => &CONSUMER_GROUP_HEARTBEAT,
         ApiKey::ConsumerGroupDescribe => &CONSUMER_GROUP_DESCRIBE,
+        ApiKey::SaslHandshake => &SASL_HANDSHAKE,
+        ApiKey::SaslAuthenticate => &SASL_AUTHENTICATE,
+        ApiKey::DeleteRecords => &DELETE_RECORDS,
+        ApiKey::DescribeAcls => &ACL_FILTER,
+        ApiKey::CreateAcls => &CREATE_ACLS,
+        ApiKey::DeleteAcls => &DELETE_ACLS,
+        ApiKey::AlterConfigs => &ALTER_CONFIGS,
+        ApiKey::DescribeLogDirs => &DESCRIBE_LOG_DIRS,
+        ApiKey::AlterPartitionReassignments => &ALTER_PARTITION_REASSIGNMENTS,
+        ApiKey::ListPartitionReassignments => &LIST_PARTITION_REASSIGNMENTS,
+        ApiKey::DescribeClientQuotas => &DESCRIBE_CLIENT_QUOTAS,
+        ApiKey::AlterClientQuotas => &ALTER_CLIENT_QUOTAS,
+        ApiKey::DescribeUserScramCredentials => &DESCRIBE_USER_SCRAM_CREDENTIALS,
+        ApiKey::AlterUserScramCredentials => &ALTER_USER_SCRAM_CREDENTIALS,
+        ApiKey::UpdateFeatures => &UPDATE_FEATURES,
+        ApiKey::ListConfigResources => &LIST_CONFIG_RESOURCES,
+        ApiKey::DescribeTopicPartitions => &DESCRIBE_TOPIC_PARTITIONS,
         _ => return None,
     })
 }

@@ -74,21 +74,23 @@ const METADATA: Body = fields(&[
     (8, 10, Fixed(4)),
     (13, 13, Fixed(2)),
 ]);
-const OFFSET_COMMIT_PARTITION: Body = fields(&[(2, 9, Fixed(6))]);
-const OFFSET_COMMIT_TOPIC: Body = fields(&[(2, 9, Str), (2, 9, Array(&OFFSET_COMMIT_PARTITION))]);
-const OFFSET_COMMIT: Body = fields(&[(3, 9, Fixed(4)), (2, 9, Array(&OFFSET_COMMIT_TOPIC))]);
+const OFFSET_COMMIT_PARTITION: Body = fields(&[(2, 10, Fixed(6))]);
+const OFFSET_COMMIT_TOPIC: Body =
+    fields(&[(2, 9, Str), (10, 10, Fixed(16)), (2, 10, Array(&OFFSET_COMMIT_PARTITION))]);
+const OFFSET_COMMIT: Body = fields(&[(3, 10, Fixed(4)), (2, 10, Array(&OFFSET_COMMIT_TOPIC))]);
 const OFFSET_FETCH_PARTITION: Body =
     fields(&[(1, 7, Fixed(12)), (5, 7, Fixed(4)), (1, 7, Str), (1, 7, Fixed(2))]);
 const OFFSET_FETCH_TOPIC: Body = fields(&[(1, 7, Str), (1, 7, Array(&OFFSET_FETCH_PARTITION))]);
-const OFFSET_FETCH_PARTITIONS: Body = fields(&[(8, 9, Fixed(16)), (8, 9, Str), (8, 9, Fixed(2))]);
-const OFFSET_FETCH_TOPICS: Body = fields(&[(8, 9, Str), (8, 9, Array(&OFFSET_FETCH_PARTITIONS))]);
+const OFFSET_FETCH_PARTITIONS: Body = fields(&[(8, 10, Fixed(16)), (8, 10, Str), (8, 10, Fixed(2))]);
+const OFFSET_FETCH_TOPICS: Body =
+    fields(&[(8, 9, Str), (10, 10, Fixed(16)), (8, 10, Array(&OFFSET_FETCH_PARTITIONS))]);
 const OFFSET_FETCH_GROUP: Body =
-    fields(&[(8, 9, Str), (8, 9, Array(&OFFSET_FETCH_TOPICS)), (8, 9, Fixed(2))]);
+    fields(&[(8, 10, Str), (8, 10, Array(&OFFSET_FETCH_TOPICS)), (8, 10, Fixed(2))]);
 const OFFSET_FETCH: Body = fields(&[
-    (3, 9, Fixed(4)),
+    (3, 10, Fixed(4)),
     (1, 7, Array(&OFFSET_FETCH_TOPIC)),
     (2, 7, Fixed(2)),
-    (8, 9, Array(&OFFSET_FETCH_GROUP)),
+    (8, 10, Array(&OFFSET_FETCH_GROUP)),
 ]);
 const FIND_COORDINATOR_COORDINATOR: Body =
     fields(&[(4, 6, Str), (4, 6, Fixed(4)), (4, 6, Str), (4, 6, Fixed(6)), (4, 6, Str)]);
@@ -306,9 +308,9 @@ const DESCRIBE_TRANSACTIONS_TRANSACTION_STATE: Body = fields(&[
 ]);
 const DESCRIBE_TRANSACTIONS: Body =
     fields(&[(0, 0, Fixed(4)), (0, 0, Array(&DESCRIBE_TRANSACTIONS_TRANSACTION_STATE))]);
-const LIST_TRANSACTIONS_TRANSACTION_STATE: Body = fields(&[(0, 1, Str), (0, 1, Fixed(8)), (0, 1, Str)]);
+const LIST_TRANSACTIONS_TRANSACTION_STATE: Body = fields(&[(0, 2, Str), (0, 2, Fixed(8)), (0, 2, Str)]);
 const LIST_TRANSACTIONS: Body =
-    fields(&[(0, 1, Fixed(6)), (0, 1, ArrayOf(&Str)), (0, 1, Array(&LIST_TRANSACTIONS_TRANSACTION_STATE))]);
+    fields(&[(0, 2, Fixed(6)), (0, 2, ArrayOf(&Str)), (0, 2, Array(&LIST_TRANSACTIONS_TRANSACTION_STATE))]);
 const ALLOCATE_PRODUCER_IDS: Body = fields(&[(0, 0, Fixed(18))]);
 const CONSUMER_GROUP_HEARTBEAT_TOPIC_PARTITIONS: Body =
     fields(&[(0, 1, Fixed(16)), (0, 1, ArrayOf(&Fixed(4)))]);
@@ -350,6 +352,106 @@ const CONSUMER_GROUP_DESCRIBE_DESCRIBED_GROUP: Body = fields(&[
 ]);
 const CONSUMER_GROUP_DESCRIBE: Body =
     fields(&[(0, 1, Fixed(4)), (0, 1, Array(&CONSUMER_GROUP_DESCRIBE_DESCRIBED_GROUP))]);
+const SASL_HANDSHAKE: Body = fields(&[(0, 1, Fixed(2)), (0, 1, ArrayOf(&Str))]);
+const SASL_AUTHENTICATE: Body = fields(&[(0, 2, Fixed(2)), (0, 2, Str), (0, 2, Bytes), (1, 2, Fixed(8))]);
+const DELETE_RECORDS_PARTITION: Body = fields(&[(0, 2, Fixed(14))]);
+const DELETE_RECORDS_TOPIC: Body = fields(&[(0, 2, Str), (0, 2, Array(&DELETE_RECORDS_PARTITION))]);
+const DELETE_RECORDS: Body = fields(&[(0, 2, Fixed(4)), (0, 2, Array(&DELETE_RECORDS_TOPIC))]);
+const DESCRIBE_ACLS_ACL: Body = fields(&[(1, 3, Str), (1, 3, Str), (1, 3, Fixed(2))]);
+const DESCRIBE_ACLS_RESOURCE: Body =
+    fields(&[(1, 3, Fixed(1)), (1, 3, Str), (1, 3, Fixed(1)), (1, 3, Array(&DESCRIBE_ACLS_ACL))]);
+const DESCRIBE_ACLS: Body = fields(&[(1, 3, Fixed(6)), (1, 3, Str), (1, 3, Array(&DESCRIBE_ACLS_RESOURCE))]);
+const CREATE_ACLS_RESULT: Body = fields(&[(1, 3, Fixed(2)), (1, 3, Str)]);
+const CREATE_ACLS: Body = fields(&[(1, 3, Fixed(4)), (1, 3, Array(&CREATE_ACLS_RESULT))]);
+const DELETE_ACLS_MATCHING_ACL: Body = fields(&[
+    (1, 3, Fixed(2)),
+    (1, 3, Str),
+    (1, 3, Fixed(1)),
+    (1, 3, Str),
+    (1, 3, Fixed(1)),
+    (1, 3, Str),
+    (1, 3, Str),
+    (1, 3, Fixed(2)),
+]);
+const DELETE_ACLS_FILTER_RESULT: Body =
+    fields(&[(1, 3, Fixed(2)), (1, 3, Str), (1, 3, Array(&DELETE_ACLS_MATCHING_ACL))]);
+const DELETE_ACLS: Body = fields(&[(1, 3, Fixed(4)), (1, 3, Array(&DELETE_ACLS_FILTER_RESULT))]);
+const ALTER_CONFIGS_RESOURCE: Body = fields(&[(0, 2, Fixed(2)), (0, 2, Str), (0, 2, Fixed(1)), (0, 2, Str)]);
+const ALTER_CONFIGS: Body = fields(&[(0, 2, Fixed(4)), (0, 2, Array(&ALTER_CONFIGS_RESOURCE))]);
+const DESCRIBE_LOG_DIRS_PARTITION: Body = fields(&[(1, 4, Fixed(21))]);
+const DESCRIBE_LOG_DIRS_TOPIC: Body = fields(&[(1, 4, Str), (1, 4, Array(&DESCRIBE_LOG_DIRS_PARTITION))]);
+const DESCRIBE_LOG_DIRS_RESULT: Body =
+    fields(&[(1, 4, Fixed(2)), (1, 4, Str), (1, 4, Array(&DESCRIBE_LOG_DIRS_TOPIC)), (4, 4, Fixed(16))]);
+const DESCRIBE_LOG_DIRS: Body =
+    fields(&[(1, 4, Fixed(4)), (3, 4, Fixed(2)), (1, 4, Array(&DESCRIBE_LOG_DIRS_RESULT))]);
+const ALTER_PARTITION_REASSIGNMENTS_PARTITION: Body = fields(&[(0, 1, Fixed(6)), (0, 1, Str)]);
+const ALTER_PARTITION_REASSIGNMENTS_TOPIC: Body =
+    fields(&[(0, 1, Str), (0, 1, Array(&ALTER_PARTITION_REASSIGNMENTS_PARTITION))]);
+const ALTER_PARTITION_REASSIGNMENTS: Body = fields(&[
+    (0, 1, Fixed(4)),
+    (1, 1, Fixed(1)),
+    (0, 1, Fixed(2)),
+    (0, 1, Str),
+    (0, 1, Array(&ALTER_PARTITION_REASSIGNMENTS_TOPIC)),
+]);
+const LIST_PARTITION_REASSIGNMENTS_PARTITION: Body = fields(&[
+    (0, 0, Fixed(4)),
+    (0, 0, ArrayOf(&Fixed(4))),
+    (0, 0, ArrayOf(&Fixed(4))),
+    (0, 0, ArrayOf(&Fixed(4))),
+]);
+const LIST_PARTITION_REASSIGNMENTS_TOPIC: Body =
+    fields(&[(0, 0, Str), (0, 0, Array(&LIST_PARTITION_REASSIGNMENTS_PARTITION))]);
+const LIST_PARTITION_REASSIGNMENTS: Body =
+    fields(&[(0, 0, Fixed(6)), (0, 0, Str), (0, 0, Array(&LIST_PARTITION_REASSIGNMENTS_TOPIC))]);
+const CLIENT_QUOTAS_ENTITY: Body = fields(&[(0, 1, Str), (0, 1, Str)]);
+const DESCRIBE_CLIENT_QUOTAS_VALUE: Body = fields(&[(0, 1, Str), (0, 1, Fixed(8))]);
+const DESCRIBE_CLIENT_QUOTAS_ENTRY: Body =
+    fields(&[(0, 1, Array(&CLIENT_QUOTAS_ENTITY)), (0, 1, Array(&DESCRIBE_CLIENT_QUOTAS_VALUE))]);
+const DESCRIBE_CLIENT_QUOTAS: Body =
+    fields(&[(0, 1, Fixed(6)), (0, 1, Str), (0, 1, Array(&DESCRIBE_CLIENT_QUOTAS_ENTRY))]);
+const ALTER_CLIENT_QUOTAS_ENTRY: Body =
+    fields(&[(0, 1, Fixed(2)), (0, 1, Str), (0, 1, Array(&CLIENT_QUOTAS_ENTITY))]);
+const ALTER_CLIENT_QUOTAS: Body = fields(&[(0, 1, Fixed(4)), (0, 1, Array(&ALTER_CLIENT_QUOTAS_ENTRY))]);
+const DESCRIBE_USER_SCRAM_CREDENTIALS_INFO: Body = fields(&[(0, 0, Fixed(5))]);
+const DESCRIBE_USER_SCRAM_CREDENTIALS_RESULT: Body = fields(&[
+    (0, 0, Str),
+    (0, 0, Fixed(2)),
+    (0, 0, Str),
+    (0, 0, Array(&DESCRIBE_USER_SCRAM_CREDENTIALS_INFO)),
+]);
+const DESCRIBE_USER_SCRAM_CREDENTIALS: Body =
+    fields(&[(0, 0, Fixed(6)), (0, 0, Str), (0, 0, Array(&DESCRIBE_USER_SCRAM_CREDENTIALS_RESULT))]);
+const ALTER_USER_SCRAM_CREDENTIALS_RESULT: Body = fields(&[(0, 0, Str), (0, 0, Fixed(2)), (0, 0, Str)]);
+const ALTER_USER_SCRAM_CREDENTIALS: Body =
+    fields(&[(0, 0, Fixed(4)), (0, 0, Array(&ALTER_USER_SCRAM_CREDENTIALS_RESULT))]);
+const UPDATE_FEATURES_RESULT: Body = fields(&[(0, 1, Str), (0, 1, Fixed(2)), (0, 1, Str)]);
+const UPDATE_FEATURES: Body =
+    fields(&[(0, 2, Fixed(6)), (0, 2, Str), (0, 1, Array(&UPDATE_FEATURES_RESULT))]);
+const LIST_CONFIG_RESOURCES_RESOURCE: Body = fields(&[(0, 1, Str), (1, 1, Fixed(1))]);
+const LIST_CONFIG_RESOURCES: Body =
+    fields(&[(0, 1, Fixed(6)), (0, 1, Array(&LIST_CONFIG_RESOURCES_RESOURCE))]);
+const DESCRIBE_TOPIC_PARTITIONS_PARTITION: Body = fields(&[
+    (0, 0, Fixed(14)),
+    (0, 0, ArrayOf(&Fixed(4))),
+    (0, 0, ArrayOf(&Fixed(4))),
+    (0, 0, ArrayOf(&Fixed(4))),
+    (0, 0, ArrayOf(&Fixed(4))),
+    (0, 0, ArrayOf(&Fixed(4))),
+]);
+const DESCRIBE_TOPIC_PARTITIONS_TOPIC: Body = fields(&[
+    (0, 0, Fixed(2)),
+    (0, 0, Str),
+    (0, 0, Fixed(17)),
+    (0, 0, Array(&DESCRIBE_TOPIC_PARTITIONS_PARTITION)),
+    (0, 0, Fixed(4)),
+]);
+const DESCRIBE_TOPIC_PARTITIONS_CURSOR: Body = fields(&[(0, 0, Str), (0, 0, Fixed(4))]);
+const DESCRIBE_TOPIC_PARTITIONS: Body = fields(&[
+    (0, 0, Fixed(4)),
+    (0, 0, Array(&DESCRIBE_TOPIC_PARTITIONS_TOPIC)),
+    (0, 0, Nullable(&DESCRIBE_TOPIC_PARTITIONS_CURSOR)),
+]);
 
 /// The shape of the body of an API's response.
 pub(super) fn shape(api: ApiKey) -> Option<&'static Body> {
@@ -399,6 +501,23 @@ pub(super) fn shape(api: ApiKey) -> Option<&'static Body> {
         ApiKey::AllocateProducerIds => &ALLOCATE_PRODUCER_IDS,
         ApiKey::ConsumerGroupHeartbeat => &CONSUMER_GROUP_HEARTBEAT,
         ApiKey::ConsumerGroupDescribe => &CONSUMER_GROUP_DESCRIBE,
+        ApiKey::SaslHandshake => &SASL_HANDSHAKE,
+        ApiKey::SaslAuthenticate => &SASL_AUTHENTICATE,
+        ApiKey::DeleteRecords => &DELETE_RECORDS,
+        ApiKey::DescribeAcls => &DESCRIBE_ACLS,
+        ApiKey::CreateAcls => &CREATE_ACLS,
+        ApiKey::DeleteAcls => &DELETE_ACLS,
+        ApiKey::AlterConfigs => &ALTER_CONFIGS,
+        ApiKey::DescribeLogDirs => &DESCRIBE_LOG_DIRS,
+        ApiKey::AlterPartitionReassignments => &ALTER_PARTITION_REASSIGNMENTS,
+        ApiKey::ListPartitionReassignments => &LIST_PARTITION_REASSIGNMENTS,
+        ApiKey::DescribeClientQuotas => &DESCRIBE_CLIENT_QUOTAS,
+        ApiKey::AlterClientQuotas => &ALTER_CLIENT_QUOTAS,
+        ApiKey::DescribeUserScramCredentials => &DESCRIBE_USER_SCRAM_CREDENTIALS,
+        ApiKey::AlterUserScramCredentials => &ALTER_USER_SCRAM_CREDENTIALS,
+        ApiKey::UpdateFeatures => &UPDATE_FEATURES,
+        ApiKey::ListConfigResources => &LIST_CONFIG_RESOURCES,
+        ApiKey::DescribeTopicPartitions => &DESCRIBE_TOPIC_PARTITIONS,
         _ => return None,
     })
 }

@@ -247,6 +247,11 @@ fn decode_frugally(direction: Direction, api: ApiKey, version: i16, bytes: Bytes
     decoded
 }
 
+/// Equal, but that a quota which is no number equals itself.
+fn is_same(again: &Option<Decoded>, decoded: &Decoded) -> bool {
+    again.as_ref() == Some(decoded) || format!("{again:?}") == format!("{:?}", Some(decoded))
+}
+
 #[test]
 fn shapes_are_those_that_kafka_protocol_reads_and_writes() {
     for (direction, api, version) in everything() {
@@ -329,7 +334,7 @@ proptest! {
             let decoded = decoded.unwrap_or_else(|| panic!("{context} is refused"));
             let encoded = decoded.encode(version);
             let again = direction.decode(api, version, encoded.clone());
-            prop_assert_eq!(again.as_ref(), Some(&decoded), "{}: {:?}", context, encoded);
+            prop_assert!(is_same(&again, &decoded), "{}: {:?}", context, encoded);
         }
     }
 
@@ -341,7 +346,7 @@ proptest! {
             let bytes = corrupt(&direction.sample(api, version, filling), &mut random);
             if let Some(decoded) = decode_frugally(direction, api, version, bytes) {
                 let again = direction.decode(api, version, decoded.encode(version));
-                prop_assert_eq!(again, Some(decoded), "{:?} {:?} {}", direction, api, version);
+                prop_assert!(is_same(&again, &decoded), "{:?} {:?} {}: {:?}", direction, api, version, decoded);
             }
         }
     }
