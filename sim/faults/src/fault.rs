@@ -153,6 +153,36 @@ impl<T> Links<T> {
     }
 }
 
+impl Links<Hosts> {
+    /// The directed links, each from one host to another, among hosts that are numbered from 0 to `hosts` - 1 and that `find`
+    /// knows by name. A link between hosts that two groups name appears as often.
+    pub fn directed(&self, hosts: u32, find: impl Fn(&str) -> Option<u32>) -> Vec<(u32, u32)> {
+        let ids = |hosts: &Hosts| hosts.names().iter().filter_map(|name| find(name)).collect::<Vec<_>>();
+        let others = |ids: &[u32]| (0..hosts).filter(|id| !ids.contains(id)).collect::<Vec<_>>();
+        let sides = match self {
+            Links::Between(groups) => {
+                let groups: Vec<Vec<u32>> = groups.iter().map(ids).collect();
+                let pairs = (0..groups.len()).flat_map(|i| (0..groups.len()).map(move |j| (i, j)));
+                let pairs = pairs.filter(|(i, j)| i != j);
+                pairs.map(|(i, j)| (groups[i].clone(), groups[j].clone())).collect::<Vec<_>>()
+            }
+            Links::Around(hosts) => {
+                let (inside, outside) = (ids(hosts), others(&ids(hosts)));
+                vec![(inside.clone(), outside.clone()), (outside, inside)]
+            }
+            Links::OutOf(hosts) => vec![(ids(hosts), others(&ids(hosts)))],
+            Links::Into(hosts) => vec![(others(&ids(hosts)), ids(hosts))],
+        };
+        let mut links = Vec::new();
+        for (senders, receivers) in sides {
+            for from in senders {
+                links.extend(receivers.iter().filter(|to| **to != from).map(|to| (from, *to)));
+            }
+        }
+        links
+    }
+}
+
 impl<T> Fault<T> {
     /// The same fault with every target replaced by what `f` makes of it, in the order in which the fault holds them.
     ///

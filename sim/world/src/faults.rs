@@ -180,28 +180,8 @@ impl<N: Node> World<N> {
 
     /// Acts on each directed link that is meant, once.
     fn each_link(&mut self, links: &Links<Hosts>, mut act: impl FnMut(&mut Link)) {
-        let all = 0..self.nodes.len() as u32;
-        let others = |hosts: &[u32]| all.clone().filter(|id| !hosts.contains(id)).collect::<Vec<_>>();
-        let directed = match links {
-            Links::Between(groups) => {
-                let groups: Vec<Vec<u32>> = groups.iter().map(|group| self.ids(group)).collect();
-                let pairs = (0..groups.len()).flat_map(|i| (0..groups.len()).map(move |j| (i, j)));
-                let pairs = pairs.filter(|(i, j)| i != j);
-                pairs.map(|(i, j)| (groups[i].clone(), groups[j].clone())).collect::<Vec<_>>()
-            }
-            Links::Around(hosts) => {
-                let (inside, outside) = (self.ids(hosts), others(&self.ids(hosts)));
-                vec![(inside.clone(), outside.clone()), (outside, inside)]
-            }
-            Links::OutOf(hosts) => vec![(self.ids(hosts), others(&self.ids(hosts)))],
-            Links::Into(hosts) => vec![(others(&self.ids(hosts)), self.ids(hosts))],
-        };
-        for (senders, receivers) in directed {
-            for from in &senders {
-                for to in receivers.iter().filter(|to| *to != from) {
-                    act(&mut self.sim.net.links[*from as usize][*to as usize]);
-                }
-            }
+        for (from, to) in links.directed(self.nodes.len() as u32, |name| self.sim.find(name)) {
+            act(&mut self.sim.net.links[from as usize][to as usize]);
         }
     }
 }

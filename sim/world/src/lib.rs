@@ -10,6 +10,7 @@
 //!
 //! Same binary, configuration, seed and calls: the same [`World::hash`]. An observer cannot influence it.
 
+mod clock;
 mod config;
 mod cpu;
 mod engine;
@@ -27,6 +28,7 @@ mod step;
 mod trace;
 mod world;
 
+pub use clock::WallClock;
 pub use config::{
     CpuProfile, DiskProfile, HostSpec, Latency, LinkProfile, MachineProfile, Wire, WorldConfig,
 };
@@ -35,5 +37,8 @@ pub use error::WorldError;
 pub use faults::FaultError;
 pub use observer::{Ignore, Lifecycle, Observer, Step, StepInput};
 pub use outside::Arrival;
-pub use trace::{Checkpoint, Divergence, EventRecord, diff_checkpoints, diff_events};
+pub use step::hash_notice;
+pub use trace::{
+    Checkpoint, Divergence, EventRecord, Kind, TraceHash, diff_checkpoints, diff_events, put_text,
+};
 pub use world::{Counters, HostId, HostState, RunEnd, World};

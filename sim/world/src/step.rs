@@ -391,7 +391,10 @@ pub(crate) fn hash_message(
 }
 
 /// Hashes an effect that is not a message.
-pub(crate) fn hash_notice(trace: &mut TraceHash, now: Time, host: u32, effect: &Effect) {
+///
+/// # Panics
+/// When it is one.
+pub fn hash_notice(trace: &mut TraceHash, now: Time, host: u32, effect: &Effect) {
     match effect {
         Effect::Send { .. } => unreachable!("messages are hashed by hash_message"),
         Effect::Close { conn } => return trace.event(now, host, Kind::Close, conn.0, 0),

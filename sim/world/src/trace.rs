@@ -68,7 +68,8 @@ pub fn diff_events<'a>(
 /// What kind of event goes into the hash; the numbers are part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Kind {
+#[allow(missing_docs, reason = "as in Input, Effect and Fault")]
+pub enum Kind {
     Open = 1,
     Timeout,
     Connected,
@@ -92,9 +93,9 @@ pub(crate) enum Kind {
 /// The head of each hashed event: the hash before, the instant, who, what, and two numbers that say more.
 const HEAD: usize = 48;
 
-/// The rolling digest.
+/// The rolling digest, for whatever engine.
 #[derive(Clone, Debug)]
-pub(crate) struct TraceHash {
+pub struct TraceHash {
     hash: u128,
     events: u64,
     checkpoint_every: u64,
@@ -106,7 +107,8 @@ pub(crate) struct TraceHash {
 }
 
 impl TraceHash {
-    pub(crate) fn new(seed: u64, checkpoint_every: u64) -> TraceHash {
+    /// The digest of a run in which nothing has happened, with a checkpoint every so many events; 0 keeps none.
+    pub fn new(seed: u64, checkpoint_every: u64) -> TraceHash {
         TraceHash {
             hash: u128::from(seed),
             events: 0,
@@ -130,13 +132,13 @@ impl TraceHash {
     }
 
     /// Hashes an event that two numbers describe.
-    pub(crate) fn event(&mut self, at: Time, host: u32, kind: Kind, a: u64, b: u64) {
+    pub fn event(&mut self, at: Time, host: u32, kind: Kind, a: u64, b: u64) {
         let head = self.head(at, host, kind, a, b);
         self.roll(at, xxh3_128(&head));
     }
 
     /// Begins an event that has a body; the caller appends it to what this returns and calls [`TraceHash::finish`].
-    pub(crate) fn begin(&mut self, at: Time, host: u32, kind: Kind, a: u64, b: u64) -> &mut BytesMut {
+    pub fn begin(&mut self, at: Time, host: u32, kind: Kind, a: u64, b: u64) -> &mut BytesMut {
         let head = self.head(at, host, kind, a, b);
         self.scratch.clear();
         self.scratch.extend_from_slice(&head);
@@ -144,7 +146,7 @@ impl TraceHash {
     }
 
     /// Hashes the event that [`TraceHash::begin`] began.
-    pub(crate) fn finish(&mut self, at: Time) {
+    pub fn finish(&mut self, at: Time) {
         let hash = xxh3_128(&self.scratch);
         self.roll(at, hash);
     }
@@ -157,41 +159,47 @@ impl TraceHash {
         }
     }
 
-    pub(crate) fn hash(&self) -> u128 {
+    /// The hash after the last event.
+    pub fn hash(&self) -> u128 {
         self.hash
     }
 
-    pub(crate) fn events(&self) -> u64 {
+    /// How many events there were.
+    pub fn events(&self) -> u64 {
         self.events
     }
 
-    pub(crate) fn checkpoints(&self) -> &[Checkpoint] {
+    /// The checkpoints so far.
+    pub fn checkpoints(&self) -> &[Checkpoint] {
         &self.checkpoints
     }
 
-    pub(crate) fn record_events(&mut self, first: u64, last: u64) {
+    /// Keeps a record of every event with a number from `first` to `last`.
+    pub fn record_events(&mut self, first: u64, last: u64) {
         self.record = Some((first, last));
         self.recorded.clear();
     }
 
-    pub(crate) fn recorded(&self) -> &[EventRecord] {
+    /// What was recorded.
+    pub fn recorded(&self) -> &[EventRecord] {
         &self.recorded
     }
 
     /// Whether the event that was hashed last is to be recorded.
-    pub(crate) fn records(&self) -> bool {
+    pub fn records(&self) -> bool {
         self.record.is_some_and(|(first, last)| (first..=last).contains(&self.events))
     }
 
+    /// Records the event that was hashed last.
     #[cold]
-    pub(crate) fn record(&mut self, at: Time, host: &str, what: String) {
+    pub fn record(&mut self, at: Time, host: &str, what: String) {
         let record = EventRecord { event: self.events, at, host: host.to_owned(), what, hash: self.hash };
         self.recorded.push(record);
     }
 }
 
 /// Appends what something looks like to people.
-pub(crate) fn put_text(out: &mut BytesMut, what: &impl fmt::Display) {
+pub fn put_text(out: &mut BytesMut, what: &impl fmt::Display) {
     write!(out, "{what}").expect("a buffer grows");
 }
 
