@@ -15,6 +15,8 @@ pub struct FeatureDef {
     pub min: i16,
     /// The highest level that we support.
     pub max: i16,
+    /// The level that new clusters start at, unless their operator chooses another.
+    pub default: i16,
 }
 
 /// The feature that says which records and versions of them the metadata log may hold.
@@ -27,11 +29,21 @@ pub const GROUP_VERSION_FEATURE: &str = "group.version";
 /// epoch of its own and partitions are added by the brokers that lead them (KIP-890).
 pub const TRANSACTION_VERSION_FEATURE: &str = "transaction.version";
 
-/// Every feature that we support. New clusters start at the highest level, unless their operator chooses another.
+/// The feature that says whether the controller tracks eligible leader replicas (KIP-966). It is on in new clusters from
+/// `metadata.version` 4.1-IV0 on only.
+pub const ELIGIBLE_LEADER_REPLICAS_VERSION_FEATURE: &str = "eligible.leader.replicas.version";
+
+/// Every feature that we support, in the order of the names.
 pub static FEATURES: &[FeatureDef] = &[
-    FeatureDef { name: GROUP_VERSION_FEATURE, min: 0, max: 1 },
-    FeatureDef { name: METADATA_VERSION_FEATURE, min: METADATA_VERSION, max: METADATA_VERSION },
-    FeatureDef { name: TRANSACTION_VERSION_FEATURE, min: 0, max: 2 },
+    FeatureDef { name: ELIGIBLE_LEADER_REPLICAS_VERSION_FEATURE, min: 0, max: 1, default: 0 },
+    FeatureDef { name: GROUP_VERSION_FEATURE, min: 0, max: 1, default: 1 },
+    FeatureDef {
+        name: METADATA_VERSION_FEATURE,
+        min: METADATA_VERSION,
+        max: METADATA_VERSION,
+        default: METADATA_VERSION,
+    },
+    FeatureDef { name: TRANSACTION_VERSION_FEATURE, min: 0, max: 2, default: 2 },
 ];
 
 /// The levels that a new cluster starts at, where its operator chose some.
@@ -75,7 +87,7 @@ impl BootstrapFeatures {
         for (name, level) in chosen {
             let def = FEATURES.iter().find(|def| def.name == name);
             let def = def.ok_or_else(|| FeatureError::Unknown { name: name.to_owned() })?;
-            let FeatureDef { name, min, max } = *def;
+            let FeatureDef { name, min, max, .. } = *def;
             if !(min..=max).contains(&level) {
                 return Err(FeatureError::Level { name, level, min, max });
             }
@@ -84,10 +96,15 @@ impl BootstrapFeatures {
         Ok(features)
     }
 
+    /// The level that a new cluster starts at.
+    pub fn level(&self, name: &str) -> i16 {
+        self.levels().find_map(|(other, level)| (other == name).then_some(level)).unwrap_or(0)
+    }
+
     /// Every feature above level 0 with its level, in the order of the names.
     pub fn levels(&self) -> impl Iterator<Item = (&'static str, i16)> {
         let level =
-            |def: &'static FeatureDef| (def.name, self.chosen.get(def.name).copied().unwrap_or(def.max));
+            |def: &'static FeatureDef| (def.name, self.chosen.get(def.name).copied().unwrap_or(def.default));
         FEATURES.iter().map(level).filter(|(_, level)| *level > 0)
     }
 }
@@ -107,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn new_clusters_start_at_the_highest_levels_unless_others_are_chosen() {
+    fn new_clusters_start_at_the_default_levels_unless_others_are_chosen() {
         let levels = |chosen: &[(&str, i16)]| {
             BootstrapFeatures::new(chosen.iter().copied())
                 .map(|features| features.levels().collect::<Vec<_>>())
@@ -126,7 +143,8 @@ mod tests {
         );
         assert_eq!(
             levels(&[("share.version", 1)]).unwrap_err().to_string(),
-            "unknown feature share.version; there are group.version, metadata.version, transaction.version"
+            "unknown feature share.version; there are eligible.leader.replicas.version, group.version, metadata.version, \
+             transaction.version"
         );
     }
 }

@@ -21,5 +21,6 @@ pub use feature::{
 pub use image::{MetadataDelta, MetadataImage, ReplayError, TopicImage};
 pub use record::{
     BrokerEndpoint, BrokerFeature, BrokerRegistration, BrokerRegistrationChange, ConfigResource,
-    LeaderRecoveryState, MetadataRecord, PartitionChange, PartitionRegistration, RecordError,
+    LeaderRecoveryState, MetadataRecord, PartitionChange, PartitionRegistration, QuotaEntity, QuotaName,
+    QuotaValue, RecordError,
 };

@@ -99,6 +99,31 @@ pub enum TraceEvent {
         /// The members now.
         isr: Vec<NodeId>,
     },
+    /// The active controller began to move a partition to other replicas (KIP-455), or changed where to.
+    ReassignmentStarted {
+        /// The partition.
+        tp: TopicPartition,
+        /// All replicas for the time being.
+        replicas: Vec<NodeId>,
+        /// Those that come.
+        adding: Vec<NodeId>,
+        /// Those that go once the others are in sync.
+        removing: Vec<NodeId>,
+    },
+    /// A partition has moved: its replicas are those that were asked for.
+    ReassignmentCompleted {
+        /// The partition.
+        tp: TopicPartition,
+        /// Its replicas.
+        replicas: Vec<NodeId>,
+    },
+    /// The active controller took back a reassignment.
+    ReassignmentCancelled {
+        /// The partition.
+        tp: TopicPartition,
+        /// Its replicas, as before.
+        replicas: Vec<NodeId>,
+    },
     /// A replica cut its log because it had diverged from the leader's.
     LogTruncated {
         /// The partition.
@@ -190,6 +215,9 @@ impl TraceEvent {
             TraceEvent::PartitionFollower { .. } => "partition-follower",
             TraceEvent::IsrShrunk { .. } => "isr-shrunk",
             TraceEvent::IsrExpanded { .. } => "isr-expanded",
+            TraceEvent::ReassignmentStarted { .. } => "reassignment-started",
+            TraceEvent::ReassignmentCompleted { .. } => "reassignment-completed",
+            TraceEvent::ReassignmentCancelled { .. } => "reassignment-cancelled",
             TraceEvent::LogTruncated { .. } => "log-truncated",
             TraceEvent::CoordinatorLoaded { .. } => "coordinator-loaded",
             TraceEvent::GroupRebalanced { .. } => "group-rebalanced",
@@ -210,13 +238,16 @@ impl TraceEvent {
             | TraceEvent::PartitionFollower { tp, .. }
             | TraceEvent::IsrShrunk { tp, .. }
             | TraceEvent::IsrExpanded { tp, .. }
+            | TraceEvent::ReassignmentStarted { tp, .. }
+            | TraceEvent::ReassignmentCompleted { tp, .. }
+            | TraceEvent::ReassignmentCancelled { tp, .. }
             | TraceEvent::LogTruncated { tp, .. } => Some(tp),
             _ => None,
         }
     }
 
     /// Every kind there is, for messages that suggest one.
-    pub const KINDS: [&'static str; 26] = [
+    pub const KINDS: [&'static str; 29] = [
         "broker-started",
         "broker-unfenced",
         "broker-fenced",
@@ -234,6 +265,9 @@ impl TraceEvent {
         "partition-follower",
         "isr-shrunk",
         "isr-expanded",
+        "reassignment-started",
+        "reassignment-completed",
+        "reassignment-cancelled",
         "log-truncated",
         "coordinator-loaded",
         "group-rebalanced",
@@ -246,8 +280,8 @@ impl TraceEvent {
     ];
 }
 
-fn isr_list(f: &mut fmt::Formatter<'_>, isr: &[NodeId]) -> fmt::Result {
-    for (i, id) in isr.iter().enumerate() {
+fn node_list(f: &mut fmt::Formatter<'_>, nodes: &[NodeId]) -> fmt::Result {
+    for (i, id) in nodes.iter().enumerate() {
         write!(f, "{}{id}", if i == 0 { "" } else { "," })?;
     }
     Ok(())
@@ -283,7 +317,20 @@ impl fmt::Display for TraceEvent {
             }
             TraceEvent::IsrShrunk { tp, isr } | TraceEvent::IsrExpanded { tp, isr } => {
                 write!(f, " {tp} isr=")?;
-                isr_list(f, isr)
+                node_list(f, isr)
+            }
+            TraceEvent::ReassignmentStarted { tp, replicas, adding, removing } => {
+                write!(f, " {tp}")?;
+                for (name, nodes) in [("replicas", replicas), ("adding", adding), ("removing", removing)] {
+                    write!(f, " {name}=")?;
+                    node_list(f, nodes)?;
+                }
+                Ok(())
+            }
+            TraceEvent::ReassignmentCompleted { tp, replicas }
+            | TraceEvent::ReassignmentCancelled { tp, replicas } => {
+                write!(f, " {tp} replicas=")?;
+                node_list(f, replicas)
             }
             TraceEvent::LogTruncated { tp, from, to } => write!(f, " {tp} from={from} to={to}"),
             TraceEvent::CoordinatorLoaded { tp, leader_epoch, applied } => {

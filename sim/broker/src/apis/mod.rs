@@ -5,6 +5,7 @@ mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod allocate_producer_ids;
 mod alter_partition;
+mod alter_partition_reassignments;
 mod api_versions;
 mod broker_heartbeat;
 mod broker_registration;
@@ -31,6 +32,7 @@ mod join_group;
 mod known_partitions;
 mod leave_group;
 mod list_groups;
+mod list_partition_reassignments;
 mod list_transactions;
 mod metadata;
 mod not_controller;
@@ -108,6 +110,9 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
             broker
                 .replicate(now, io, |replicas, ctx| replicas.handle_describe_producers(ctx, token, request));
         }
+        RequestKind::DeleteRecords(request) => {
+            broker.replicate(now, io, |replicas, ctx| replicas.handle_delete_records(ctx, token, request));
+        }
         RequestKind::FindCoordinator(request) => find_coordinator::serve(broker, now, io, caller, &request),
         RequestKind::JoinGroup(request) => coordinated::serve(broker, now, io, from, request),
         RequestKind::SyncGroup(request) => coordinated::serve(broker, now, io, from, request),
@@ -154,6 +159,12 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
             controller_request::serve(broker, now, io, caller, request);
         }
         RequestKind::ElectLeaders(request) => controller_request::serve(broker, now, io, caller, request),
+        RequestKind::AlterPartitionReassignments(request) => {
+            controller_request::serve(broker, now, io, caller, request);
+        }
+        RequestKind::ListPartitionReassignments(request) => {
+            controller_request::serve(broker, now, io, caller, request);
+        }
         RequestKind::UnregisterBroker(request) => controller_request::serve(broker, now, io, caller, request),
         RequestKind::AlterPartition(request) => controller_request::serve(broker, now, io, caller, request),
         RequestKind::BrokerRegistration(request) => {

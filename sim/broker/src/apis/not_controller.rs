@@ -16,6 +16,8 @@ pub(crate) fn says_not_controller(response: &ResponseKind) -> bool {
             response.responses.iter().any(|resource| is(resource.error_code))
         }
         ResponseKind::ElectLeaders(response) => is(response.error_code),
+        ResponseKind::AlterPartitionReassignments(response) => is(response.error_code),
+        ResponseKind::ListPartitionReassignments(response) => is(response.error_code),
         ResponseKind::UnregisterBroker(response) => is(response.error_code),
         ResponseKind::AlterPartition(response) => is(response.error_code),
         ResponseKind::BrokerRegistration(response) => is(response.error_code),

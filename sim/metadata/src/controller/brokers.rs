@@ -8,6 +8,7 @@ use trial_wire::messages::{
 };
 use trial_wire::{ErrorCode, StrBytes, Uuid};
 
+use super::leaders::BrokerChange;
 use super::{ControllerResult, QuorumController};
 use crate::record::{
     BrokerEndpoint, BrokerFeature, BrokerRegistration, BrokerRegistrationChange, MetadataRecord,
@@ -105,9 +106,12 @@ impl QuorumController {
         // First, so that its offset is the epoch.
         let mut records = vec![MetadataRecord::RegisterBroker(registration)];
         if same.is_none() {
-            // The old process may have lost what it had not flushed. Where it is the ISR's last member it stays, as
-            // nobody else can vouch for the partition.
-            self.update_leaders_and_isrs(Some(broker_id), None, in_isr(broker_id), &mut records);
+            // The old process may have lost what it had not flushed, unless it says that it was shut down in order. Where it
+            // is the ISR's last member it stays, as nobody else can vouch for the partition, unless there is a list of
+            // those who can.
+            let clean = existing.is_some_and(|broker| broker.broker_epoch == request.previous_broker_epoch);
+            let gone = BrokerChange { unclean_shutdown: !clean, ..BrokerChange::removed(broker_id) };
+            self.update_leaders_and_isrs(gone, in_isr_or_eligible(broker_id), &mut records);
         }
         Ok((records, broker_epoch))
     }
@@ -235,7 +239,9 @@ impl QuorumController {
             );
         };
         let mut records = Vec::new();
-        self.update_leaders_and_isrs(Some(broker_id), None, in_isr(broker_id), &mut records);
+        // Should it ever come back, nobody will know what it has lost.
+        let gone = BrokerChange { unclean_shutdown: true, ..BrokerChange::removed(broker_id) };
+        self.update_leaders_and_isrs(gone, in_isr_or_eligible(broker_id), &mut records);
         records.push(MetadataRecord::UnregisterBroker { broker_id, broker_epoch: registration.broker_epoch });
         ControllerResult::separable(records, UnregisterBrokerResponse::default())
     }
@@ -259,26 +265,22 @@ impl QuorumController {
 
     /// Takes the broker out of the ISRs, moves its leaderships and fences it.
     pub(super) fn fence(&self, broker_id: NodeId, records: &mut Vec<MetadataRecord>) {
-        self.update_leaders_and_isrs(Some(broker_id), None, in_isr(broker_id), records);
+        self.update_leaders_and_isrs(BrokerChange::removed(broker_id), in_isr(broker_id), records);
         records.push(self.registration_change(broker_id, Some(true), false));
     }
 
     /// Unfences the broker and lets it lead where nobody does.
     fn unfence(&self, broker_id: NodeId, records: &mut Vec<MetadataRecord>) {
         records.push(self.registration_change(broker_id, Some(false), false));
-        self.update_leaders_and_isrs(
-            None,
-            Some(broker_id),
-            |partition| partition.leader == NodeId::NONE,
-            records,
-        );
+        let leaderless = |partition: &PartitionRegistration| partition.leader == NodeId::NONE;
+        self.update_leaders_and_isrs(BrokerChange::added(broker_id), leaderless, records);
     }
 
     fn begin_controlled_shutdown(&self, broker_id: NodeId, records: &mut Vec<MetadataRecord>) {
         if self.image.broker(broker_id).is_some_and(|broker| !broker.in_controlled_shutdown) {
             records.push(self.registration_change(broker_id, None, true));
         }
-        self.update_leaders_and_isrs(Some(broker_id), None, in_isr(broker_id), records);
+        self.update_leaders_and_isrs(BrokerChange::removed(broker_id), in_isr(broker_id), records);
     }
 
     fn registration_change(
@@ -296,6 +298,10 @@ impl QuorumController {
             log_dirs: None,
         })
     }
+}
+
+fn in_isr_or_eligible(broker_id: NodeId) -> impl Fn(&PartitionRegistration) -> bool {
+    move |partition| partition.isr.contains(&broker_id) || partition.elr.contains(&broker_id)
 }
 
 fn in_isr(broker_id: NodeId) -> impl Fn(&PartitionRegistration) -> bool {

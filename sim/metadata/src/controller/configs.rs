@@ -44,6 +44,7 @@ impl QuorumController {
                 Err(error) => response.with_error_code(error.code()).with_error_message(error.message()),
             });
         }
+        self.clear_eligible(&mut records);
         if request.validate_only {
             records.clear();
         }
@@ -72,6 +73,7 @@ impl QuorumController {
             }
             let current = self.image.config(&resource).and_then(|overrides| overrides.get(&config.name));
             let value = new_value(&resource, config, current)?;
+            self.check_min_isr(&resource, &config.name, value.as_ref())?;
             // A broker is also told of values that stay: it may reload what they point at (KAFKA-14136).
             if value.as_ref() != current || !matches!(resource, ConfigResource::Topic(_)) {
                 records.push(MetadataRecord::Config {

@@ -9,7 +9,7 @@ use trial_wire::messages::{
 };
 use trial_wire::{ErrorCode, StrBytes, TopicName};
 
-use super::partition_change::{Election, PartitionChangeBuilder};
+use super::partition_change::{Election, ElectionRules, PartitionChangeBuilder};
 use super::{ControllerResult, QuorumController};
 use crate::config::topic_value;
 use crate::image::TopicImage;
@@ -17,6 +17,29 @@ use crate::record::{LeaderRecoveryState, MetadataRecord, PartitionChange, Partit
 
 /// How many leaders one round of balancing moves at most, so that its records fit one batch.
 const MAX_ELECTIONS_PER_ROUND: usize = 1_000;
+
+/// What becomes of a broker, before the metadata says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BrokerChange {
+    /// It leaves all ISRs, and can lead nothing.
+    pub(super) remove: Option<NodeId>,
+    /// It can lead.
+    pub(super) add: Option<NodeId>,
+    /// Whether the one that is removed may have lost the end of its logs, so that it is not eligible to lead either (KIP-966).
+    pub(super) unclean_shutdown: bool,
+}
+
+impl BrokerChange {
+    /// The broker leaves, with all that it has on its disk.
+    pub(super) fn removed(broker: NodeId) -> BrokerChange {
+        BrokerChange { remove: Some(broker), ..BrokerChange::default() }
+    }
+
+    /// The broker comes.
+    pub(super) fn added(broker: NodeId) -> BrokerChange {
+        BrokerChange { add: Some(broker), ..BrokerChange::default() }
+    }
+}
 
 /// `ElectionType` on the wire.
 const PREFERRED: i8 = 0;
@@ -27,34 +50,49 @@ impl QuorumController {
         self.image.broker(broker_id).is_some_and(|broker| broker.is_active())
     }
 
-    /// What an election in this topic may choose from.
-    fn election_of(&self, topic: &TopicName) -> Election {
+    /// What elections in this topic go by.
+    pub(super) fn rules_of(&self, topic: &TopicName) -> ElectionRules {
         let config = &self.config;
-        let name = "unclean.leader.election.enable";
-        let value = topic_value(&config.static_config, &self.image, config.node_id, topic, name);
-        match value.expect("the table has it") {
-            allowed if allowed.trim().eq_ignore_ascii_case("true") => Election::Unclean,
-            _ => Election::Online,
+        let value = |name| {
+            let value = topic_value(&config.static_config, &self.image, config.node_id, topic, name);
+            value.expect("the table has it")
+        };
+        let unclean = value("unclean.leader.election.enable").eq_ignore_ascii_case("true");
+        let min_isr =
+            || value("min.insync.replicas").parse().expect("the config's range is within the type's");
+        ElectionRules {
+            election: if unclean { Election::Unclean } else { Election::Online },
+            elr_min_isr: self.tracks_eligible_leaders().then(min_isr),
         }
     }
 
-    /// Elects and shrinks in every partition that `affected` names, as if `remove` were gone and `add` were active.
+    /// The change that `builder` finds, with the brokers as they are.
+    pub(super) fn build(&self, builder: PartitionChangeBuilder<'_>) -> Option<PartitionChange> {
+        builder.build(|id| self.is_active(id), |id| self.directory_of(id))
+    }
+
+    /// Elects and shrinks in every partition that `affected` names, as if `happened` had happened already.
     pub(super) fn update_leaders_and_isrs(
         &self,
-        remove: Option<NodeId>,
-        add: Option<NodeId>,
+        happened: BrokerChange,
         affected: impl Fn(&PartitionRegistration) -> bool,
         records: &mut Vec<MetadataRecord>,
     ) {
+        let BrokerChange { remove, add, .. } = happened;
+        let unclean_shutdown = remove.filter(|_| happened.unclean_shutdown);
         let can_lead = |id| Some(id) != remove && (Some(id) == add || self.is_active(id));
         for topic in self.image.topics().values() {
-            let mut election = None;
+            let mut rules = None;
             for (partition, registration) in topic.partitions.iter().filter(|(_, p)| affected(p)) {
                 let id = TopicIdPartition { topic_id: topic.id, partition: *partition };
-                let election = *election.get_or_insert_with(|| self.election_of(&topic.name));
-                let mut builder = PartitionChangeBuilder::new(id, registration, election);
+                let rules = *rules.get_or_insert_with(|| self.rules_of(&topic.name));
+                let mut builder = PartitionChangeBuilder {
+                    unclean_shutdown,
+                    ..PartitionChangeBuilder::new(id, registration, rules)
+                };
                 builder.target_isr.retain(|id| Some(*id) != remove);
-                records.extend(builder.build(can_lead).map(MetadataRecord::PartitionChange));
+                let change = builder.build(can_lead, |id| self.directory_of(id));
+                records.extend(change.map(MetadataRecord::PartitionChange));
             }
         }
     }
@@ -63,7 +101,7 @@ impl QuorumController {
     pub(super) fn elect_where_unclean_is_allowed(&self) -> Vec<MetadataRecord> {
         let mut records = Vec::new();
         let leaderless = |partition: &PartitionRegistration| partition.leader == NodeId::NONE;
-        self.update_leaders_and_isrs(None, None, leaderless, &mut records);
+        self.update_leaders_and_isrs(BrokerChange::default(), leaderless, &mut records);
         records
     }
 
@@ -71,13 +109,15 @@ impl QuorumController {
     pub(super) fn balance_leaders(&mut self, now: Time) -> Vec<MetadataRecord> {
         let mut changes = Vec::new();
         'all: for topic in self.image.topics().values() {
+            let mut rules = None;
             for (partition, registration) in &topic.partitions {
                 if registration.leader == registration.preferred_replica() {
                     continue;
                 }
                 let id = TopicIdPartition { topic_id: topic.id, partition: *partition };
-                let builder = PartitionChangeBuilder::new(id, registration, Election::Preferred);
-                changes.extend(builder.build(|id| self.is_active(id)));
+                let rules = *rules.get_or_insert_with(|| self.rules_of(&topic.name));
+                let rules = ElectionRules { election: Election::Preferred, ..rules };
+                changes.extend(self.build(PartitionChangeBuilder::new(id, registration, rules)));
                 if changes.len() == MAX_ELECTIONS_PER_ROUND {
                     break 'all;
                 }
@@ -147,13 +187,12 @@ impl QuorumController {
             return Err(ErrorCode::ElectionNotNeeded);
         }
         let id = TopicIdPartition { topic_id: topic.id, partition };
-        let change = PartitionChangeBuilder::new(id, registration, election)
-            .build(|id| self.is_active(id))
-            .ok_or(if preferred {
-            ErrorCode::PreferredLeaderNotAvailable
-        } else {
-            ErrorCode::EligibleLeadersNotAvailable
-        })?;
+        let rules = ElectionRules { election, ..self.rules_of(&topic.name) };
+        let change =
+            self.build(PartitionChangeBuilder::new(id, registration, rules)).ok_or(match preferred {
+                true => ErrorCode::PreferredLeaderNotAvailable,
+                false => ErrorCode::EligibleLeadersNotAvailable,
+            })?;
         records.push(MetadataRecord::PartitionChange(change));
         Ok(())
     }
@@ -216,9 +255,9 @@ impl QuorumController {
         let builder = PartitionChangeBuilder {
             target_isr: new_isr.iter().map(|member| NodeId(*member.broker_id)).collect(),
             target_recovery_state: recovery_state,
-            ..PartitionChangeBuilder::new(id, partition, self.election_of(&topic.name))
+            ..PartitionChangeBuilder::new(id, partition, self.rules_of(&topic.name))
         };
-        let change = builder.build(|id| self.is_active(id));
+        let change = self.build(builder);
         let after = change.as_ref().map_or_else(|| partition.clone(), |change| partition.merge(change));
         Ok((change, after))
     }

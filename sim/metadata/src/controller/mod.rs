@@ -2,9 +2,11 @@
 
 mod brokers;
 mod configs;
+mod eligible;
 mod leaders;
 mod partition_change;
 mod placement;
+mod reassign;
 mod sessions;
 #[cfg(test)]
 mod testing;
@@ -18,7 +20,7 @@ use trial_wire::messages::{AllocateProducerIdsRequest, AllocateProducerIdsRespon
 use trial_wire::{ErrorCode, StrBytes};
 
 use crate::config::{BrokerConfig, StaticConfig};
-use crate::feature::BootstrapFeatures;
+use crate::feature::{BootstrapFeatures, ELIGIBLE_LEADER_REPLICAS_VERSION_FEATURE};
 use crate::image::{MetadataDelta, MetadataImage};
 use crate::record::MetadataRecord;
 
@@ -150,6 +152,9 @@ impl QuorumController {
                 name: StrBytes::from_static_str(name),
                 level,
             }));
+            if config.features.level(ELIGIBLE_LEADER_REPLICAS_VERSION_FEATURE) > 0 {
+                bootstrap.extend(eligible::activation_records(&config, &image));
+            }
         }
         let mut controller = QuorumController {
             config,

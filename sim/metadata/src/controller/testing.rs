@@ -35,12 +35,12 @@ pub(super) struct TestCluster {
     pub(super) last: (Vec<MetadataRecord>, Vec<TraceEvent>),
 }
 
-fn config(properties: &[(&str, &str)]) -> ControllerConfig {
+fn config(properties: &[(&str, &str)], features: &[(&str, i16)]) -> ControllerConfig {
     ControllerConfig {
         node_id: NodeId(0),
         cluster_id: StrBytes::from("trial"),
         static_config: Arc::new(StaticConfig::parse(properties.iter().copied()).unwrap()),
-        features: BootstrapFeatures::default(),
+        features: BootstrapFeatures::new(features.iter().copied()).unwrap(),
     }
 }
 
@@ -51,8 +51,13 @@ pub(super) fn nodes(ids: &[i32]) -> Vec<NodeId> {
 impl TestCluster {
     /// A new cluster without brokers.
     pub(super) fn empty(properties: &[(&str, &str)]) -> TestCluster {
+        TestCluster::empty_with(properties, &[])
+    }
+
+    fn empty_with(properties: &[(&str, &str)], features: &[(&str, i16)]) -> TestCluster {
+        let config = config(properties, features);
         let (controller, bootstrap) =
-            QuorumController::activate(config(properties), Time::ZERO, MetadataImage::default());
+            QuorumController::activate(config, Time::ZERO, MetadataImage::default());
         let mut cluster = TestCluster {
             controller,
             image: MetadataImage::default(),
@@ -69,7 +74,16 @@ impl TestCluster {
 
     /// A cluster of brokers 0 to `count` − 1, all of them active.
     pub(super) fn of(count: i32, properties: &[(&str, &str)]) -> TestCluster {
-        let mut cluster = TestCluster::empty(properties);
+        TestCluster::with_features(count, properties, &[])
+    }
+
+    /// As [`TestCluster::of`], with these feature levels.
+    pub(super) fn with_features(
+        count: i32,
+        properties: &[(&str, &str)],
+        features: &[(&str, i16)],
+    ) -> TestCluster {
+        let mut cluster = TestCluster::empty_with(properties, features);
         for id in 0..count {
             cluster.start_broker(id);
         }
@@ -96,6 +110,16 @@ impl TestCluster {
     }
 
     pub(super) fn register(&mut self, id: i32, incarnation: u128) -> BrokerRegistrationResponse {
+        self.register_after(id, incarnation, -1)
+    }
+
+    /// As [`TestCluster::register`], by a process that knows which epoch it was shut down in, in order.
+    pub(super) fn register_after(
+        &mut self,
+        id: i32,
+        incarnation: u128,
+        previous_broker_epoch: i64,
+    ) -> BrokerRegistrationResponse {
         let features = supported_features().into_iter().map(|feature| {
             Feature::default()
                 .with_name(feature.name)
@@ -113,7 +137,8 @@ impl TestCluster {
                     .with_port(9092),
             ])
             .with_features(features.collect())
-            .with_log_dirs(vec![Uuid::from_u128(1_000 + id as u128)]);
+            .with_log_dirs(vec![Uuid::from_u128(1_000 + id as u128)])
+            .with_previous_broker_epoch(previous_broker_epoch);
         let result = self.controller.register_broker(self.now, &request, Offset(self.log.len() as i64));
         self.carry_out(result)
     }

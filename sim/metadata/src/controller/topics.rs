@@ -18,7 +18,7 @@ use super::placement::{PlacementError, place};
 use super::{ApiError, ControllerResult, QuorumController};
 use crate::config::{ConfigDef, TOPIC_CONFIGS, describe_topic_with};
 use crate::image::Overrides;
-use crate::record::{ConfigResource, LeaderRecoveryState, MetadataRecord, PartitionRegistration};
+use crate::record::{ConfigResource, MetadataRecord, PartitionRegistration};
 
 /// How many records one request may cause (`MAX_RECORDS_PER_USER_OP`), as they must fit one batch.
 const MAX_RECORDS_PER_USER_OP: usize = 10_000;
@@ -179,22 +179,23 @@ impl QuorumController {
     fn new_partition(&self, replicas: Vec<NodeId>) -> Option<PartitionRegistration> {
         let isr: Vec<NodeId> = replicas.iter().copied().filter(|id| self.is_active(*id)).collect();
         let leader = *isr.first()?;
-        // With but one log directory there is nothing for the broker to assign (KIP-858).
-        let directory = |id: &NodeId| match self.image.broker(*id).map(|broker| broker.log_dirs.as_slice()) {
-            Some([only]) => *only,
-            _ => Uuid::nil(),
-        };
         Some(PartitionRegistration {
-            directories: replicas.iter().map(directory).collect(),
+            directories: replicas.iter().map(|id| self.directory_of(*id)).collect(),
             replicas,
             isr,
-            removing_replicas: Vec::new(),
-            adding_replicas: Vec::new(),
             leader,
-            leader_recovery_state: LeaderRecoveryState::Recovered,
             leader_epoch: LeaderEpoch(0),
-            partition_epoch: 0,
+            ..PartitionRegistration::default()
         })
+    }
+
+    /// Where a new replica on this broker goes: with but one log directory there is nothing for the broker to assign
+    /// (KIP-858).
+    pub(super) fn directory_of(&self, broker: NodeId) -> Uuid {
+        match self.image.broker(broker).map(|broker| broker.log_dirs.as_slice()) {
+            Some([only]) => *only,
+            _ => Uuid::nil(),
+        }
     }
 
     fn manual_assignments(&self, topic: &CreatableTopic) -> Result<Vec<PartitionRegistration>, ApiError> {
@@ -233,6 +234,21 @@ impl QuorumController {
         replicas: &[BrokerId],
         replication_factor: Option<usize>,
     ) -> Result<PartitionRegistration, ApiError> {
+        let replicas = self.check_assignment(replicas, replication_factor)?;
+        self.new_partition(replicas).ok_or_else(|| {
+            invalid_assignment(format!(
+                "All brokers specified in the manual partition assignment for partition {partition} are fenced or in \
+                 controlled shutdown."
+            ))
+        })
+    }
+
+    /// The replicas that somebody chose by hand: registered brokers, each once, as many as `replication_factor` says.
+    pub(super) fn check_assignment(
+        &self,
+        replicas: &[BrokerId],
+        replication_factor: Option<usize>,
+    ) -> Result<Vec<NodeId>, ApiError> {
         let replicas: Vec<NodeId> = replicas.iter().map(|id| NodeId(id.0)).collect();
         if replicas.is_empty() || replicas.len() > i16::MAX as usize {
             let what = format!("The manual partition assignment lists {} replicas.", replicas.len());
@@ -257,12 +273,7 @@ impl QuorumController {
                 replicas.len()
             )));
         }
-        self.new_partition(replicas).ok_or_else(|| {
-            invalid_assignment(format!(
-                "All brokers specified in the manual partition assignment for partition {partition} are fenced or in \
-                 controlled shutdown."
-            ))
-        })
+        Ok(replicas)
     }
 
     /// A random (version 4) id that no topic has. The version's bits keep it out of the range of reserved ids.
@@ -471,7 +482,7 @@ fn duplicate_topic_name() -> ApiError {
     ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())
 }
 
-fn invalid_assignment(what: String) -> ApiError {
+pub(super) fn invalid_assignment(what: String) -> ApiError {
     ApiError::new(ErrorCode::InvalidReplicaAssignment, what)
 }
 

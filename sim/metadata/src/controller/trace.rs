@@ -3,7 +3,7 @@
 use trial_node::{LeaderEpoch, NodeId, TopicIdPartition, TopicPartition, TraceEvent};
 
 use crate::image::MetadataImage;
-use crate::record::{LeaderRecoveryState, MetadataRecord};
+use crate::record::{LeaderRecoveryState, MetadataRecord, PartitionChange, PartitionRegistration};
 
 /// Tells what `record` will change in `image`.
 pub(super) fn describe(image: &MetadataImage, record: &MetadataRecord, events: &mut Vec<TraceEvent>) {
@@ -19,13 +19,14 @@ pub(super) fn describe(image: &MetadataImage, record: &MetadataRecord, events: &
             events.extend(leader_elected(image, *id, leader, leader_epoch, false));
         }
         MetadataRecord::PartitionChange(change) => {
-            let before = image.partition(change.id);
-            if let (Some(before), Some(leader)) = (before, change.leader)
-                && leader != before.leader
-            {
+            let Some(before) = image.partition(change.id) else { return };
+            events.extend(reassignment(image, before, change));
+            if let Some(leader) = change.leader.filter(|leader| *leader != before.leader) {
                 let leader_epoch = LeaderEpoch(before.leader_epoch.0 + 1);
                 let unclean = change.leader_recovery_state == Some(LeaderRecoveryState::Recovering)
-                    || (leader != NodeId::NONE && !before.isr.contains(&leader));
+                    || (leader != NodeId::NONE
+                        && !before.isr.contains(&leader)
+                        && !before.elr.contains(&leader));
                 events.extend(leader_elected(image, change.id, leader, leader_epoch, unclean));
             }
         }
@@ -37,6 +38,30 @@ pub(super) fn describe(image: &MetadataImage, record: &MetadataRecord, events: &
         }
         _ => {}
     }
+}
+
+/// Tells where a reassignment (KIP-455) stands, if the change is about one.
+fn reassignment(
+    image: &MetadataImage,
+    before: &PartitionRegistration,
+    change: &PartitionChange,
+) -> Option<TraceEvent> {
+    if change.replicas.is_none() && change.adding_replicas.is_none() && change.removing_replicas.is_none() {
+        return None;
+    }
+    let topic = image.topic(change.id.topic_id)?.name.clone();
+    let tp = TopicPartition { topic, partition: change.id.partition };
+    let PartitionRegistration { replicas, adding_replicas: adding, removing_replicas: removing, .. } =
+        before.merge(change);
+    if !(adding.is_empty() && removing.is_empty()) {
+        return Some(TraceEvent::ReassignmentStarted { tp, replicas, adding, removing });
+    }
+    let original = before.replicas.iter().filter(|id| !before.adding_replicas.contains(id));
+    let reverted = before.is_reassigning() && replicas.iter().eq(original);
+    Some(match reverted {
+        true => TraceEvent::ReassignmentCancelled { tp, replicas },
+        false => TraceEvent::ReassignmentCompleted { tp, replicas },
+    })
 }
 
 fn leader_elected(

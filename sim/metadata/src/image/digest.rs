@@ -7,8 +7,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::TopicImage;
 use crate::record::{
-    BrokerRegistration, ConfigResource, MetadataRecord, PartitionRegistration, put_partition,
-    put_register_broker,
+    BrokerRegistration, ConfigResource, MetadataRecord, PartitionRegistration, QuotaEntity, QuotaValue,
+    put_partition, put_register_broker,
 };
 
 /// One thing in the image.
@@ -20,6 +20,7 @@ pub(super) enum Entity<'a> {
     Partition(TopicIdPartition, &'a PartitionRegistration),
     Config(&'a ConfigResource, &'a StrBytes, &'a StrBytes),
     Feature(&'a StrBytes, i16),
+    Quota(&'a QuotaEntity, &'a StrBytes, QuotaValue),
     NextProducerId(ProducerId),
 }
 
@@ -49,6 +50,9 @@ pub(super) fn record(entity: Entity<'_>) -> MetadataRecord {
             value: Some(value.clone()),
         },
         Entity::Feature(name, level) => MetadataRecord::FeatureLevel { name: name.clone(), level },
+        Entity::Quota(entity, key, value) => {
+            MetadataRecord::ClientQuota { entity: entity.clone(), key: key.clone(), value: Some(value) }
+        }
         Entity::NextProducerId(next_producer_id) => {
             MetadataRecord::ProducerIds { broker_id: NodeId::NONE, broker_epoch: -1, next_producer_id }
         }

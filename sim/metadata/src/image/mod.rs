@@ -16,10 +16,15 @@ pub use delta::MetadataDelta;
 
 use digest::Entity;
 
-use crate::record::{BrokerRegistration, ConfigResource, MetadataRecord, PartitionRegistration};
+use crate::record::{
+    BrokerRegistration, ConfigResource, MetadataRecord, PartitionRegistration, QuotaEntity, QuotaValue,
+};
 
 /// The overrides of one resource: config name to value.
 pub type Overrides = BTreeMap<StrBytes, StrBytes>;
+
+/// The quotas of one entity: what each limits, and how much it allows.
+pub type Quotas = BTreeMap<StrBytes, QuotaValue>;
 
 /// The cluster's metadata at one offset of the metadata log.
 ///
@@ -31,6 +36,7 @@ pub struct MetadataImage {
     topic_ids: Arc<BTreeMap<TopicName, Uuid>>,
     configs: Arc<BTreeMap<ConfigResource, Overrides>>,
     features: Arc<BTreeMap<StrBytes, i16>>,
+    quotas: Arc<BTreeMap<QuotaEntity, Quotas>>,
     next_producer_id: ProducerId,
     digest: u128,
 }
@@ -110,6 +116,11 @@ impl MetadataImage {
                 push(Entity::Config(resource, name, value));
             }
         }
+        for (entity, quotas) in self.quotas.iter() {
+            for (key, value) in quotas {
+                push(Entity::Quota(entity, key, *value));
+            }
+        }
         if self.next_producer_id != ProducerId::default() {
             push(Entity::NextProducerId(self.next_producer_id));
         }
@@ -167,6 +178,11 @@ impl MetadataImage {
         &self.features
     }
 
+    /// Every quota, by who it is for.
+    pub fn quotas(&self) -> &BTreeMap<QuotaEntity, Quotas> {
+        &self.quotas
+    }
+
     /// The first producer id that no broker was given.
     pub fn next_producer_id(&self) -> ProducerId {
         self.next_producer_id
@@ -180,6 +196,7 @@ impl PartialEq for MetadataImage {
             && self.topics == other.topics
             && self.configs == other.configs
             && self.features == other.features
+            && self.quotas == other.quotas
             && self.next_producer_id == other.next_producer_id
     }
 }

@@ -10,7 +10,7 @@ use super::digest::{self, Entity};
 use super::{MetadataDelta, MetadataImage, ReplayError, TopicImage};
 use crate::record::{
     BrokerRegistration, BrokerRegistrationChange, ConfigResource, MetadataRecord, PartitionChange,
-    PartitionRegistration,
+    PartitionRegistration, QuotaEntity, QuotaValue,
 };
 
 impl PartitionRegistration {
@@ -37,6 +37,12 @@ impl PartitionRegistration {
         }
         if let Some(adding) = &change.adding_replicas {
             self.adding_replicas.clone_from(adding);
+        }
+        if let Some(elr) = &change.elr {
+            self.elr.clone_from(elr);
+        }
+        if let Some(last_known_elr) = &change.last_known_elr {
+            self.last_known_elr.clone_from(last_known_elr);
         }
         if let Some(leader) = change.leader {
             self.leader = leader;
@@ -79,6 +85,10 @@ impl MetadataImage {
             }
             MetadataRecord::RemoveTopic { topic_id } => self.replay_remove_topic(*topic_id, delta)?,
             MetadataRecord::FeatureLevel { name, level } => self.replay_feature_level(name, *level),
+            MetadataRecord::ClientQuota { entity, key, value } => {
+                self.replay_client_quota(entity, key, *value);
+                delta.quotas = true;
+            }
             MetadataRecord::ProducerIds { next_producer_id, .. } => {
                 self.replay_producer_ids(*next_producer_id)?;
             }
@@ -100,6 +110,7 @@ impl MetadataImage {
                     }
                 })?;
             }
+            MetadataRecord::ClearElr { topic } => self.replay_clear_elr(topic.as_ref(), delta),
             MetadataRecord::NoOp => {}
         }
         Ok(())
@@ -226,6 +237,26 @@ impl MetadataImage {
         Ok(())
     }
 
+    fn replay_clear_elr(&mut self, only: Option<&TopicName>, delta: &mut MetadataDelta) {
+        let mut cleared = Vec::new();
+        for topic in self.topics.values().filter(|topic| only.is_none_or(|name| topic.name == *name)) {
+            let has = |partition: &PartitionRegistration| {
+                !partition.elr.is_empty() || !partition.last_known_elr.is_empty()
+            };
+            let partitions = topic.partitions.iter().filter(|(_, partition)| has(partition));
+            cleared.extend(partitions.map(|(partition, before)| {
+                let id = TopicIdPartition { topic_id: topic.id, partition: *partition };
+                // Not a change of the partition's epoch: leaders do not know of the list.
+                let after =
+                    PartitionRegistration { elr: Vec::new(), last_known_elr: Vec::new(), ..before.clone() };
+                (id, after)
+            }));
+        }
+        for (id, after) in cleared {
+            self.replay_partition(id, &after, delta).expect("it was found in its topic");
+        }
+    }
+
     fn replay_config(
         &mut self,
         resource: &ConfigResource,
@@ -254,6 +285,21 @@ impl MetadataImage {
         self.account(
             before.map(|before| Entity::Feature(name, before)),
             (level != 0).then_some(Entity::Feature(name, level)),
+        );
+    }
+
+    fn replay_client_quota(&mut self, entity: &QuotaEntity, key: &StrBytes, value: Option<QuotaValue>) {
+        let quotas = Arc::make_mut(&mut self.quotas);
+        let before = match value {
+            Some(value) => quotas.entry(entity.clone()).or_default().insert(key.clone(), value),
+            None => quotas.get_mut(entity).and_then(|quotas| quotas.remove(key)),
+        };
+        if quotas.get(entity).is_some_and(BTreeMap::is_empty) {
+            quotas.remove(entity);
+        }
+        self.account(
+            before.map(|before| Entity::Quota(entity, key, before)),
+            value.map(|value| Entity::Quota(entity, key, value)),
         );
     }
 

@@ -7,7 +7,8 @@ use trial_wire::{StrBytes, TopicName, Uuid};
 use super::key::*;
 use super::{
     BrokerEndpoint, BrokerFeature, BrokerRegistration, BrokerRegistrationChange, ConfigResource,
-    LeaderRecoveryState, MetadataRecord, PartitionChange, PartitionRegistration,
+    LeaderRecoveryState, MetadataRecord, PartitionChange, PartitionRegistration, QuotaEntity, QuotaName,
+    QuotaValue,
 };
 
 /// Bytes are not a metadata record that we understand.
@@ -121,12 +122,17 @@ fn read_fields(reader: &mut Reader<'_>, key: u32, version: u32) -> Result<Metada
         }
         REMOVE_TOPIC => MetadataRecord::RemoveTopic { topic_id: reader.uuid()? },
         FEATURE_LEVEL => MetadataRecord::FeatureLevel { name: read_string(reader)?, level: reader.i16()? },
+        CLIENT_QUOTA => return read_client_quota(reader),
         PRODUCER_IDS => MetadataRecord::ProducerIds {
             broker_id: NodeId(reader.i32()?),
             broker_epoch: reader.i64()?,
             next_producer_id: ProducerId(reader.i64()?),
         },
         NO_OP => MetadataRecord::NoOp,
+        CLEAR_ELR => {
+            let topic = read_string(reader)?;
+            MetadataRecord::ClearElr { topic: (!topic.is_empty()).then_some(TopicName(topic)) }
+        }
         _ => unreachable!("the key was looked up before"),
     };
     reader.skip_tagged_fields()?;
@@ -245,18 +251,15 @@ fn read_partition(reader: &mut Reader<'_>, version: u32) -> Result<MetadataRecor
         registration.directories = vec![Uuid::nil(); registration.replicas.len()];
     }
     let mut state = None;
-    let mut has_elr = false;
     reader.tagged_fields(|tag, value| {
         match tag {
             0 => state = Some(whole(value, Reader::i8)?),
-            1 | 2 => has_elr |= !whole(value, read_nodes)?.is_empty(),
+            1 => registration.elr = whole(value, read_nodes)?,
+            2 => registration.last_known_elr = whole(value, read_nodes)?,
             _ => {}
         }
         Ok(())
     })?;
-    if has_elr {
-        return Err(FieldsError::Value("EligibleLeaderReplicas"));
-    }
     registration.leader_recovery_state = read_recovery_state(state)?.unwrap_or_default();
     let id = TopicIdPartition { topic_id, partition };
     Ok(MetadataRecord::Partition { id, registration })
@@ -268,7 +271,6 @@ fn read_partition_change(reader: &mut Reader<'_>) -> Result<MetadataRecord, Fiel
     let mut change =
         PartitionChange { id: TopicIdPartition { topic_id, partition }, ..PartitionChange::default() };
     let mut state = None;
-    let mut has_elr = false;
     reader.tagged_fields(|tag, value| {
         match tag {
             0 => change.isr = Some(whole(value, read_nodes)?),
@@ -278,17 +280,30 @@ fn read_partition_change(reader: &mut Reader<'_>) -> Result<MetadataRecord, Fiel
             3 => change.removing_replicas = Some(whole(value, read_nodes)?),
             4 => change.adding_replicas = Some(whole(value, read_nodes)?),
             5 => state = Some(whole(value, Reader::i8)?),
-            6 | 7 => has_elr |= !whole(value, read_nodes)?.is_empty(),
+            6 => change.elr = Some(whole(value, read_nodes)?),
+            7 => change.last_known_elr = Some(whole(value, read_nodes)?),
             8 => change.directories = Some(whole(value, read_uuids)?),
             _ => {}
         }
         Ok(())
     })?;
-    if has_elr {
-        return Err(FieldsError::Value("EligibleLeaderReplicas"));
-    }
     change.leader_recovery_state = read_recovery_state(state)?;
     Ok(MetadataRecord::PartitionChange(change))
+}
+
+fn read_client_quota(reader: &mut Reader<'_>) -> Result<MetadataRecord, FieldsError> {
+    let mut entity = QuotaEntity::default();
+    for _ in 0..reader.compact_array_len()? {
+        let entity_type = reader.compact_string()?;
+        let part = entity.part_mut(entity_type).ok_or(FieldsError::Value("EntityType"))?;
+        *part = Some(QuotaName::from_wire(read_nullable_string(reader)?));
+        reader.skip_tagged_fields()?;
+    }
+    let key = read_string(reader)?;
+    let number = f64::from_bits(u64::from_be_bytes(reader.i64()?.to_be_bytes()));
+    let value = (!reader.bool()?).then(|| QuotaValue::from_wire(number));
+    reader.skip_tagged_fields()?;
+    Ok(MetadataRecord::ClientQuota { entity, key, value })
 }
 
 fn read_registration_change(reader: &mut Reader<'_>) -> Result<MetadataRecord, FieldsError> {

@@ -9,7 +9,7 @@ use trial_wire::primitive::{put_compact_array_len, put_compact_string, put_uuid,
 use super::key::*;
 use super::{
     BrokerRegistration, BrokerRegistrationChange, LeaderRecoveryState, MetadataRecord, PartitionChange,
-    PartitionRegistration,
+    PartitionRegistration, QuotaValue,
 };
 
 impl MetadataRecord {
@@ -54,6 +54,20 @@ impl MetadataRecord {
                 out.extend_from_slice(&level.to_be_bytes());
                 put_uvarint(out, 0);
             }
+            MetadataRecord::ClientQuota { entity, key, value } => {
+                put_header(out, CLIENT_QUOTA, 0);
+                put_compact_array_len(out, entity.parts().count());
+                for (entity_type, name) in entity.parts() {
+                    put_compact_string(out, Some(entity_type));
+                    put_compact_string(out, name.to_wire().as_deref());
+                    put_uvarint(out, 0);
+                }
+                put_compact_string(out, Some(key));
+                let number = value.map_or(0.0, QuotaValue::to_wire);
+                out.extend_from_slice(&number.to_bits().to_be_bytes());
+                out.push(value.is_none().into());
+                put_uvarint(out, 0);
+            }
             MetadataRecord::ProducerIds { broker_id, broker_epoch, next_producer_id } => {
                 put_header(out, PRODUCER_IDS, 0);
                 out.extend_from_slice(&broker_id.0.to_be_bytes());
@@ -62,6 +76,11 @@ impl MetadataRecord {
                 put_uvarint(out, 0);
             }
             MetadataRecord::BrokerRegistrationChange(change) => put_registration_change(out, change),
+            MetadataRecord::ClearElr { topic } => {
+                put_header(out, CLEAR_ELR, 0);
+                put_compact_string(out, Some(topic.as_ref().map_or("", |topic| topic.as_str())));
+                put_uvarint(out, 0);
+            }
             MetadataRecord::NoOp => {
                 put_header(out, NO_OP, 0);
                 put_uvarint(out, 0);
@@ -167,6 +186,12 @@ pub(crate) fn put_partition(out: &mut Vec<u8>, id: TopicIdPartition, registratio
     if registration.leader_recovery_state != LeaderRecoveryState::Recovered {
         tags.add(0, |out| out.push(registration.leader_recovery_state as u8));
     }
+    if !registration.elr.is_empty() {
+        tags.add(1, |out| put_nodes(out, &registration.elr));
+    }
+    if !registration.last_known_elr.is_empty() {
+        tags.add(2, |out| put_nodes(out, &registration.last_known_elr));
+    }
     tags.put(out);
 }
 
@@ -192,6 +217,12 @@ fn put_partition_change(out: &mut Vec<u8>, change: &PartitionChange) {
     }
     if let Some(state) = change.leader_recovery_state {
         tags.add(5, |out| out.push(state as u8));
+    }
+    if let Some(elr) = &change.elr {
+        tags.add(6, |out| put_nodes(out, elr));
+    }
+    if let Some(last_known_elr) = &change.last_known_elr {
+        tags.add(7, |out| put_nodes(out, last_known_elr));
     }
     if let Some(directories) = &change.directories {
         tags.add(8, |out| put_uuids(out, directories));

@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 mod key;
+mod quota;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,8 @@ use trial_node::{LeaderEpoch, NodeId, ProducerId, TopicIdPartition};
 use trial_wire::{StrBytes, TopicName, Uuid};
 
 pub use decode::RecordError;
+pub use quota::{QuotaEntity, QuotaName, QuotaValue};
+
 pub(crate) use encode::{put_partition, put_register_broker};
 
 /// One record of the metadata log.
@@ -77,6 +80,15 @@ pub enum MetadataRecord {
         /// The level; 0 takes the feature away.
         level: i16,
     },
+    /// A quota was set or removed (14).
+    ClientQuota {
+        /// Who it is for.
+        entity: QuotaEntity,
+        /// What it limits, for example `producer_byte_rate`.
+        key: StrBytes,
+        /// How much; `None` takes the quota away.
+        value: Option<QuotaValue>,
+    },
     /// A block of producer ids was given to a broker (15).
     ProducerIds {
         /// The broker.
@@ -90,6 +102,12 @@ pub enum MetadataRecord {
     BrokerRegistrationChange(BrokerRegistrationChange),
     /// Nothing; shows that the quorum commits (20, KIP-835).
     NoOp,
+    /// The eligible leader replicas of a topic's partitions are eligible no more, for its `min.insync.replicas` may be another
+    /// (28, KIP-966).
+    ClearElr {
+        /// The topic; `None` for all.
+        topic: Option<TopicName>,
+    },
 }
 
 /// A broker as it registered, and whether it may serve.
@@ -180,12 +198,16 @@ pub struct PartitionRegistration {
     pub replicas: Vec<NodeId>,
     /// The log directory of each replica, in the order of `replicas` (KIP-858); the nil id is "not assigned".
     pub directories: Vec<Uuid>,
-    /// The in-sync replicas. Never empty.
+    /// The in-sync replicas. Empty only if eligible leader replicas are tracked (KIP-966).
     pub isr: Vec<NodeId>,
     /// Replicas that a reassignment takes away.
     pub removing_replicas: Vec<NodeId>,
     /// Replicas that a reassignment adds.
     pub adding_replicas: Vec<NodeId>,
+    /// Replicas that are not in sync, but have everything that is committed, and may lead if the ISR is empty (KIP-966).
+    pub elr: Vec<NodeId>,
+    /// While there is no leader: the one that led last, if eligible leader replicas are tracked (KIP-966).
+    pub last_known_elr: Vec<NodeId>,
     /// Its leader; [`NodeId::NONE`] if there is none.
     pub leader: NodeId,
     /// Whether the leader has yet to recover from an unclean election.
@@ -197,6 +219,11 @@ pub struct PartitionRegistration {
 }
 
 impl PartitionRegistration {
+    /// Whether a reassignment is under way (KIP-455).
+    pub fn is_reassigning(&self) -> bool {
+        !self.adding_replicas.is_empty() || !self.removing_replicas.is_empty()
+    }
+
     /// The first replica: the one that should lead when it can.
     pub fn preferred_replica(&self) -> NodeId {
         self.replicas.first().copied().unwrap_or(NodeId::NONE)
@@ -220,6 +247,10 @@ pub struct PartitionChange {
     pub adding_replicas: Option<Vec<NodeId>>,
     /// The new recovery state.
     pub leader_recovery_state: Option<LeaderRecoveryState>,
+    /// The new eligible leader replicas.
+    pub elr: Option<Vec<NodeId>>,
+    /// The new last known leader.
+    pub last_known_elr: Option<Vec<NodeId>>,
     /// The new log directories.
     pub directories: Option<Vec<Uuid>>,
 }

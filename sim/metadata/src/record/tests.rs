@@ -125,7 +125,7 @@ fn broker() -> impl Strategy<Value = BrokerRegistration> {
 }
 
 fn partition() -> impl Strategy<Value = PartitionRegistration> {
-    let lists = (nodes(), nodes(), nodes(), nodes(), vec(uuid(), 0..5));
+    let lists = (nodes(), nodes(), nodes(), nodes(), vec(uuid(), 0..5), nodes(), nodes());
     (lists, node(), recovery_state(), any::<(i32, i32)>()).prop_map(|(lists, leader, state, epochs)| {
         PartitionRegistration {
             replicas: lists.0,
@@ -133,6 +133,8 @@ fn partition() -> impl Strategy<Value = PartitionRegistration> {
             removing_replicas: lists.2,
             adding_replicas: lists.3,
             directories: lists.4,
+            elr: lists.5,
+            last_known_elr: lists.6,
             leader,
             leader_recovery_state: state,
             leader_epoch: LeaderEpoch(epochs.0),
@@ -144,13 +146,15 @@ fn partition() -> impl Strategy<Value = PartitionRegistration> {
 fn partition_change() -> impl Strategy<Value = PartitionChange> {
     let lists = (option::of(nodes()), option::of(nodes()), option::of(nodes()), option::of(nodes()));
     let leader = option::of((-1..i32::MAX).prop_map(NodeId));
-    (id(), lists, leader, option::of(recovery_state()), option::of(vec(uuid(), 0..4))).prop_map(
+    let eligible = (option::of(nodes()), option::of(nodes()));
+    (id(), lists, leader, option::of(recovery_state()), option::of(vec(uuid(), 0..4)), eligible).prop_map(
         |(
             id,
             (isr, replicas, removing_replicas, adding_replicas),
             leader,
             leader_recovery_state,
             directories,
+            (elr, last_known_elr),
         )| {
             PartitionChange {
                 id,
@@ -161,6 +165,8 @@ fn partition_change() -> impl Strategy<Value = PartitionChange> {
                 adding_replicas,
                 leader_recovery_state,
                 directories,
+                elr,
+                last_known_elr,
             }
         },
     )
@@ -211,6 +217,9 @@ fn record() -> impl Strategy<Value = MetadataRecord> {
                 })
             }
         ),
+        option::of("[a-z]{1,9}").prop_map(|topic| MetadataRecord::ClearElr {
+            topic: topic.map(|topic| TopicName(StrBytes::from(topic)))
+        }),
         Just(MetadataRecord::NoOp),
     ]
 }
@@ -231,7 +240,7 @@ proptest! {
 
     /// Whatever the bytes are, the answer is a record that stands for them or an error.
     #[test]
-    fn decoding_never_panics(key in 0..22_u8, version in 0..4_u8, fields in vec(any::<u8>(), 0..60)) {
+    fn decoding_never_panics(key in 0..30_u8, version in 0..4_u8, fields in vec(any::<u8>(), 0..60)) {
         if let Ok(record) = MetadataRecord::decode(&[&[1, key, version][..], &fields].concat()) {
             prop_assert_eq!(MetadataRecord::decode(&encoded(&record)), Ok(record));
         }

@@ -2,8 +2,10 @@
 
 mod brokers;
 mod configs;
+mod eligible;
 mod leaders;
 mod random;
+mod reassign;
 mod topics;
 
 use trial_node::{Offset, Span};

@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use trial_node::{NodeId, Span, TopicIdPartition};
-use trial_wire::messages::ElectLeadersRequest;
+use trial_wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use trial_wire::messages::create_topics_request::CreatableTopic;
-use trial_wire::messages::{CreatePartitionsRequest, DeleteTopicsRequest};
+use trial_wire::messages::{
+    AlterPartitionReassignmentsRequest, BrokerId, CreatePartitionsRequest, DeleteTopicsRequest,
+    ElectLeadersRequest,
+};
 use trial_wire::{StrBytes, TopicName};
 
 use super::super::testing::{TestCluster, topic_name};
@@ -27,6 +30,7 @@ enum Event {
     },
     Restart {
         id: i32,
+        clean: bool,
     },
     Alter {
         topic: usize,
@@ -50,6 +54,16 @@ enum Event {
     Elect {
         unclean: bool,
     },
+    /// Another order of the brokers, of which so many are the target; none cancels.
+    Reassign {
+        name: u8,
+        order: Vec<i32>,
+        count: usize,
+    },
+    MinIsr {
+        name: u8,
+        min: u8,
+    },
     Pass {
         millis: u64,
     },
@@ -68,7 +82,7 @@ fn event() -> impl Strategy<Value = Event> {
             want_shut_down: down == 0,
             behind,
         }),
-        3 => id.prop_map(|id| Event::Restart { id }),
+        3 => (id, any::<bool>()).prop_map(|(id, clean)| Event::Restart { id, clean }),
         8 => (0..6_usize, any::<u8>()).prop_map(|(topic, keep)| Event::Alter { topic, keep }),
         2 => (0..4_u8, 1..4_i32, 1..4_i16).prop_map(|(name, partitions, replication_factor)| Event::Create {
             name,
@@ -79,6 +93,10 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..4_u8).prop_map(|name| Event::Grow { name }),
         1 => (prop::option::of(0..4_u8), any::<bool>()).prop_map(|(name, on)| Event::Unclean { name, on }),
         1 => any::<bool>().prop_map(|unclean| Event::Elect { unclean }),
+        3 => (0..4_u8, Just((0..BROKERS).collect::<Vec<_>>()).prop_shuffle(), 0..4_usize).prop_map(
+            |(name, order, count)| Event::Reassign { name, order, count }
+        ),
+        1 => (0..4_u8, 1..4_u8).prop_map(|(name, min)| Event::MinIsr { name, min }),
         4 => (1..12_000_u64).prop_map(|millis| Event::Pass { millis }),
         2 => (0..6_usize).prop_map(|lost| Event::FailOver { lost: lost.saturating_sub(2) }),
     ]
@@ -96,9 +114,10 @@ fn take(cluster: &mut TestCluster, event: Event) {
                 cluster.heartbeat_at(id, offset, want_fence, want_shut_down);
             }
         }
-        Event::Restart { id } => {
+        Event::Restart { id, clean } => {
             let incarnation = cluster.log.len() as u128 + 10;
-            cluster.register(id, incarnation);
+            let previous = if clean { cluster.broker_epoch(id) } else { -1 };
+            cluster.register_after(id, incarnation, previous);
         }
         Event::Alter { topic, keep } => {
             let ids: Vec<_> = cluster.image.topics().keys().copied().collect();
@@ -151,6 +170,22 @@ fn take(cluster: &mut TestCluster, event: Event) {
             let result = cluster.controller.elect_leaders(&request);
             cluster.carry_out(result);
         }
+        Event::Reassign { name, order, count } => {
+            let target = order[..count].iter().copied().map(BrokerId).collect();
+            let partition = ReassignablePartition::default()
+                .with_partition_index(0)
+                .with_replicas((count > 0).then_some(target));
+            let topic =
+                ReassignableTopic::default().with_name(name_of(name)).with_partitions(vec![partition]);
+            let request = AlterPartitionReassignmentsRequest::default().with_topics(vec![topic]);
+            let result = cluster.controller.alter_partition_reassignments(&request);
+            cluster.carry_out(result);
+        }
+        Event::MinIsr { name, min } => {
+            let value = ["1", "2", "3"][usize::from(min) - 1];
+            let resource = ConfigResource::Topic(name_of(name));
+            cluster.alter_config(&resource, 0, "min.insync.replicas", Some(value));
+        }
         Event::Pass { millis } => cluster.advance(Span::from_millis(millis)),
         Event::FailOver { lost } => cluster.fail_over(lost),
     }
@@ -173,25 +208,46 @@ fn check_partition(
     before: Option<&PartitionRegistration>,
     now: &PartitionRegistration,
 ) {
-    assert!(!now.isr.is_empty());
+    let tracks = image.features().contains_key("eligible.leader.replicas.version".as_bytes());
+    assert!(tracks || (!now.isr.is_empty() && now.elr.is_empty() && now.last_known_elr.is_empty()));
+    assert!(now.elr.iter().all(|id| now.replicas.contains(id) && !now.isr.contains(id)), "{now:?}");
+    assert!(now.adding_replicas.iter().all(|id| now.replicas.contains(id)), "{now:?}");
+    assert!(now.removing_replicas.iter().all(|id| now.replicas.contains(id)), "{now:?}");
+    assert!(now.adding_replicas.iter().all(|id| !now.removing_replicas.contains(id)), "{now:?}");
+    assert_eq!(now.directories.len(), now.replicas.len());
     assert!(now.isr.iter().all(|id| now.replicas.contains(id)), "{now:?}");
     if now.leader != NodeId::NONE {
         assert!(now.isr.contains(&now.leader), "{now:?}");
         assert!(image.broker(now.leader).is_some_and(|broker| !broker.fenced), "{now:?}");
     }
     if now.leader_recovery_state == LeaderRecoveryState::Recovering {
-        assert_eq!(now.isr.len(), 1);
+        assert!(now.isr.len() <= 1, "{now:?}");
     }
     // Nobody who is fenced is in sync, but for the last one, who then does not lead.
     let fenced = now.isr.iter().filter(|id| image.broker(**id).is_none_or(|broker| broker.fenced)).count();
-    assert!(fenced == 0 || (now.isr.len() == 1 && now.leader == NodeId::NONE), "{now:?}");
+    assert!(fenced == 0 || (!tracks && now.isr.len() == 1 && now.leader == NodeId::NONE), "{now:?}");
     let Some(before) = before else { return };
     assert!(now.leader_epoch >= before.leader_epoch && now.partition_epoch >= before.partition_epoch);
-    if now != before {
+    // To forget who is eligible is not the leaders' business.
+    let eligible = |of: &PartitionRegistration| PartitionRegistration {
+        elr: vec![],
+        last_known_elr: vec![],
+        ..of.clone()
+    };
+    if eligible(now) != eligible(before) {
         assert!(now.partition_epoch > before.partition_epoch);
     }
-    if now.leader != before.leader {
+    let replica_gone = before.replicas.iter().any(|id| !now.replicas.contains(id));
+    if now.leader != before.leader || replica_gone {
         assert!(now.leader_epoch > before.leader_epoch);
+    }
+    // Who comes into the lead without being in sync had everything, or the election was unclean.
+    if now.leader != before.leader && now.leader != NodeId::NONE {
+        let had_everything = before.isr.contains(&now.leader) || before.elr.contains(&now.leader);
+        let unclean = now.leader_recovery_state == LeaderRecoveryState::Recovering;
+        // The leader that goes has told that the others are in sync.
+        let handed_over = before.leader != NodeId::NONE && replica_gone;
+        assert!(had_everything || unclean || handed_over, "{before:?} {now:?}");
     }
 }
 
@@ -199,8 +255,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_sequence_of_events_keeps_the_promises(events in prop::collection::vec(event(), 1..80)) {
-        let mut cluster = TestCluster::of(BROKERS, &[("leader.imbalance.check.interval.seconds", "20")]);
+    fn any_sequence_of_events_keeps_the_promises(events in prop::collection::vec(event(), 1..80), elr in 0..2_i16) {
+        let features = [("eligible.leader.replicas.version", elr)];
+        let properties = [("leader.imbalance.check.interval.seconds", "20")];
+        let mut cluster = TestCluster::with_features(BROKERS, &properties, &features);
         let mut before = Partitions::new();
         for event in events {
             if matches!(event, Event::FailOver { lost } if lost > 0) {
