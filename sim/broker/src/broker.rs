@@ -481,6 +481,8 @@ fn replica_config(node_id: NodeId, effective: &trial_metadata::BrokerConfig) -> 
         transaction_partition_verification: effective.transaction_partition_verification_enable,
         producer_id_expiration: effective.producer_id_expiration,
         producer_id_expiration_check_interval: effective.producer_id_expiration_check_interval,
+        log_cleaner_backoff: effective.log_cleaner_backoff,
+        log_retention_check_interval: effective.log_retention_check_interval,
         ..ReplicaConfig::new(node_id)
     }
 }

@@ -68,6 +68,7 @@ pub const APIS: &[Api] = &[
     api(ApiKey::ApiVersions, 0, 4, Listener::Both),
     api(ApiKey::CreateTopics, 2, 7, Listener::Both),
     api(ApiKey::DeleteTopics, 1, 6, Listener::Both),
+    api(ApiKey::DeleteRecords, 0, 2, Listener::Broker),
     api(ApiKey::InitProducerId, 0, 5, Listener::Broker),
     api(ApiKey::OffsetForLeaderEpoch, 2, 4, Listener::Broker),
     api(ApiKey::AddPartitionsToTxn, 0, 5, Listener::Broker),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trial_node::{LeaderEpoch, NodeId, Offset, OpenError, TopicIdPartition, TopicPartition, TraceEvent};
 use trial_storage::{LogConfig, LogOpen, TimestampType, UnifiedLog, log_dir};
-use trial_wire::Uuid;
+use trial_wire::{Compression, Uuid};
 
 use super::metadata::PartitionState;
 use super::partition::{Partition, RoleChange};
@@ -58,6 +58,7 @@ impl ReplicaManager {
         self.fetch_waits = super::Deadlines::new();
         self.produces = super::Purgatory::new();
         self.commits = super::Purgatory::new();
+        self.deletions = super::Purgatory::new();
         self.verifications = super::Verifications::default();
     }
 
@@ -99,6 +100,8 @@ impl ReplicaManager {
             self.leadership_changed(tp, Some(state.leader_epoch));
         }
         self.role_changed(ctx, tp, change);
+        // Who waits for deletions does not wait for a follower that has died.
+        self.after.acknowledged.push(tp);
         self.stop_fetching(old_leader, tp);
         self.trace_isr(tp, change.isr);
         self.watch_lag(ctx.now.mono, tp);
@@ -164,7 +167,7 @@ impl ReplicaManager {
             config: log_config(&self.config, ctx.metadata, tp.topic_id),
             clean_shutdown: self.checkpoints.clean_shutdown,
             recovery_point: checkpointed(&self.checkpoints.recovery_points),
-            log_start_offset: Offset::ZERO,
+            log_start_offset: checkpointed(&self.checkpoints.log_starts),
             high_watermark: checkpointed(&self.checkpoints.high_watermarks),
         };
         let (mut log, report) = UnifiedLog::open(ctx.disk, &folder, options, ctx.now.wall_ms)?;
@@ -225,14 +228,32 @@ fn min_insync_replicas(metadata: &dyn ClusterMetadata, topic_id: Uuid) -> usize 
     number(metadata, topic_id, "min.insync.replicas", 1)
 }
 
+/// What `compression.type` asks a leader to compress anew with, and at which level.
+fn compression(metadata: &dyn ClusterMetadata, topic_id: Uuid) -> Option<(Compression, i32)> {
+    // `producer` is no codec.
+    let codec = Compression::from_name(metadata.topic_config(topic_id, "compression.type")?)?;
+    let level = match codec {
+        Compression::None | Compression::Snappy => None,
+        Compression::Gzip => Some("compression.gzip.level"),
+        Compression::Lz4 => Some("compression.lz4.level"),
+        Compression::Zstd => Some("compression.zstd.level"),
+    };
+    let default = codec.default_level();
+    Some((codec, level.map_or(default, |key| number(metadata, topic_id, key, default))))
+}
+
 fn log_config(replica: &ReplicaConfig, metadata: &dyn ClusterMetadata, topic_id: Uuid) -> LogConfig {
     let default = LogConfig::default();
+    let long = |key, default| number(metadata, topic_id, key, default);
+    let policies = metadata.topic_config(topic_id, "cleanup.policy").unwrap_or("delete");
+    let has_policy = |policy| policies.split(',').any(|item| item.trim() == policy);
     let log_append_time = metadata
         .topic_config(topic_id, "message.timestamp.type")
         .is_some_and(|value| value == "LogAppendTime");
     LogConfig {
         segment_bytes: number(metadata, topic_id, "segment.bytes", default.segment_bytes),
-        segment_ms: number(metadata, topic_id, "segment.ms", default.segment_ms),
+        segment_ms: long("segment.ms", default.segment_ms),
+        segment_jitter_ms: long("segment.jitter.ms", default.segment_jitter_ms),
         segment_index_bytes: number(metadata, topic_id, "segment.index.bytes", default.segment_index_bytes),
         index_interval_bytes: number(
             metadata,
@@ -241,14 +262,29 @@ fn log_config(replica: &ReplicaConfig, metadata: &dyn ClusterMetadata, topic_id:
             default.index_interval_bytes,
         ),
         max_message_bytes: number(metadata, topic_id, "max.message.bytes", default.max_message_bytes),
-        flush_messages: number(metadata, topic_id, "flush.messages", default.flush_messages),
+        flush_messages: long("flush.messages", default.flush_messages),
         message_timestamp_type: match log_append_time {
             true => TimestampType::LogAppendTime,
             false => TimestampType::CreateTime,
         },
-        compact: metadata
-            .topic_config(topic_id, "cleanup.policy")
-            .is_some_and(|value| value.split(',').any(|policy| policy.trim() == "compact")),
+        message_timestamp_before_max_ms: long("message.timestamp.before.max.ms", i64::MAX),
+        message_timestamp_after_max_ms: long(
+            "message.timestamp.after.max.ms",
+            default.message_timestamp_after_max_ms,
+        ),
+        compression: compression(metadata, topic_id),
+        compact: has_policy("compact"),
+        delete: has_policy("delete"),
+        retention_ms: long("retention.ms", default.retention_ms),
+        retention_bytes: long("retention.bytes", default.retention_bytes),
+        min_cleanable_dirty_ratio: metadata
+            .topic_config(topic_id, "min.cleanable.dirty.ratio")
+            .map_or(default.min_cleanable_dirty_ratio, |text| {
+                trial_metadata::config::parse_ratio(text).expect("the config was validated")
+            }),
+        min_compaction_lag_ms: long("min.compaction.lag.ms", default.min_compaction_lag_ms),
+        max_compaction_lag_ms: long("max.compaction.lag.ms", default.max_compaction_lag_ms),
+        delete_retention_ms: long("delete.retention.ms", default.delete_retention_ms),
         transaction_partition_verification: replica.transaction_partition_verification,
         producer_id_expiration_ms: i64::try_from(replica.producer_id_expiration.as_millis())
             .unwrap_or(i64::MAX),

@@ -1,4 +1,4 @@
-//! The checkpoint files: high watermarks and recovery points.
+//! The checkpoint files: high watermarks, recovery points and where logs start.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,13 @@ pub(super) struct Checkpoints {
     pub clean_shutdown: bool,
     pub high_watermarks: OffsetCheckpoint,
     pub recovery_points: OffsetCheckpoint,
+    pub log_starts: OffsetCheckpoint,
     /// The folders that no replica has claimed, and the topics that they belong to.
     pub folders: BTreeMap<String, Option<Uuid>>,
     high_watermarks_due: bool,
     recovery_points_due: bool,
     recovery_points_went_back: bool,
+    log_starts_moved: bool,
     /// Of a partition that is gone, which a newer topic of the same name must not inherit.
     obsolete: bool,
 }
@@ -38,10 +40,12 @@ impl Checkpoints {
             clean_shutdown,
             high_watermarks: log_dir::read_checkpoint(disk, CheckpointFile::HighWatermark)?,
             recovery_points: log_dir::read_checkpoint(disk, CheckpointFile::RecoveryPoint)?,
+            log_starts: log_dir::read_checkpoint(disk, CheckpointFile::LogStartOffset)?,
             folders,
             high_watermarks_due: false,
             recovery_points_due: false,
             recovery_points_went_back: false,
+            log_starts_moved: false,
             obsolete: false,
         })
     }
@@ -75,12 +79,19 @@ impl ReplicaManager {
         self.checkpoints.recovery_points_went_back |= now < before;
     }
 
-    /// A partition is deleted: both files are written at the end of this step, and so before anything is appended to a newer
+    /// A log's start moved: where it is now is written at the end of this step, and so before anybody is told of it, or any
+    /// segment goes: what was deleted must not come back, least of all a part of it.
+    pub(super) fn log_start_moved(&mut self) {
+        self.checkpoints.log_starts_moved = true;
+    }
+
+    /// A partition is deleted: all files are written at the end of this step, and so before anything is appended to a newer
     /// topic of the same name. Otherwise a crash could make that one's recovery trust what nobody has flushed.
     pub(super) fn partition_deleted(&mut self, topic: &str, partition: i32) {
         let key = (topic.to_owned(), partition);
         self.checkpoints.high_watermarks.remove(&key);
         self.checkpoints.recovery_points.remove(&key);
+        self.checkpoints.log_starts_moved |= self.checkpoints.log_starts.remove(&key).is_some();
         self.checkpoints.obsolete = true;
     }
 
@@ -88,9 +99,9 @@ impl ReplicaManager {
     pub(super) fn checkpoint_at_once(&mut self, ctx: &mut Context<'_>) {
         let obsolete = std::mem::take(&mut self.checkpoints.obsolete);
         let went_back = std::mem::take(&mut self.checkpoints.recovery_points_went_back);
-        let mut written = Ok(());
+        let mut written = self.checkpoint_log_starts(ctx);
         if obsolete || went_back {
-            written = self.write_recovery_points(ctx.disk);
+            written = written.and_then(|()| self.write_recovery_points(ctx.disk));
         }
         if obsolete {
             written = written.and_then(|()| self.write_high_watermarks(ctx.disk));
@@ -98,6 +109,16 @@ impl ReplicaManager {
         if let Err(error) = written {
             self.after.fatal(error);
         }
+    }
+
+    /// Writes down where logs start, if one has moved.
+    pub(super) fn checkpoint_log_starts(&mut self, ctx: &mut Context<'_>) -> Result<(), DiskError> {
+        if !std::mem::take(&mut self.checkpoints.log_starts_moved) {
+            return Ok(());
+        }
+        let offset = |p: &Partition| p.log.starts_within_a_segment().then(|| p.log.log_start_offset());
+        let file = CheckpointFile::LogStartOffset;
+        self.write_checkpoint(ctx.disk, file, &self.checkpoints.log_starts, offset)
     }
 
     pub(super) fn checkpoint_high_watermarks(&mut self, ctx: &mut Context<'_>) {
@@ -137,12 +158,12 @@ impl ReplicaManager {
     }
 
     fn write_high_watermarks(&self, disk: &mut dyn Disk) -> Result<(), DiskError> {
-        let offset = |p: &Partition| p.log.high_watermark();
+        let offset = |p: &Partition| Some(p.log.high_watermark());
         self.write_checkpoint(disk, CheckpointFile::HighWatermark, &self.checkpoints.high_watermarks, offset)
     }
 
     fn write_recovery_points(&self, disk: &mut dyn Disk) -> Result<(), DiskError> {
-        let offset = |p: &Partition| p.log.recovery_point();
+        let offset = |p: &Partition| Some(p.log.recovery_point());
         self.write_checkpoint(disk, CheckpointFile::RecoveryPoint, &self.checkpoints.recovery_points, offset)
     }
 
@@ -151,9 +172,10 @@ impl ReplicaManager {
         disk: &mut dyn Disk,
         file: CheckpointFile,
         of_last_run: &OffsetCheckpoint,
-        offset: impl Fn(&Partition) -> Offset,
+        offset: impl Fn(&Partition) -> Option<Offset>,
     ) -> Result<(), DiskError> {
-        let hosted = self.partitions.values().map(|p| (p.topic.as_str(), p.id.partition, offset(p)));
+        let hosted =
+            self.partitions.values().filter_map(|p| Some((p.topic.as_str(), p.id.partition, offset(p)?)));
         // What the metadata has not claimed yet must not be forgotten.
         let unclaimed = of_last_run
             .iter()

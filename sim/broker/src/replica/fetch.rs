@@ -238,6 +238,9 @@ impl ReplicaManager {
                     if let Some(proposal) = update.proposal {
                         self.alter_partition.submit(read.tp, proposal, partition);
                     }
+                    if update.log_start_moved {
+                        self.after.acknowledged.push(read.tp);
+                    }
                     if update.high_watermark_moved {
                         let happened = Happened { high_watermark: true, ..Happened::default() };
                         self.after.note(partition, &mut self.sessions, happened);

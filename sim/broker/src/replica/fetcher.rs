@@ -396,17 +396,21 @@ impl ReplicaManager {
             (partition.log.high_watermark(), partition.log.log_start_offset());
         let high_watermark = partition.log.update_high_watermark(Offset(data.high_watermark));
         if data.log_start_offset > old_start.0 {
+            // The segments go when this broker next looks for old ones.
             let start = Offset(data.log_start_offset);
-            let advanced = partition.log.advance_log_start_offset(ctx.disk, start);
-            let deleted = advanced.and_then(|_| partition.log.delete_segments_before(ctx.disk, start));
-            if let Err(error) = deleted {
+            if let Err(error) = partition.log.advance_log_start_offset(ctx.disk, start) {
                 self.after.fatal(error);
             }
         }
         let moved = high_watermark != old_high_watermark;
-        if grew || moved || partition.log.log_start_offset() != old_start {
-            let happened = Happened { log_end: grew, high_watermark: moved, ..Happened::default() };
+        let start_moved = partition.log.log_start_offset() != old_start;
+        if grew || moved || start_moved {
+            let happened =
+                Happened { log_end: grew, high_watermark: moved || start_moved, ..Happened::default() };
             self.after.note(partition, &mut self.sessions, happened);
+        }
+        if start_moved {
+            self.log_start_moved();
         }
         if grew {
             self.appended(ctx.now.mono);

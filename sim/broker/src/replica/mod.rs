@@ -20,6 +20,7 @@ mod alter_partition;
 mod apply;
 mod checkpoints;
 mod committed;
+mod delete_records;
 mod fetch;
 mod fetch_session;
 mod fetcher;
@@ -31,6 +32,7 @@ mod partition;
 mod produce;
 mod producer_ids;
 mod purgatory;
+mod retention;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -52,6 +54,7 @@ use crate::Token;
 use alter_partition::AlterPartitionQueue;
 use checkpoints::Checkpoints;
 use committed::CommitWait;
+use delete_records::DelayedDeleteRecords;
 use fetch::PartitionRead;
 use fetch_session::{FetchKey, FetchSessions};
 use fetcher::Fetcher;
@@ -207,6 +210,10 @@ pub struct ReplicaConfig {
     pub producer_id_expiration: Span,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval: Span,
+    /// `log.cleaner.backoff.ms`.
+    pub log_cleaner_backoff: Span,
+    /// `log.retention.check.interval.ms`.
+    pub log_retention_check_interval: Span,
 }
 
 impl ReplicaConfig {
@@ -227,6 +234,8 @@ impl ReplicaConfig {
             transaction_partition_verification: true,
             producer_id_expiration: Span::from_secs(24 * 3600),
             producer_id_expiration_check_interval: Span::from_secs(600),
+            log_cleaner_backoff: Span::from_secs(15),
+            log_retention_check_interval: Span::from_secs(300),
         }
     }
 }
@@ -252,6 +261,7 @@ pub struct ReplicaManager {
     fetch_waits: Deadlines<FetchKey>,
     produces: Purgatory<TopicIdPartition, DelayedProduce>,
     commits: Purgatory<TopicIdPartition, CommitWait>,
+    deletions: Purgatory<TopicIdPartition, DelayedDeleteRecords>,
     verifications: Verifications,
     fetchers: BTreeMap<NodeId, Fetcher>,
     alter_partition: AlterPartitionQueue,
@@ -286,7 +296,7 @@ struct Aftermath {
     outputs: VecDeque<Output>,
     /// Replicas that an observer has to look at again.
     changed: Vec<TopicIdPartition>,
-    /// Partitions whose waiting producers may be answered.
+    /// Partitions of which those who wait for something to be committed, or deleted everywhere, may be answered.
     acknowledged: Vec<TopicIdPartition>,
     /// Waiting fetches that may be answered.
     woken: Vec<FetchKey>,
@@ -366,7 +376,8 @@ impl ReplicaManager {
     ) -> Result<ReplicaManager, OpenError> {
         let mut timers = Deadlines::new();
         timers.set(now.mono + config.producer_id_expiration_check_interval, Timer::ExpireProducers);
-        timers.set(now.mono + timers::CLEANER_BACKOFF, Timer::CleanLogs);
+        timers.set(now.mono + config.log_cleaner_backoff, Timer::CleanLogs);
+        timers.set(now.mono + config.log_retention_check_interval, Timer::DeleteOldSegments);
         Ok(ReplicaManager {
             sessions: FetchSessions::new(config.fetch_session_slots),
             config,
@@ -375,6 +386,7 @@ impl ReplicaManager {
             fetch_waits: Deadlines::new(),
             produces: Purgatory::new(),
             commits: Purgatory::new(),
+            deletions: Purgatory::new(),
             verifications: Verifications::default(),
             fetchers: BTreeMap::new(),
             alter_partition: AlterPartitionQueue::default(),
@@ -484,6 +496,7 @@ impl ReplicaManager {
         for tp in acknowledged.drain(..) {
             self.complete_produces(ctx, tp);
             self.complete_commits(tp);
+            self.complete_deletions(ctx, tp);
         }
         self.after.acknowledged = acknowledged;
         let mut woken = std::mem::take(&mut self.after.woken);

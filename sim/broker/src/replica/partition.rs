@@ -345,6 +345,7 @@ impl Partition {
         let end = self.log.log_end_offset();
         let remote = leadership.remote(fetch.replica).ok_or(ErrorCode::NotLeaderOrFollower)?;
         let moved = remote.log_end_offset != fetch.offset;
+        let log_start_moved = remote.log_start_offset != fetch.log_start_offset;
         remote.fetched(fetch.offset, fetch.log_start_offset, end, fetch.broker_epoch, around.now);
         remote.session = fetch.session;
         let proposal = leadership.maybe_expand(
@@ -355,7 +356,7 @@ impl Partition {
             around.metadata,
         );
         let high_watermark_moved = moved && self.maybe_increment_high_watermark(around);
-        Ok(FollowerUpdate { proposal, high_watermark_moved })
+        Ok(FollowerUpdate { proposal, high_watermark_moved, log_start_moved })
     }
 
     /// Proposes a smaller ISR if some member has been behind for too long.
@@ -437,6 +438,7 @@ pub(super) struct FollowerFetch {
 pub(super) struct FollowerUpdate {
     pub proposal: Option<Proposal>,
     pub high_watermark_moved: bool,
+    pub log_start_moved: bool,
 }
 
 /// A partition as the controller's answer to an AlterPartition request has it.

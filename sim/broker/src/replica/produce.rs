@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use trial_node::{Offset, Span, TopicIdPartition};
-use trial_storage::{AppendError, AppendInfo, AppendOrigin};
+use trial_storage::{AppendError, AppendInfo, AppendOrigin, RecordError, RecordFault};
 use trial_wire::messages::produce_response::{
-    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use trial_wire::messages::{BrokerId, ProduceRequest, ProduceResponse};
 use trial_wire::{Batch, BatchError, ErrorCode, ResponseKind, StrBytes};
@@ -52,14 +52,22 @@ impl DelayedProduce {
 pub(super) struct Rejection {
     pub code: ErrorCode,
     pub message: Option<String>,
+    /// Records that are refused, by their index in the batch, with the reasons (KIP-467).
+    pub records: Vec<(i32, String)>,
 }
 
 /// Partitions whose records must not be appended, and why.
 pub(super) type Refused = BTreeMap<TopicIdPartition, Rejection>;
 
+impl Rejection {
+    pub fn new(code: ErrorCode, message: String) -> Rejection {
+        Rejection { code, message: Some(message), records: Vec::new() }
+    }
+}
+
 impl From<ErrorCode> for Rejection {
     fn from(code: ErrorCode) -> Rejection {
-        Rejection { code, message: None }
+        Rejection { code, message: None, records: Vec::new() }
     }
 }
 
@@ -159,9 +167,15 @@ impl ReplicaManager {
                             .with_log_append_time_ms(info.log_append_time_ms)
                             .with_log_start_offset(info.log_start_offset.0)
                     }
-                    Err(Rejection { code, message }) => {
+                    Err(Rejection { code, message, records }) => {
                         failed = true;
+                        let records = records.into_iter().map(|(index, what)| {
+                            BatchIndexAndErrorMessage::default()
+                                .with_batch_index(index)
+                                .with_batch_index_error_message(Some(StrBytes::from_string(what)))
+                        });
                         answer
+                            .with_record_errors(records.collect())
                             .with_error_code(code.code())
                             .with_base_offset(-1)
                             .with_error_message(message.map(StrBytes::from_string))
@@ -232,7 +246,12 @@ impl ReplicaManager {
                 Err(ErrorCode::KafkaStorageError.into())
             }
             Err(LeaderAppendError::Log(error)) => {
-                Err(Rejection { code: append_error_code(&error), message: Some(error.to_string()) })
+                let mut rejection = Rejection::new(append_error_code(&error), error.to_string());
+                if let AppendError::Records { errors } = error {
+                    let records = errors.iter().map(|error| (error.index, error.fault.to_string()));
+                    rejection.records = records.collect();
+                }
+                Err(rejection)
             }
         }
     }
@@ -333,14 +352,13 @@ fn name_current_leaders(ctx: &Context<'_>, version: i16, response: &mut ProduceR
 
 /// The one batch that a partition's part of a Produce request must be.
 fn only_batch(records: Option<Bytes>) -> Result<Batch, Rejection> {
-    let invalid =
-        |message: &str| Rejection { code: ErrorCode::InvalidRecord, message: Some(message.to_owned()) };
+    let invalid = |message: &str| Rejection::new(ErrorCode::InvalidRecord, message.to_owned());
     let records = records.filter(|records| !records.is_empty());
     let records =
         records.ok_or_else(|| invalid("a partition needs exactly one record batch, there is none"))?;
     let len = records.len();
-    let batch = Batch::parse(records)
-        .map_err(|error| Rejection { code: batch_error_code(&error), message: Some(error.to_string()) })?;
+    let batch =
+        Batch::parse(records).map_err(|error| Rejection::new(batch_error_code(&error), error.to_string()))?;
     if batch.bytes().len() != len {
         return Err(invalid("a partition needs exactly one record batch, there are bytes after it"));
     }
@@ -360,6 +378,14 @@ fn append_error_code(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::Batch(error) => batch_error_code(error),
         AppendError::InvalidRecord { .. } => ErrorCode::InvalidRecord,
+        AppendError::Records { errors } => {
+            let of_timestamp = |error: &RecordError| matches!(error.fault, RecordFault::Timestamp { .. });
+            if errors.iter().all(of_timestamp) {
+                ErrorCode::InvalidTimestamp
+            } else {
+                ErrorCode::InvalidRecord
+            }
+        }
         AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
         AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
         AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,

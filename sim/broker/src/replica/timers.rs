@@ -5,9 +5,6 @@ use trial_node::{NodeId, Span, Time, TopicIdPartition};
 use super::verification::VerificationId;
 use super::{Context, ReplicaManager};
 
-/// How often logs are looked at for whether to compact them (`log.cleaner.backoff.ms`).
-pub(super) const CLEANER_BACKOFF: Span = Span::from_secs(15);
-
 /// Something that is done at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
@@ -31,6 +28,8 @@ pub(super) enum Timer {
     ExpireProducers,
     /// Compact the logs that have grown enough.
     CleanLogs,
+    /// Delete what is too old or too much.
+    DeleteOldSegments,
 }
 
 impl ReplicaManager {
@@ -41,7 +40,8 @@ impl ReplicaManager {
         let at = never(self.timers.next())
             .min(never(self.fetch_waits.next()))
             .min(never(self.produces.next_deadline()))
-            .min(never(self.commits.next_deadline()));
+            .min(never(self.commits.next_deadline()))
+            .min(never(self.deletions.next_deadline()));
         (at != Time::MAX).then_some(at)
     }
 
@@ -59,6 +59,7 @@ impl ReplicaManager {
                 Timer::Verify(id) => self.verify_again(ctx, id),
                 Timer::ExpireProducers => self.expire_producers(ctx),
                 Timer::CleanLogs => self.clean_logs(ctx),
+                Timer::DeleteOldSegments => self.delete_old_segments(ctx),
                 Timer::FetchedPartition(leader, tp) => self.fetched_partition_backed_off(leader, tp, now),
             }
         }
@@ -67,6 +68,9 @@ impl ReplicaManager {
         }
         while let Some(wait) = self.commits.pop_expired(now) {
             self.expire_commit(wait);
+        }
+        while let Some(delayed) = self.deletions.pop_expired(now) {
+            self.expire_deletion(delayed);
         }
         while let Some(key) = self.fetch_waits.pop(now) {
             self.complete_fetch(ctx, key, true);
@@ -89,7 +93,7 @@ impl ReplicaManager {
                 self.after.fatal(error);
             }
         }
-        self.timers.set(ctx.now.mono + CLEANER_BACKOFF, Timer::CleanLogs);
+        self.timers.set(ctx.now.mono + self.config.log_cleaner_backoff, Timer::CleanLogs);
     }
 
     /// Puts a leader's partition on the list for the next check of the ISRs if somebody in its ISR is behind.

@@ -278,16 +278,16 @@ impl ReplicaManager {
 fn produce_rejection(code: ErrorCode) -> Rejection {
     match code {
         ErrorCode::InvalidTxnState => {
-            Rejection { code, message: Some("the partition is not in the transaction".to_owned()) }
+            Rejection::new(code, "the partition is not in the transaction".to_owned())
         }
         ErrorCode::ConcurrentTransactions
         | ErrorCode::NetworkException
         | ErrorCode::CoordinatorLoadInProgress
         | ErrorCode::CoordinatorNotAvailable
-        | ErrorCode::NotCoordinator => Rejection {
-            code: ErrorCode::NotEnoughReplicas,
-            message: Some(format!("the transaction could not be verified: {code:?}")),
-        },
+        | ErrorCode::NotCoordinator => {
+            let message = format!("the transaction could not be verified: {code:?}");
+            Rejection::new(ErrorCode::NotEnoughReplicas, message)
+        }
         code => code.into(),
     }
 }

@@ -1,6 +1,7 @@
 //! Replica managers that talk to each other, with a disk each and a controller that is one struct.
 
 mod chaos;
+mod deleting;
 mod fetching;
 mod producing;
 mod replicating;
