@@ -5,12 +5,14 @@
 //!   [`MetadataDelta`] what changed;
 //! - [`controller`]: the active controller, which decides by returning records;
 //! - [`feature`]: the features that a cluster finalizes at a level;
+//! - [`quota`]: the quotas of clients, and which counts for whom;
 //! - [`config`]: the names, types, defaults and ranges of the topic and broker configs that we honour.
 
 pub mod config;
 pub mod controller;
 pub mod feature;
 pub mod image;
+pub mod quota;
 pub mod record;
 
 pub use config::{BrokerConfig, ConfigError, StaticConfig};

@@ -13,6 +13,13 @@ use trial_wire::{ErrorCode, ResponseKind, StrBytes};
 use super::Caller;
 use crate::Broker;
 
+/// `ConfigResource.Type` of a broker's loggers on the wire. A node has none.
+pub(super) const BROKER_LOGGER: i8 = 8;
+/// `ConfigResource.Type` of a subscription to clients' metrics on the wire (KIP-714).
+pub(super) const CLIENT_METRICS: i8 = 16;
+/// `ConfigResource.Type` of a group on the wire.
+pub(super) const GROUP: i8 = 32;
+
 pub(super) fn serve(broker: &mut Broker, io: &mut Io<'_>, caller: Caller, request: &DescribeConfigsRequest) {
     let results = request.resources.iter().map(|resource| {
         let result = match describe(broker, resource) {
@@ -55,6 +62,11 @@ fn describe(broker: &Broker, resource: &DescribeConfigsResource) -> Result<Vec<E
                 true
             });
             Ok(entries)
+        }
+        None if resource.resource_type == BROKER_LOGGER
+            && resource.resource_name.as_str() == broker.config.node_id.to_string() =>
+        {
+            Ok(Vec::new())
         }
         None => Err((
             ErrorCode::InvalidRequest,

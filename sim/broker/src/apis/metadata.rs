@@ -148,7 +148,7 @@ fn of_partition(
 }
 
 /// `Topic.validate`: 1 to 249 letters, digits, `.`, `_` and `-`, and neither `.` nor `..`.
-fn topic_name_is_valid(name: &TopicName) -> bool {
+pub(super) fn topic_name_is_valid(name: &TopicName) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
     (1..=249).contains(&name.len())
         && name.as_str() != "."

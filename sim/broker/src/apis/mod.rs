@@ -4,6 +4,8 @@
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod allocate_producer_ids;
+mod alter_client_quotas;
+mod alter_configs;
 mod alter_partition;
 mod alter_partition_reassignments;
 mod api_versions;
@@ -17,10 +19,13 @@ mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
 mod describe_quorum;
+mod describe_topic_partitions;
 mod describe_transactions;
 mod elect_leaders;
 mod end_txn;
@@ -31,6 +36,7 @@ mod init_producer_id;
 mod join_group;
 mod known_partitions;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_partition_reassignments;
 mod list_transactions;
@@ -42,6 +48,7 @@ mod offset_fetch;
 mod sync_group;
 mod txn_offset_commit;
 mod unregister_broker;
+mod update_features;
 mod write_txn_markers;
 
 use trial_node::{Io, Now};
@@ -149,12 +156,27 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
         | RequestKind::FetchSnapshot(_) => broker.raft_request(now, io, token, &body),
         RequestKind::ApiVersions(request) => api_versions::serve(broker, io, caller, &request),
         RequestKind::Metadata(request) => metadata::serve(broker, now, io, caller, request),
+        RequestKind::DescribeTopicPartitions(request) => {
+            describe_topic_partitions::serve(broker, io, caller, &request);
+        }
+        RequestKind::DescribeLogDirs(request) => describe_log_dirs::serve(broker, io, caller, &request),
+        RequestKind::DescribeClientQuotas(request) => {
+            describe_client_quotas::serve(broker, io, caller, &request);
+        }
+        RequestKind::ListConfigResources(request) => {
+            list_config_resources::serve(broker, io, caller, &request);
+        }
         RequestKind::DescribeCluster(request) => describe_cluster::serve(broker, io, caller, &request),
         RequestKind::DescribeConfigs(request) => describe_configs::serve(broker, io, caller, &request),
         RequestKind::DescribeQuorum(request) => describe_quorum::serve(broker, now, io, caller, request),
         RequestKind::CreateTopics(request) => controller_request::serve(broker, now, io, caller, request),
         RequestKind::DeleteTopics(request) => controller_request::serve(broker, now, io, caller, request),
         RequestKind::CreatePartitions(request) => controller_request::serve(broker, now, io, caller, request),
+        RequestKind::AlterConfigs(request) => controller_request::serve(broker, now, io, caller, request),
+        RequestKind::AlterClientQuotas(request) => {
+            controller_request::serve(broker, now, io, caller, request);
+        }
+        RequestKind::UpdateFeatures(request) => controller_request::serve(broker, now, io, caller, request),
         RequestKind::IncrementalAlterConfigs(request) => {
             controller_request::serve(broker, now, io, caller, request);
         }

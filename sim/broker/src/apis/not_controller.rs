@@ -15,6 +15,13 @@ pub(crate) fn says_not_controller(response: &ResponseKind) -> bool {
         ResponseKind::IncrementalAlterConfigs(response) => {
             response.responses.iter().any(|resource| is(resource.error_code))
         }
+        ResponseKind::AlterConfigs(response) => {
+            response.responses.iter().any(|resource| is(resource.error_code))
+        }
+        ResponseKind::AlterClientQuotas(response) => {
+            response.entries.iter().any(|entry| is(entry.error_code))
+        }
+        ResponseKind::UpdateFeatures(response) => is(response.error_code),
         ResponseKind::ElectLeaders(response) => is(response.error_code),
         ResponseKind::AlterPartitionReassignments(response) => is(response.error_code),
         ResponseKind::ListPartitionReassignments(response) => is(response.error_code),

@@ -14,6 +14,9 @@ use super::coordinated::{Part, answers, serve_parts};
 use super::known_partitions::take_unknown;
 use crate::Broker;
 
+/// The first version that names topics by id.
+const TOPIC_ID_VERSION: i16 = 10;
+
 pub(super) fn serve(
     broker: &mut Broker,
     now: Now,
@@ -22,6 +25,11 @@ pub(super) fn serve(
     mut request: OffsetCommitRequest,
 ) {
     let kind = CoordinatorKind::Group;
+    let mut parts = Vec::with_capacity(3);
+    if caller.0.token.api_version >= TOPIC_ID_VERSION {
+        let (named, unknown) = name_topics(broker, &mut request);
+        parts.extend([Part::Done(named.into()), Part::Done(errors(&unknown, ErrorCode::UnknownTopicId))]);
+    }
     let mut unknown = Vec::new();
     request.topics.retain_mut(|topic| {
         let gone = take_unknown(broker, &topic.name, &mut topic.partitions, |p| p.partition_index);
@@ -30,7 +38,6 @@ pub(super) fn serve(
         }
         !topic.partitions.is_empty()
     });
-    let mut parts = Vec::with_capacity(2);
     if !unknown.is_empty() {
         parts.push(Part::Done(errors(&unknown, ErrorCode::UnknownTopicOrPartition)));
     }
@@ -39,6 +46,26 @@ pub(super) fn serve(
         parts.push(Part::Ask(partition, request.into(), refuse));
     }
     serve_parts(broker, now, io, caller, kind, parts, merge);
+}
+
+/// Gives the topics their names. Gives a part of the response that has each of them with its id and without partitions yet, and
+/// takes those out that do not exist.
+fn name_topics(
+    broker: &Broker,
+    request: &mut OffsetCommitRequest,
+) -> (OffsetCommitResponse, Vec<OffsetCommitRequestTopic>) {
+    let unknown = request.topics.extract_if(.., |topic| match broker.published.image.topic(topic.topic_id) {
+        Some(known) => {
+            topic.name = known.name.clone();
+            false
+        }
+        None => true,
+    });
+    let unknown: Vec<_> = unknown.collect();
+    let named = request.topics.iter().map(|topic| {
+        OffsetCommitResponseTopic::default().with_name(topic.name.clone()).with_topic_id(topic.topic_id)
+    });
+    (OffsetCommitResponse::default().with_topics(named.collect()), unknown)
 }
 
 fn errors(topics: &[OffsetCommitRequestTopic], error: ErrorCode) -> ResponseKind {
@@ -50,6 +77,7 @@ fn errors(topics: &[OffsetCommitRequestTopic], error: ErrorCode) -> ResponseKind
         });
         OffsetCommitResponseTopic::default()
             .with_name(topic.name.clone())
+            .with_topic_id(topic.topic_id)
             .with_partitions(partitions.collect())
     });
     OffsetCommitResponse::default().with_topics(topics.collect()).into()
@@ -60,10 +88,15 @@ fn refuse(request: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
     errors(&request.topics, error)
 }
 
+/// Puts what the parts say of a topic together. The coordinator knows it by its name alone.
 fn merge(parts: Vec<ResponseKind>) -> ResponseKind {
     let mut merged = OffsetCommitResponse::default();
     for topic in answers!(parts, OffsetCommit).flat_map(|part| part.topics) {
-        match merged.topics.iter_mut().find(|merged| merged.name == topic.name) {
+        let same = |other: &&mut OffsetCommitResponseTopic| match topic.name.is_empty() {
+            true => other.topic_id == topic.topic_id,
+            false => other.name == topic.name,
+        };
+        match merged.topics.iter_mut().find(same) {
             Some(merged) => merged.partitions.extend(topic.partitions),
             None => merged.topics.push(topic),
         }

@@ -125,6 +125,8 @@ configs! {
     "log.segment.delete.delay.ms" = "60000", Long(0, i64::MAX), Dynamic;
     #[doc = "how many fetch sessions a broker keeps."]
     "max.incremental.fetch.session.cache.slots" max_incremental_fetch_session_cache_slots: i32 = "1000", Int(0, i32::MAX), ReadOnly;
+    #[doc = "how many partitions one answer to DescribeTopicPartitions tells of at most (KIP-966)."]
+    "max.request.partition.size.limit" max_request_partition_size_limit: i32 = "2000", Int(1, i32::MAX), ReadOnly;
     #[doc = "the largest record batch, in bytes, that may be appended."]
     "message.max.bytes" = "1048588", Int(0, i32::MAX), Dynamic;
     #[doc = "how many bytes of metadata records are written before a new snapshot is; the log before the snapshot goes at once (Kafka keeps up to metadata.max.retention.bytes of both)."]

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use trial_wire::messages::alter_configs_request::AlterConfigsResource as ReplacedResource;
+use trial_wire::messages::alter_configs_response::AlterConfigsResourceResponse as ReplacedResourceResponse;
 use trial_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use trial_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
-use trial_wire::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
+use trial_wire::messages::{
+    AlterConfigsRequest, AlterConfigsResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+};
 use trial_wire::{ErrorCode, StrBytes};
 
 use super::{ApiError, ControllerResult, QuorumController};
 use crate::config::{BROKER_CONFIGS, ConfigDef, ConfigError, ConfigKind, ConfigLink, TOPIC_CONFIGS};
+use crate::image::Overrides;
 use crate::record::{ConfigResource, MetadataRecord};
 
 /// `AlterConfigOp.OpType` on the wire.
@@ -54,16 +60,73 @@ impl QuorumController {
         )
     }
 
-    fn alter_resource(&self, change: &AlterConfigsResource) -> Result<Vec<MetadataRecord>, ApiError> {
-        let resource =
-            ConfigResource::from_wire(change.resource_type, &change.resource_name).ok_or_else(|| {
-                let what = format!(
-                    "There is no config resource of type {} with the name {:?}.",
-                    change.resource_type, change.resource_name
-                );
-                ApiError::new(ErrorCode::InvalidRequest, what)
-            })?;
+    /// AlterConfigs, which clients from before IncrementalAlterConfigs (KIP-339) use: a resource has the configs that are given
+    /// and no others afterwards.
+    pub fn alter_configs(&self, request: &AlterConfigsRequest) -> ControllerResult<AlterConfigsResponse> {
+        let mut records = Vec::new();
+        let mut responses = Vec::with_capacity(request.resources.len());
+        let mut seen = BTreeSet::new();
+        for change in &request.resources {
+            let altered = if seen.insert((change.resource_type, &change.resource_name)) {
+                self.replace_configs(change)
+            } else {
+                let what = "Each resource must appear at most once.".to_owned();
+                Err(ApiError::new(ErrorCode::InvalidRequest, what))
+            };
+            let response = ReplacedResourceResponse::default()
+                .with_resource_type(change.resource_type)
+                .with_resource_name(change.resource_name.clone());
+            responses.push(match altered {
+                Ok(changed) => {
+                    records.extend(changed);
+                    response.with_error_message(None)
+                }
+                Err(error) => response.with_error_code(error.code()).with_error_message(error.message()),
+            });
+        }
+        if request.validate_only {
+            records.clear();
+        }
+        ControllerResult::atomic(records, AlterConfigsResponse::default().with_responses(responses))
+    }
+
+    fn replace_configs(&self, change: &ReplacedResource) -> Result<Vec<MetadataRecord>, ApiError> {
+        let resource = self.existing(change.resource_type, &change.resource_name)?;
+        let mut values = Overrides::new();
+        for config in &change.configs {
+            let value = config.value.as_ref().ok_or_else(|| null_value(&config.name))?;
+            let def = definition(&resource, &config.name)?;
+            def.validate(value).map_err(|error| invalid(&resource, &error))?;
+            if values.insert(config.name.clone(), value.clone()).is_some() {
+                let what = format!("Config {} appears more than once.", config.name);
+                return Err(ApiError::new(ErrorCode::InvalidRequest, what));
+            }
+        }
+        let none = Overrides::new();
+        let current = self.image.config(&resource).unwrap_or(&none);
+        let gone = current.keys().filter(|name| !values.contains_key(*name)).map(|name| (name, None));
+        let set = values.iter().filter(|(name, value)| current.get(*name) != Some(*value));
+        let changed = gone.chain(set.map(|(name, value)| (name, Some(value.clone()))));
+        let record = |(name, value): (&StrBytes, _)| MetadataRecord::Config {
+            resource: resource.clone(),
+            name: name.clone(),
+            value,
+        };
+        Ok(changed.map(record).collect())
+    }
+
+    /// The resource of this type and name.
+    fn existing(&self, resource_type: i8, name: &StrBytes) -> Result<ConfigResource, ApiError> {
+        let resource = ConfigResource::from_wire(resource_type, name).ok_or_else(|| {
+            let what = format!("There is no config resource of type {resource_type} with the name {name:?}.");
+            ApiError::new(ErrorCode::InvalidRequest, what)
+        })?;
         self.check_exists(&resource)?;
+        Ok(resource)
+    }
+
+    fn alter_resource(&self, change: &AlterConfigsResource) -> Result<Vec<MetadataRecord>, ApiError> {
+        let resource = self.existing(change.resource_type, &change.resource_name)?;
         let mut records = Vec::new();
         let mut seen = BTreeSet::new();
         for config in &change.configs {
@@ -111,22 +174,8 @@ fn new_value(
     if config.config_operation == DELETE {
         return Ok(None);
     }
-    let (table, code) = match resource {
-        ConfigResource::Topic(_) => (TOPIC_CONFIGS, ErrorCode::InvalidConfig),
-        // As Kafka's brokers answer (KAFKA-13609).
-        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => {
-            (BROKER_CONFIGS, ErrorCode::InvalidRequest)
-        }
-    };
-    let invalid = |error: ConfigError| ApiError::new(code, error.to_string());
-    let def = ConfigDef::find(table, &config.name).map_err(invalid)?;
-    if def.link == ConfigLink::ReadOnly {
-        return Err(invalid(ConfigError::ReadOnly { name: def.name }));
-    }
-    let operand = config.value.as_ref().ok_or_else(|| {
-        let what = format!("Null value not supported for config {}.", config.name);
-        ApiError::new(ErrorCode::InvalidConfig, what)
-    })?;
+    let def = definition(resource, &config.name)?;
+    let operand = config.value.as_ref().ok_or_else(|| null_value(&config.name))?;
     let value = match config.config_operation {
         SET => operand.clone(),
         APPEND | SUBTRACT => {
@@ -142,8 +191,34 @@ fn new_value(
             return Err(ApiError::new(ErrorCode::InvalidRequest, what));
         }
     };
-    def.validate(&value).map_err(invalid)?;
+    def.validate(&value).map_err(|error| invalid(resource, &error))?;
     Ok(Some(value))
+}
+
+fn invalid(resource: &ConfigResource, error: &ConfigError) -> ApiError {
+    let code = match resource {
+        ConfigResource::Topic(_) => ErrorCode::InvalidConfig,
+        // As Kafka's brokers answer (KAFKA-13609).
+        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => ErrorCode::InvalidRequest,
+    };
+    ApiError::new(code, error.to_string())
+}
+
+fn null_value(name: &StrBytes) -> ApiError {
+    ApiError::new(ErrorCode::InvalidConfig, format!("Null value not supported for config {name}."))
+}
+
+/// The config of this name, if a resource of this kind has it and it may be set at all.
+fn definition(resource: &ConfigResource, name: &str) -> Result<&'static ConfigDef, ApiError> {
+    let table = match resource {
+        ConfigResource::Topic(_) => TOPIC_CONFIGS,
+        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => BROKER_CONFIGS,
+    };
+    let def = ConfigDef::find(table, name).map_err(|error| invalid(resource, &error))?;
+    if def.link == ConfigLink::ReadOnly {
+        return Err(invalid(resource, &ConfigError::ReadOnly { name: def.name }));
+    }
+    Ok(def)
 }
 
 /// A list with the operand's items added, or taken out.

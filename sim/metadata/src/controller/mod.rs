@@ -3,9 +3,11 @@
 mod brokers;
 mod configs;
 mod eligible;
+mod features;
 mod leaders;
 mod partition_change;
 mod placement;
+mod quotas;
 mod reassign;
 mod sessions;
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub struct MetadataDelta {
     pub partitions: BTreeSet<TopicIdPartition>,
     /// Resources of which a config was set or removed.
     pub configs: BTreeSet<ConfigResource>,
+    /// ACLs that came or went.
+    pub acls: BTreeSet<Uuid>,
     /// Whether a quota was set or removed.
     pub quotas: bool,
 }

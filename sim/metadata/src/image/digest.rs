@@ -2,7 +2,9 @@
 //! what changed.
 
 use trial_node::{NodeId, ProducerId, TopicIdPartition};
-use trial_wire::StrBytes;
+use trial_security::acl::Acl;
+use trial_security::{ScramCredential, ScramMechanism};
+use trial_wire::{StrBytes, Uuid};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::TopicImage;
@@ -21,6 +23,8 @@ pub(super) enum Entity<'a> {
     Config(&'a ConfigResource, &'a StrBytes, &'a StrBytes),
     Feature(&'a StrBytes, i16),
     Quota(&'a QuotaEntity, &'a StrBytes, QuotaValue),
+    ScramCredential(&'a StrBytes, ScramMechanism, &'a ScramCredential),
+    Acl(Uuid, &'a Acl),
     NextProducerId(ProducerId),
 }
 
@@ -53,6 +57,12 @@ pub(super) fn record(entity: Entity<'_>) -> MetadataRecord {
         Entity::Quota(entity, key, value) => {
             MetadataRecord::ClientQuota { entity: entity.clone(), key: key.clone(), value: Some(value) }
         }
+        Entity::ScramCredential(name, mechanism, credential) => MetadataRecord::UserScramCredential {
+            name: name.clone(),
+            mechanism,
+            credential: credential.clone(),
+        },
+        Entity::Acl(id, acl) => MetadataRecord::AccessControlEntry { id, acl: acl.clone() },
         Entity::NextProducerId(next_producer_id) => {
             MetadataRecord::ProducerIds { broker_id: NodeId::NONE, broker_epoch: -1, next_producer_id }
         }

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use trial_node::{NodeId, ProducerId, TopicIdPartition};
+use trial_security::acl::Acl;
+use trial_security::{ScramCredential, ScramMechanism};
 use trial_wire::{StrBytes, TopicName, Uuid};
 
 pub use delta::MetadataDelta;
@@ -26,6 +28,9 @@ pub type Overrides = BTreeMap<StrBytes, StrBytes>;
 /// The quotas of one entity: what each limits, and how much it allows.
 pub type Quotas = BTreeMap<StrBytes, QuotaValue>;
 
+/// What one user can log in with by SCRAM.
+pub type ScramCredentials = BTreeMap<ScramMechanism, ScramCredential>;
+
 /// The cluster's metadata at one offset of the metadata log.
 ///
 /// A clone costs a few reference counts; changing a clone copies the parts that it changes.
@@ -37,6 +42,8 @@ pub struct MetadataImage {
     configs: Arc<BTreeMap<ConfigResource, Overrides>>,
     features: Arc<BTreeMap<StrBytes, i16>>,
     quotas: Arc<BTreeMap<QuotaEntity, Quotas>>,
+    scram_credentials: Arc<BTreeMap<StrBytes, ScramCredentials>>,
+    acls: Arc<BTreeMap<Uuid, Acl>>,
     next_producer_id: ProducerId,
     digest: u128,
 }
@@ -81,6 +88,18 @@ pub enum ReplayError {
         /// The topic's name.
         name: TopicName,
     },
+    /// The record takes an ACL away that there is not.
+    #[error("record removes the ACL {id}, which does not exist")]
+    UnknownAcl {
+        /// The ACL.
+        id: Uuid,
+    },
+    /// The record takes a credential away that there is not.
+    #[error("record removes a credential of user {}, which does not exist", name.as_str())]
+    UnknownCredential {
+        /// The user.
+        name: StrBytes,
+    },
     /// The record gives out producer ids that were given out before.
     #[error("record sets the next producer id to {next_producer_id}, which is not above {before}")]
     ProducerIds {
@@ -120,6 +139,14 @@ impl MetadataImage {
             for (key, value) in quotas {
                 push(Entity::Quota(entity, key, *value));
             }
+        }
+        for (name, credentials) in self.scram_credentials.iter() {
+            for (mechanism, credential) in credentials {
+                push(Entity::ScramCredential(name, *mechanism, credential));
+            }
+        }
+        for (id, acl) in self.acls.iter() {
+            push(Entity::Acl(*id, acl));
         }
         if self.next_producer_id != ProducerId::default() {
             push(Entity::NextProducerId(self.next_producer_id));
@@ -183,6 +210,16 @@ impl MetadataImage {
         &self.quotas
     }
 
+    /// Every user that can log in with SCRAM.
+    pub fn scram_credentials(&self) -> &BTreeMap<StrBytes, ScramCredentials> {
+        &self.scram_credentials
+    }
+
+    /// Every ACL by its id.
+    pub fn acls(&self) -> &BTreeMap<Uuid, Acl> {
+        &self.acls
+    }
+
     /// The first producer id that no broker was given.
     pub fn next_producer_id(&self) -> ProducerId {
         self.next_producer_id
@@ -197,6 +234,8 @@ impl PartialEq for MetadataImage {
             && self.configs == other.configs
             && self.features == other.features
             && self.quotas == other.quotas
+            && self.scram_credentials == other.scram_credentials
+            && self.acls == other.acls
             && self.next_producer_id == other.next_producer_id
     }
 }

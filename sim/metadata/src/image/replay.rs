@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use trial_node::{LeaderEpoch, NodeId, ProducerId, TopicIdPartition};
+use trial_security::{ScramCredential, ScramMechanism};
 use trial_wire::{StrBytes, TopicName, Uuid};
 
 use super::digest::{self, Entity};
@@ -109,6 +110,23 @@ impl MetadataImage {
                         broker.log_dirs.clone_from(log_dirs);
                     }
                 })?;
+            }
+            MetadataRecord::UserScramCredential { name, mechanism, credential } => {
+                self.replay_scram_credential(name, *mechanism, Some(credential))?;
+            }
+            MetadataRecord::RemoveUserScramCredential { name, mechanism } => {
+                self.replay_scram_credential(name, *mechanism, None)?;
+            }
+            MetadataRecord::AccessControlEntry { id, acl } => {
+                let before = Arc::make_mut(&mut self.acls).insert(*id, acl.clone());
+                self.account(before.as_ref().map(|acl| Entity::Acl(*id, acl)), Some(Entity::Acl(*id, acl)));
+                delta.acls.insert(*id);
+            }
+            MetadataRecord::RemoveAccessControlEntry { id } => {
+                let gone = Arc::make_mut(&mut self.acls).remove(id);
+                let gone = gone.ok_or(ReplayError::UnknownAcl { id: *id })?;
+                self.account(Some(Entity::Acl(*id, &gone)), None);
+                delta.acls.insert(*id);
             }
             MetadataRecord::ClearElr { topic } => self.replay_clear_elr(topic.as_ref(), delta),
             MetadataRecord::NoOp => {}
@@ -301,6 +319,28 @@ impl MetadataImage {
             before.map(|before| Entity::Quota(entity, key, before)),
             value.map(|value| Entity::Quota(entity, key, value)),
         );
+    }
+
+    fn replay_scram_credential(
+        &mut self,
+        name: &StrBytes,
+        mechanism: ScramMechanism,
+        credential: Option<&ScramCredential>,
+    ) -> Result<(), ReplayError> {
+        let users = Arc::make_mut(&mut self.scram_credentials);
+        let before = match credential {
+            Some(credential) => users.entry(name.clone()).or_default().insert(mechanism, credential.clone()),
+            None => {
+                let gone = users.get_mut(name).and_then(|credentials| credentials.remove(&mechanism));
+                Some(gone.ok_or_else(|| ReplayError::UnknownCredential { name: name.clone() })?)
+            }
+        };
+        if users.get(name).is_some_and(BTreeMap::is_empty) {
+            users.remove(name);
+        }
+        let entity = |credential| Entity::ScramCredential(name, mechanism, credential);
+        self.account(before.as_ref().map(entity), credential.map(entity));
+        Ok(())
     }
 
     fn replay_producer_ids(&mut self, next_producer_id: ProducerId) -> Result<(), ReplayError> {

@@ -8,7 +8,7 @@ use super::key::*;
 use super::{
     BrokerEndpoint, BrokerFeature, BrokerRegistration, BrokerRegistrationChange, ConfigResource,
     LeaderRecoveryState, MetadataRecord, PartitionChange, PartitionRegistration, QuotaEntity, QuotaName,
-    QuotaValue,
+    QuotaValue, security,
 };
 
 /// Bytes are not a metadata record that we understand.
@@ -57,7 +57,7 @@ pub enum RecordError {
 }
 
 /// Why a record's fields could not be read; the caller adds which record it is.
-enum FieldsError {
+pub(super) enum FieldsError {
     Read(ReadError),
     Value(&'static str),
 }
@@ -128,6 +128,13 @@ fn read_fields(reader: &mut Reader<'_>, key: u32, version: u32) -> Result<Metada
             broker_epoch: reader.i64()?,
             next_producer_id: ProducerId(reader.i64()?),
         },
+        USER_SCRAM_CREDENTIAL => security::read_scram_credential(reader)?,
+        REMOVE_USER_SCRAM_CREDENTIAL => MetadataRecord::RemoveUserScramCredential {
+            name: read_string(reader)?,
+            mechanism: security::read_mechanism(reader)?,
+        },
+        ACCESS_CONTROL_ENTRY => security::read_acl(reader)?,
+        REMOVE_ACCESS_CONTROL_ENTRY => MetadataRecord::RemoveAccessControlEntry { id: reader.uuid()? },
         NO_OP => MetadataRecord::NoOp,
         CLEAR_ELR => {
             let topic = read_string(reader)?;
@@ -139,7 +146,7 @@ fn read_fields(reader: &mut Reader<'_>, key: u32, version: u32) -> Result<Metada
     Ok(record)
 }
 
-fn read_string(reader: &mut Reader<'_>) -> Result<StrBytes, ReadError> {
+pub(super) fn read_string(reader: &mut Reader<'_>) -> Result<StrBytes, ReadError> {
     reader.compact_string().map(|text| StrBytes::from(text.to_owned()))
 }
 

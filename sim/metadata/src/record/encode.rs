@@ -9,7 +9,7 @@ use trial_wire::primitive::{put_compact_array_len, put_compact_string, put_uuid,
 use super::key::*;
 use super::{
     BrokerRegistration, BrokerRegistrationChange, LeaderRecoveryState, MetadataRecord, PartitionChange,
-    PartitionRegistration, QuotaValue,
+    PartitionRegistration, QuotaValue, security,
 };
 
 impl MetadataRecord {
@@ -76,6 +76,25 @@ impl MetadataRecord {
                 put_uvarint(out, 0);
             }
             MetadataRecord::BrokerRegistrationChange(change) => put_registration_change(out, change),
+            MetadataRecord::UserScramCredential { name, mechanism, credential } => {
+                put_header(out, USER_SCRAM_CREDENTIAL, 0);
+                security::put_scram_credential(out, name, *mechanism, credential);
+            }
+            MetadataRecord::RemoveUserScramCredential { name, mechanism } => {
+                put_header(out, REMOVE_USER_SCRAM_CREDENTIAL, 0);
+                put_compact_string(out, Some(name));
+                out.extend_from_slice(&mechanism.id().to_be_bytes());
+                put_uvarint(out, 0);
+            }
+            MetadataRecord::AccessControlEntry { id, acl } => {
+                put_header(out, ACCESS_CONTROL_ENTRY, 0);
+                security::put_acl(out, *id, acl);
+            }
+            MetadataRecord::RemoveAccessControlEntry { id } => {
+                put_header(out, REMOVE_ACCESS_CONTROL_ENTRY, 0);
+                put_uuid(out, *id);
+                put_uvarint(out, 0);
+            }
             MetadataRecord::ClearElr { topic } => {
                 put_header(out, CLEAR_ELR, 0);
                 put_compact_string(out, Some(topic.as_ref().map_or("", |topic| topic.as_str())));

@@ -4,12 +4,15 @@ mod decode;
 mod encode;
 mod key;
 mod quota;
+mod security;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
 use trial_node::{LeaderEpoch, NodeId, ProducerId, TopicIdPartition};
+use trial_security::acl::Acl;
+use trial_security::{ScramCredential, ScramMechanism};
 use trial_wire::{StrBytes, TopicName, Uuid};
 
 pub use decode::RecordError;
@@ -73,6 +76,15 @@ pub enum MetadataRecord {
         /// Its id.
         topic_id: Uuid,
     },
+    /// A user can log in with SCRAM (11).
+    UserScramCredential {
+        /// The user's name.
+        name: StrBytes,
+        /// With which variant.
+        mechanism: ScramMechanism,
+        /// What is kept of the password.
+        credential: ScramCredential,
+    },
     /// A feature is finalized at a level (12).
     FeatureLevel {
         /// The feature's name, for example `metadata.version`.
@@ -100,8 +112,27 @@ pub enum MetadataRecord {
     },
     /// A broker was fenced or unfenced, or began its controlled shutdown (17).
     BrokerRegistrationChange(BrokerRegistrationChange),
+    /// There is an ACL (18).
+    AccessControlEntry {
+        /// Its id.
+        id: Uuid,
+        /// What it says.
+        acl: Acl,
+    },
+    /// An ACL is gone (19).
+    RemoveAccessControlEntry {
+        /// Its id.
+        id: Uuid,
+    },
     /// Nothing; shows that the quorum commits (20, KIP-835).
     NoOp,
+    /// A user cannot log in with SCRAM any more (22).
+    RemoveUserScramCredential {
+        /// The user's name.
+        name: StrBytes,
+        /// With which variant.
+        mechanism: ScramMechanism,
+    },
     /// The eligible leader replicas of a topic's partitions are eligible no more, for its `min.insync.replicas` may be another
     /// (28, KIP-966).
     ClearElr {

@@ -1,9 +1,12 @@
 //! Bytes that Kafka would write, and records that come back as they went.
 
+use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 use trial_node::{LeaderEpoch, NodeId, ProducerId, TopicIdPartition};
+use trial_security::acl::{AclOperation, AclPermission, PatternType, ResourceType};
 use trial_wire::primitive::ReadError;
 use trial_wire::{StrBytes, TopicName, Uuid};
 
@@ -221,7 +224,40 @@ fn record() -> impl Strategy<Value = MetadataRecord> {
             topic: topic.map(|topic| TopicName(StrBytes::from(topic)))
         }),
         Just(MetadataRecord::NoOp),
+        (text(), mechanism(), credential()).prop_map(|(name, mechanism, credential)| {
+            MetadataRecord::UserScramCredential { name, mechanism, credential }
+        }),
+        (text(), mechanism())
+            .prop_map(|(name, mechanism)| MetadataRecord::RemoveUserScramCredential { name, mechanism }),
+        (uuid(), acl()).prop_map(|(id, acl)| MetadataRecord::AccessControlEntry { id, acl }),
+        uuid().prop_map(|id| MetadataRecord::RemoveAccessControlEntry { id }),
     ]
+}
+
+fn mechanism() -> impl Strategy<Value = ScramMechanism> {
+    select(vec![ScramMechanism::Sha256, ScramMechanism::Sha512])
+}
+
+fn credential() -> impl Strategy<Value = ScramCredential> {
+    let bytes = || vec(any::<u8>(), 0..9).prop_map(Bytes::from);
+    (bytes(), bytes(), bytes(), any::<i32>()).prop_map(|(salt, stored_key, server_key, iterations)| {
+        ScramCredential { salt, stored_key, server_key, iterations }
+    })
+}
+
+fn acl() -> impl Strategy<Value = Acl> {
+    let resource = (select(ResourceType::ALL), text(), select(PatternType::ALL));
+    (resource, text(), text(), select(AclOperation::ALL), select(AclPermission::ALL)).prop_map(
+        |((resource_type, resource_name, pattern_type), principal, host, operation, permission)| Acl {
+            resource_type,
+            resource_name,
+            pattern_type,
+            principal,
+            host,
+            operation,
+            permission,
+        },
+    )
 }
 
 proptest! {
