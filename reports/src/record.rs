@@ -74,6 +74,9 @@ pub struct RunRecord {
     /// What became of the records that each pipeline read.
     #[serde(default)]
     pub pipelines: Vec<PipelineRecord>,
+    /// What clients from outside did, in a session of `trial serve` or the replay of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<OutsideTraffic>,
     /// The violations, in the order in which they were found.
     pub violations: Vec<ViolationRecord>,
     /// What the scenario expects beyond its checkers, and whether it was so.
@@ -105,6 +108,39 @@ pub struct Transactions {
     pub aborted: u64,
     /// Those that were to be committed, and nobody told the client whether they are.
     pub unknown: u64,
+}
+
+/// What clients from outside did, as their requests and the responses to them tell. A record that was sent twice counts twice.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OutsideTraffic {
+    /// Connections that they opened.
+    pub connections: u64,
+    /// Connections that the cluster ended.
+    pub ended_connections: u64,
+    /// Requests that they sent.
+    pub requests: u64,
+    /// Responses that they got.
+    pub responses: u64,
+    /// Records in their Produce requests.
+    pub sent_records: u64,
+    /// Bytes of the batches that those were in.
+    pub sent_bytes: u64,
+    /// Records that were acknowledged to them. With `acks=0` nothing is.
+    pub acked_records: u64,
+    /// Bytes of the batches that those were in.
+    pub acked_bytes: u64,
+    /// Records that were refused, by Kafka's name of the error.
+    pub failures: BTreeMap<String, u64>,
+    /// Records in the batches that were fetched.
+    pub fetched_records: u64,
+    /// Bytes of those batches.
+    pub fetched_bytes: u64,
+    /// When the first Produce request came, in ns of simulated time.
+    pub first_produce_ns: Option<u64>,
+    /// When the last came.
+    pub last_produce_ns: Option<u64>,
+    /// From a Produce request to its response, in ns of simulated time.
+    pub produce_latency_ns: Distribution,
 }
 
 /// What became of the records that a pipeline read.

@@ -38,6 +38,19 @@ impl Scenario {
     /// # Errors
     /// [`ScenarioError`] with the first thing that is wrong.
     pub fn from_toml(file: &str, text: &str) -> Result<Scenario, ScenarioError> {
+        let scenario = Scenario::to_serve(file, text)?;
+        if scenario.topics.is_empty() {
+            let what = "no [[topic]]: a scenario has at least one".to_owned();
+            return Err(ScenarioError { file: file.to_owned(), line: 1, what });
+        }
+        Ok(scenario)
+    }
+
+    /// Reads and checks a scenario file that is to be served: it need not have topics, as clients make their own.
+    ///
+    /// # Errors
+    /// [`ScenarioError`] with the first thing that is wrong.
+    pub fn to_serve(file: &str, text: &str) -> Result<Scenario, ScenarioError> {
         let at = |offset: usize, what: String| ScenarioError {
             file: file.to_owned(),
             line: 1 + text[..offset.min(text.len())].matches('\n').count(),
@@ -134,10 +147,6 @@ impl Scenario {
                 }
             }
         }
-        if self.topics.is_empty() {
-            let what = "no [[topic]]: a scenario has at least one".to_owned();
-            return Err(Complaint { from: 0, needle: String::new(), what });
-        }
         Ok(())
     }
 
@@ -230,7 +239,7 @@ impl Scenario {
     }
 
     fn check_faults(&self) -> Result<(), Complaint> {
-        let hosts = crate::plan::host_names(self);
+        let names = self.names();
         for spanned in &self.faults {
             let entry = spanned.get_ref();
             // Every repetition is an entry of the schedule.
@@ -252,44 +261,9 @@ impl Scenario {
                 );
             }
             if matches!(entry.fault, Fault::SlowDisk { .. }) && !self.machine.has_disk() {
-                let what = "the disks cost no time, so none can be slow: give [machine] an fsync, disk or page_cache, as in \
-                            fsync = \"1ms\"";
-                return complain("slow_disk", what.to_owned());
+                return complain("slow_disk", NO_SLOW_DISK.to_owned());
             }
-            let mut wrong = None;
-            let mut target = |target: &Target| {
-                let found = match target {
-                    Target::Host(name) if !hosts.contains(name) => {
-                        let near = nearest(name, hosts.iter().map(String::as_str));
-                        Some((name.clone(), format!("there is no host {name:?}{}", meant(near))))
-                    }
-                    Target::Broker(broker) if *broker >= self.cluster.nodes => Some((
-                        broker.to_string(),
-                        format!(
-                            "there is no broker {broker}: the cluster has {}, counted from 0",
-                            self.cluster.nodes
-                        ),
-                    )),
-                    Target::LeaderOf(tp) | Target::FollowersOf(tp) => self.unknown_partition(tp),
-                    Target::GroupCoordinatorOf(group) if !self.groups().any(|g| g == group) => {
-                        let near = nearest(group, self.groups());
-                        Some((group.clone(), format!("there is no group {group:?}{}", meant(near))))
-                    }
-                    Target::TransactionCoordinatorOf(id) if !self.transactional_ids().any(|i| i == *id) => {
-                        let ids: Vec<String> = self.transactional_ids().collect();
-                        let near = nearest(id, ids.iter().map(String::as_str));
-                        Some((id.clone(), format!("there is no transactional.id {id:?}{}", meant(near))))
-                    }
-                    _ => None,
-                };
-                if wrong.is_none() {
-                    wrong = found;
-                }
-            };
-            entry.fault.for_each_target(&mut target);
-            if let Fault::TransferLeadership(Leadership::Partition(tp)) = &entry.fault {
-                wrong = wrong.or_else(|| self.unknown_partition(tp));
-            }
+            let wrong = names.misnomer(&entry.fault);
             if let Some((needle, what)) = wrong {
                 return Err(Complaint { from: spanned.span().start, needle, what: format!("fault: {what}") });
             }
@@ -297,22 +271,21 @@ impl Scenario {
         Ok(())
     }
 
-    fn unknown_topic(&self, name: &str) -> Option<String> {
-        let names = || self.topics.iter().map(|t| t.get_ref().name.as_str());
-        (!names().any(|n| n == name))
-            .then(|| format!("there is no topic {name:?}{}", meant(nearest(name, names()))))
+    /// Who and what its faults can name.
+    fn names(&self) -> Names {
+        let mut hosts = crate::plan::host_names(self);
+        hosts.push(crate::outside::OUTSIDE.to_owned());
+        Names {
+            hosts,
+            brokers: self.cluster.nodes,
+            topics: self.topics.iter().map(|t| (t.get_ref().name.clone(), t.get_ref().partitions)).collect(),
+            groups: Some(self.groups().map(str::to_owned).collect()),
+            transactional_ids: Some(self.transactional_ids().collect()),
+        }
     }
 
-    fn unknown_partition(&self, tp: &TopicPartition) -> Option<(String, String)> {
-        let needle = tp.to_string();
-        if let Some(what) = self.unknown_topic(tp.topic.as_str()) {
-            return Some((needle, what));
-        }
-        let topic = self.topics.iter().map(|t| t.get_ref()).find(|t| t.name == tp.topic.as_str())?;
-        let count = topic.partitions;
-        (tp.partition as u32 >= count).then(|| {
-            (needle, format!("there is no partition {tp}: {} has {count}, counted from 0", topic.name))
-        })
+    fn unknown_topic(&self, name: &str) -> Option<String> {
+        unknown_topic(name, || self.topics.iter().map(|t| t.get_ref().name.as_str()))
     }
 
     fn check_expect(&self) -> Result<(), Complaint> {
@@ -350,6 +323,77 @@ impl Scenario {
         }
         Ok(())
     }
+}
+
+/// Why no disk of a scenario can be slow.
+pub(crate) const NO_SLOW_DISK: &str = "the disks cost no time, so none can be slow: give [machine] an fsync, disk or \
+                                       page_cache, as in fsync = \"1ms\"";
+
+/// Who and what a fault can name.
+pub(crate) struct Names {
+    pub(crate) hosts: Vec<String>,
+    pub(crate) brokers: u32,
+    /// Topics, and how many partitions each has.
+    pub(crate) topics: BTreeMap<String, u32>,
+    /// `None` where a group may have any name.
+    pub(crate) groups: Option<Vec<String>>,
+    /// `None` where any is possible.
+    pub(crate) transactional_ids: Option<Vec<String>>,
+}
+
+impl Names {
+    /// The first thing that a fault names and that is not there: its name, and what to say.
+    pub(crate) fn misnomer(&self, fault: &Fault) -> Option<(String, String)> {
+        let mut wrong = None;
+        fault.for_each_target(&mut |target| {
+            if wrong.is_none() {
+                wrong = self.unknown(target);
+            }
+        });
+        match fault {
+            Fault::TransferLeadership(Leadership::Partition(tp)) => {
+                wrong.or_else(|| self.unknown_partition(tp))
+            }
+            _ => wrong,
+        }
+    }
+
+    fn unknown(&self, target: &Target) -> Option<(String, String)> {
+        let absent = |name: &str, what: &str, known: &[String]| {
+            let near = nearest(name, known.iter().map(String::as_str));
+            let absent = !known.iter().any(|known| known == name);
+            absent.then(|| (name.to_owned(), format!("there is no {what} {name:?}{}", meant(near))))
+        };
+        match target {
+            Target::Host(name) => absent(name, "host", &self.hosts),
+            Target::Broker(broker) if *broker >= self.brokers => {
+                let what =
+                    format!("there is no broker {broker}: the cluster has {}, counted from 0", self.brokers);
+                Some((broker.to_string(), what))
+            }
+            Target::LeaderOf(tp) | Target::FollowersOf(tp) => self.unknown_partition(tp),
+            Target::GroupCoordinatorOf(group) => absent(group, "group", self.groups.as_deref()?),
+            Target::TransactionCoordinatorOf(id) => {
+                absent(id, "transactional.id", self.transactional_ids.as_deref()?)
+            }
+            _ => None,
+        }
+    }
+
+    fn unknown_partition(&self, tp: &TopicPartition) -> Option<(String, String)> {
+        let (needle, name) = (tp.to_string(), tp.topic.as_str());
+        if let Some(what) = unknown_topic(name, || self.topics.keys().map(String::as_str)) {
+            return Some((needle, what));
+        }
+        let count = *self.topics.get(name)?;
+        (tp.partition as u32 >= count)
+            .then(|| (needle, format!("there is no partition {tp}: {name} has {count}, counted from 0")))
+    }
+}
+
+fn unknown_topic<'a, I: Iterator<Item = &'a str>>(name: &str, names: impl Fn() -> I) -> Option<String> {
+    (!names().any(|n| n == name))
+        .then(|| format!("there is no topic {name:?}{}", meant(nearest(name, names()))))
 }
 
 /// Kafka configs as text.
@@ -408,7 +452,7 @@ fn wrong_workload(text: &str) -> Option<(usize, String)> {
 }
 
 /// serde lists what it expects after an unknown field; the nearest of them is what was probably meant.
-fn explain(message: &str) -> String {
+pub(crate) fn explain(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match quoted.split_first() {
         Some((unknown, valid)) if message.starts_with("unknown ") => {

@@ -6,6 +6,7 @@
 //! - [`Run`]: a scenario with a seed, made into a world, run to its end, judged, and written down as a
 //!   [`trial_reports::RunRecord`]; clients from outside may take part.
 
+mod by_hand;
 mod check;
 mod consistency;
 mod corpus;
@@ -19,6 +20,7 @@ mod record;
 mod roles;
 mod run;
 mod timeline;
+mod traffic;
 mod variant;
 
 pub mod catalog;
@@ -30,7 +32,7 @@ pub use model::{
     Bank, Cluster, Expect, ExpectedPipeline, Lists, Machine, Network, Pipeline, Scenario, Semantics, Topic,
     Value, Which, Workload,
 };
-pub use outside::OUTSIDE;
+pub use outside::{BARE, OUTSIDE};
 pub use run::{Finished, Run, RunError, RunOptions};
 pub use trial_checkers::PROPERTIES;
 pub use trial_world::Wire;

@@ -54,20 +54,20 @@ struct Interval {
 }
 
 /// A latency's distribution; the extremes exactly, which HDR rounds to its three digits.
-struct Latency {
+pub(crate) struct Latency {
     histogram: Histogram<u64>,
     min: u64,
     max: u64,
 }
 
 impl Latency {
-    fn new() -> Latency {
+    pub(crate) fn new() -> Latency {
         let histogram = Histogram::new_with_max(3_600_000_000_000, 3);
         let histogram = histogram.expect("an hour in ns and three digits are within HDR's range");
         Latency { histogram, min: u64::MAX, max: 0 }
     }
 
-    fn record(&mut self, ns: u64) {
+    pub(crate) fn record(&mut self, ns: u64) {
         self.histogram.saturating_record(ns);
         self.min = self.min.min(ns);
         self.max = self.max.max(ns);
@@ -222,7 +222,7 @@ fn quantiles(values: &mut [u64]) -> [u64; 3] {
     [at(500), at(990), at(1000)]
 }
 
-fn distribution(latency: &Latency) -> Distribution {
+pub(crate) fn distribution(latency: &Latency) -> Distribution {
     let histogram = &latency.histogram;
     if histogram.is_empty() {
         return Distribution::default();

@@ -5,22 +5,14 @@ use trial_wire::message::MessageError;
 use trial_world::{HostId, World};
 
 use crate::member::Member;
-use crate::model::Scenario;
 use crate::plan;
 use crate::run::{Run, RunError};
 
 /// The name of the host that outside clients share.
 pub const OUTSIDE: &str = "outside";
 
-/// What [`Scenario::bare`] is made of.
-const BARE: &str = include_str!("../serve.toml");
-
-impl Scenario {
-    /// Three brokers and nothing else: no topics, no load, no faults.
-    pub fn bare() -> Scenario {
-        toml::from_str(BARE).expect("it is part of the program")
-    }
-}
+/// A scenario file with three brokers and nothing else: no topics, no load, no faults. For [`Scenario::to_serve`].
+pub const BARE: &str = include_str!("../serve.toml");
 
 /// The cluster as clients from outside see it. Needs [`RunOptions::outside`](crate::RunOptions::outside).
 impl Run {
@@ -61,7 +53,9 @@ impl Run {
     /// An outside client connects. `None` while a fault keeps the host of outside clients down.
     pub fn connect(&mut self, to: &Endpoint) -> Option<ConnId> {
         let (world, host) = self.outside();
-        world.outside_connect(host, to)
+        let conn = world.outside_connect(host, to)?;
+        self.traffic.connected();
+        Some(conn)
     }
 
     /// An outside client sends a request; dropped if the connection has gone.
@@ -69,6 +63,7 @@ impl Run {
     /// # Errors
     /// [`MessageError`] when the request's version cannot express it.
     pub fn request(&mut self, conn: ConnId, request: Request) -> Result<(), MessageError> {
+        self.traffic.request(self.world.now(), conn, &request);
         let (world, host) = self.outside();
         world.outside_request(host, conn, request)
     }
@@ -77,6 +72,7 @@ impl Run {
     pub fn close(&mut self, conn: ConnId) {
         let (world, host) = self.outside();
         world.outside_close(host, conn);
+        self.traffic.closed(conn);
     }
 
     /// How many bytes an outside client has sent that the broker has not taken yet.
@@ -86,7 +82,14 @@ impl Run {
 
     /// Takes out what has arrived at outside clients, in the order of arrival.
     pub fn arrivals(&mut self) -> Vec<Input> {
-        self.world.arrivals().into_iter().map(|arrival| arrival.input).collect()
+        let arrivals = self.world.arrivals();
+        arrivals.iter().for_each(|arrival| self.traffic.arrived(arrival.at, &arrival.input));
+        arrivals.into_iter().map(|arrival| arrival.input).collect()
+    }
+
+    /// The checkpoint of the trace hash with this index, if the run has come to it: after how many events, when, and the hash.
+    pub fn checkpoint(&self, index: usize) -> Option<(u64, Time, u128)> {
+        self.world.checkpoints().get(index).map(|c| (c.event, c.at, c.hash))
     }
 
     fn outside(&mut self) -> (&mut World<Member>, HostId) {

@@ -64,6 +64,7 @@ impl<E: Engine<Member>> Run<E> {
             lost_records: self.watch.checkers.lost_records(),
             transactions: self.watch.metrics.transactions,
             pipelines: self.pipelines(),
+            outside: self.outside.map(|_| self.traffic.record()),
             read_records: self.watch.metrics.read,
             violations,
             expectations,

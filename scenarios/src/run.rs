@@ -6,7 +6,7 @@ use bytes::Bytes;
 use trial_checkers::{Checkers, ClusterState, pending};
 use trial_client::{ClientView, Corpus};
 use trial_faults::{
-    Fault, FaultEntry, FaultPlan, Hosts, Leadership, Moment, ResolveError, ResolvedFault, What,
+    Fault, FaultEntry, FaultPlan, Hosts, Leadership, Moment, ResolveError, ResolvedFault, Target, What,
 };
 use trial_node::view::{BrokerView, CoordinatorEntry};
 use trial_node::{ClientEvent, NodeId, Offset, Span, Time, TopicPartition};
@@ -23,6 +23,7 @@ use crate::observe::Watch;
 use crate::outside::OUTSIDE;
 use crate::plan::{self, HostPlan};
 use crate::roles::Cast;
+use crate::traffic::Traffic;
 
 /// What a run needs beyond its scenario.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +78,14 @@ pub enum RunError {
         /// What happened.
         error: WorldError,
     },
+    /// The scenario can only be served.
+    #[error(
+        "a fault of scenario {scenario} strikes \"outside\", the host of clients from outside: that is for `trial serve`"
+    )]
+    NeedsOutside {
+        /// The scenario's name.
+        scenario: String,
+    },
     /// The fault plan does not fit the cluster.
     #[error("fault at {at}: {what}")]
     Fault {
@@ -117,14 +126,27 @@ pub struct Run<E = World<Member>> {
     /// What is still to be injected and healed, in order.
     pub(crate) moments: VecDeque<Moment>,
     begun: bool,
-    active: Vec<(Moment, ResolvedFault, usize)>,
+    pub(crate) active: Vec<Active>,
+    /// What clients from outside have done.
+    pub(crate) traffic: Traffic,
+}
+
+/// A fault that is in force.
+pub(crate) struct Active {
+    /// Its injection.
+    pub(crate) moment: Moment,
+    pub(crate) fault: ResolvedFault,
+    /// Its place in [`Run::spans`].
+    span: usize,
+    /// Its place in [`Run::injected`].
+    injected: usize,
 }
 
 impl Run {
     /// Makes the world of `scenario`; nothing has happened yet.
     ///
     /// # Errors
-    /// [`RunError::Corpus`].
+    /// [`RunError::Corpus`], [`RunError::NeedsOutside`].
     pub fn new(scenario: Scenario, options: RunOptions) -> Result<Run, RunError> {
         let outside = options.outside;
         let mut run = Run::on(scenario, options, World::new)?;
@@ -140,7 +162,7 @@ impl<E: Engine<Member>> Run<E> {
     /// Puts `scenario` on the engine that `make` makes; nothing has happened yet.
     ///
     /// # Errors
-    /// [`RunError::Corpus`], [`RunError::Refused`].
+    /// [`RunError::Corpus`], [`RunError::Refused`], [`RunError::NeedsOutside`].
     pub fn on(
         scenario: Scenario,
         options: RunOptions,
@@ -157,6 +179,9 @@ impl<E: Engine<Member>> Run<E> {
         let plan = scenario.plan();
         if let Some(what) = refusal(&world, &scenario, &plan) {
             return Err(RunError::Refused { engine: E::NAME, what });
+        }
+        if options.outside.is_none() && plan.entries.iter().any(|entry| names(&entry.fault, OUTSIDE)) {
+            return Err(RunError::NeedsOutside { scenario: scenario.name });
         }
 
         let mut wrong_corpus = None;
@@ -201,6 +226,7 @@ impl<E: Engine<Member>> Run<E> {
             injected: FaultPlan::default(),
             spans: Vec::new(),
             active: Vec::new(),
+            traffic: Traffic::default(),
         })
     }
 
@@ -320,7 +346,7 @@ impl<E: Engine<Member>> Run<E> {
         Ok(())
     }
 
-    fn inject(&mut self, moment: Moment) -> Result<(), RunError> {
+    pub(crate) fn inject(&mut self, moment: Moment) -> Result<(), RunError> {
         let entry = &self.plan.entries[moment.entry];
         let cast = Cast { world: &self.world, brokers: self.scenario.cluster.nodes };
         let fault = match entry.fault.resolve(&cast) {
@@ -353,20 +379,32 @@ impl<E: Engine<Member>> Run<E> {
         });
         self.injected.entries.push(FaultEntry::once(Span(moment.at.0), fault.clone(), entry.lasts));
         if !fault.is_instant() {
-            self.active.push((moment, fault, self.spans.len() - 1));
+            let (span, injected) = (self.spans.len() - 1, self.injected.entries.len() - 1);
+            self.active.push(Active { moment, fault, span, injected });
         }
         Ok(())
     }
 
     fn heal(&mut self, moment: Moment) -> Result<(), RunError> {
         let of_moment =
-            |(m, _, _): &(Moment, _, _)| (m.entry, m.repetition) == (moment.entry, moment.repetition);
+            |a: &Active| (a.moment.entry, a.moment.repetition) == (moment.entry, moment.repetition);
         // A fault that struck nobody has nothing to heal.
         let Some(index) = self.active.iter().position(of_moment) else { return Ok(()) };
-        let (_, fault, span) = self.active.remove(index);
+        self.heal_active(index)
+    }
+
+    /// Heals a fault that is in force, now.
+    pub(crate) fn heal_active(&mut self, index: usize) -> Result<(), RunError> {
+        let Active { moment, fault, span, injected } = self.active.remove(index);
+        let now = self.world.now();
         let healed = self.world.heal(&fault, &mut self.watch);
-        healed.map_err(|error| RunError::Fault { at: moment.at, what: error.to_string() })?;
-        self.spans[span].to_ns = moment.at.0;
+        healed.map_err(|error| RunError::Fault { at: now, what: error.to_string() })?;
+        self.spans[span].to_ns = now.0;
+        // A restart without a pause is over before it has begun, and stays as it was written.
+        let injected = &mut self.injected.entries[injected];
+        if injected.lasts.is_some() || now > moment.at {
+            injected.lasts = Some(now.since(moment.at));
+        }
         Ok(())
     }
 
@@ -428,7 +466,7 @@ impl<E: Engine<Member>> Run<E> {
     }
 
     /// The high watermark and log end offset of every partition's leader, as far as it runs.
-    fn ends(&self) -> BTreeMap<TopicPartition, (Offset, Offset)> {
+    pub(crate) fn ends(&self) -> BTreeMap<TopicPartition, (Offset, Offset)> {
         let mut ends = BTreeMap::new();
         for host in (0..self.scenario.cluster.nodes).map(HostId) {
             let Some(Member::Broker(broker)) = self.world.node(host) else { continue };
@@ -487,7 +525,7 @@ impl<E: Engine<Member>> Run<E> {
     /// Whether a fault that never heals keeps this host down.
     fn is_struck(&self, host: HostId) -> bool {
         let name = self.world.name(host);
-        self.active.iter().any(|(_, fault, _)| fault.hosts().names().iter().any(|n| n == name))
+        self.active.iter().any(|active| active.fault.hosts().names().iter().any(|n| n == name))
     }
 }
 
@@ -503,6 +541,13 @@ fn refusal<E: Engine<Member>>(engine: &E, scenario: &Scenario, plan: &FaultPlan)
         let why = engine.refuses(&entry.fault)?;
         Some(format!("fault at {}, {}: {why}", entry.at, entry.fault))
     })
+}
+
+/// Whether a fault names this host.
+fn names(fault: &Fault, host: &str) -> bool {
+    let mut found = false;
+    fault.for_each_target(&mut |target| found |= matches!(target, Target::Host(name) if name == host));
+    found
 }
 
 /// What a client process has begun and not brought to an end.

@@ -72,6 +72,7 @@ pub fn leader_crash() -> RunRecord {
         lost_records: 0,
         transactions: Transactions::default(),
         pipelines: vec![],
+        outside: None,
         read_records: 60_000,
         violations: vec![],
         expectations: vec![

@@ -37,6 +37,8 @@ pub enum Command {
     List(List),
     /// Run a scenario's cluster in real time, and let real Kafka clients connect to it.
     Serve(Serve),
+    /// Run a recorded session of `trial serve` again, without its clients.
+    Replay(Replay),
     /// Run a scenario in two processes, and once with messages as bytes, and compare the trace hashes.
     Verify(Verify),
 }
@@ -69,12 +71,8 @@ pub struct Run {
     /// hash.
     #[arg(long, value_enum, default_value_t = Wire::Typed)]
     pub wire: Wire,
-    /// Run this variant of the scenario instead of its first (see [variants] in its file): the protocol of consumer groups.
-    #[arg(long, value_enum, value_name = "PROTOCOL")]
-    pub group_protocol: Option<GroupProtocol>,
-    /// Likewise, the level of the cluster's feature transaction.version (KIP-890).
-    #[arg(long, value_name = "1|2", value_parser = clap::value_parser!(i16).range(1..=2))]
-    pub transaction_version: Option<i16>,
+    #[command(flatten)]
+    pub variant: VariantArgs,
     /// With --seeds: run every variant of the scenario with every seed.
     #[arg(long, requires = "seeds", conflicts_with_all = ["group_protocol", "transaction_version", "history"])]
     pub every_variant: bool,
@@ -106,6 +104,17 @@ pub struct List {
     pub checkers: bool,
 }
 
+/// Which variant of a scenario.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct VariantArgs {
+    /// Run this variant of the scenario instead of its first (see [variants] in its file): the protocol of consumer groups.
+    #[arg(long, value_enum, value_name = "PROTOCOL")]
+    pub group_protocol: Option<GroupProtocol>,
+    /// Likewise, the level of the cluster's feature transaction.version (KIP-890).
+    #[arg(long, value_name = "1|2", value_parser = clap::value_parser!(i16).range(1..=2))]
+    pub transaction_version: Option<i16>,
+}
+
 /// `trial serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -114,8 +123,12 @@ Examples:
   kcat -b 127.0.0.1:9092 -L                      what a client sees of them
   trial serve leader-crash                       with the scenario's topics, load and faults, in real time
   trial serve --time-scale 0.1                   ten real seconds a virtual one, to look closely
+  trial serve --record session.trial             write everything down that comes in; then: trial replay session.trial
+  trial serve --control 127.0.0.1:8088           take orders:
+  curl 127.0.0.1:8088/state                      the cluster as it is now
+  curl 127.0.0.1:8088/fault -d '{\"power_off\": {\"leader_of\": \"orders-0\"}, \"for\": \"10s\"}'
 
-Ctrl-C closes the connections, runs what is left of the scenario, judges, and writes the report.
+Ctrl-C closes the connections, runs what is left of the scenario, judges, and writes the report. A second one ends it at once.
 Exit codes: 0 holds, 1 an invariant or expectation fails, 2 bad input.")]
 pub struct Serve {
     /// A built-in scenario's name, or the path of a scenario file; without one, three brokers and nothing else.
@@ -123,15 +136,49 @@ pub struct Serve {
     /// Where the first broker listens; the others listen at the ports that follow. With port 0, each at a free port.
     #[arg(long, default_value = "127.0.0.1:9092", value_name = "ADDRESS:PORT", value_parser = address)]
     pub listen: SocketAddr,
+    /// Also take orders there, by HTTP and in JSON: GET /state, POST /fault, DELETE /fault/ID, POST /heal, POST /stop. An address
+    /// of this machine only; with port 0, a free port.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
+    pub control: Option<SocketAddr>,
+    /// Write everything that comes in from outside into this file as it comes, for `trial replay`.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// How many virtual seconds a real second has, from 0.001 to 1000.
     #[arg(long, default_value = "1", value_name = "X", value_parser = crate::serve::time_scale)]
     pub time_scale: TimeScale,
     /// The seed: all randomness of the cluster comes from it.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
+    #[command(flatten)]
+    pub variant: VariantArgs,
     /// Where to write the report; made if it is missing. [default: trial-report/SCENARIO-served-SEED]
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+}
+
+/// `trial replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trial replay session.trial                     the same run once more, and its report
+  trial replay session.trial --json              one JSON object on standard output (schema trial.run/1)
+
+Everything that came in from outside comes in again, at the same virtual instants: the run is the same, event for event, if this
+is the program that recorded it. A file that is cut short or damaged is replayed as far as it goes.
+Exit codes: 0 holds, 1 an invariant or expectation fails, or the run is another one, 2 bad input.")]
+pub struct Replay {
+    /// The session: what `trial serve --record` wrote.
+    pub session: PathBuf,
+    /// Where to write the report; made if it is missing. [default: trial-report/SCENARIO-replayed-SEED]
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Print one JSON object (schema trial.run/1) instead of the summary. Writes a report only with --report.
+    #[arg(long)]
+    pub json: bool,
+    /// Also write what the scenario's clients did and saw: as JSON lines if the file's name ends in .ndjson, in the form of
+    /// Jepsen's Kafka workload if it ends in .edn.
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
 }
 
 /// `trial verify`.

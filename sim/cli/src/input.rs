@@ -8,20 +8,40 @@ use trial_scenarios::{Finished, Scenario, catalog};
 
 /// The scenario that `named` means: a file if it looks like one, else one of the catalog.
 pub fn scenario(named: &str) -> Result<Scenario> {
-    if named.ends_with(".toml") || named.contains(std::path::MAIN_SEPARATOR) {
+    if is_file(named) {
         let text = std::fs::read_to_string(named).with_context(|| format!("{named}: cannot be read"))?;
         return Ok(Scenario::from_toml(named, &text)?);
     }
     match catalog::load(named) {
         Some(scenario) => Ok(scenario?),
-        None => match catalog::nearest(named) {
-            Some(near) => {
-                bail!("there is no scenario {named:?}; did you mean {near:?}? `trial list` shows all of them")
-            }
-            None => bail!(
-                "there is no scenario {named:?}; `trial list` shows the built-in ones, and a file's name ends in .toml"
-            ),
-        },
+        None => unknown(named),
+    }
+}
+
+/// The text of the scenario that `named` means, with its file's name, for a cluster that is to be served.
+pub fn text(named: &str) -> Result<(String, String)> {
+    if is_file(named) {
+        let text = std::fs::read_to_string(named).with_context(|| format!("{named}: cannot be read"))?;
+        return Ok((named.to_owned(), text));
+    }
+    match catalog::FILES.iter().find(|(name, _)| *name == named) {
+        Some((name, text)) => Ok((format!("catalog/{name}.toml"), (*text).to_owned())),
+        None => unknown(named),
+    }
+}
+
+fn is_file(named: &str) -> bool {
+    named.ends_with(".toml") || named.contains(std::path::MAIN_SEPARATOR)
+}
+
+fn unknown<T>(named: &str) -> Result<T> {
+    match catalog::nearest(named) {
+        Some(near) => {
+            bail!("there is no scenario {named:?}; did you mean {near:?}? `trial list` shows all of them")
+        }
+        None => bail!(
+            "there is no scenario {named:?}; `trial list` shows the built-in ones, and a file's name ends in .toml"
+        ),
     }
 }
 

@@ -11,8 +11,10 @@ mod args;
 mod input;
 mod list;
 mod out;
+mod replay;
 mod run;
 mod serve;
+mod session;
 mod verify;
 
 use std::process::ExitCode;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         args::Command::Run(run) => run::run(&run),
         args::Command::Serve(serve) => serve::serve(&serve),
+        args::Command::Replay(replay) => replay::replay(&replay),
         args::Command::List(list) => list::list(&list),
         args::Command::Verify(verify) => verify::verify(&verify),
     };

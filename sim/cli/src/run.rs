@@ -12,13 +12,13 @@ use trial_reports::{
 };
 use trial_scenarios::{Run as ScenarioRun, RunOptions, Scenario, Variant};
 
-use crate::args::{GroupProtocol, Run, Seeds, Wire};
+use crate::args::{GroupProtocol, Run, Seeds, VariantArgs, Wire};
 use crate::input;
 use crate::out::say;
 
 /// Runs what was asked for; true if everything held.
 pub fn run(run: &Run) -> Result<bool> {
-    let scenario = input::scenario(&run.scenario)?.choose(wanted(run))?;
+    let scenario = input::scenario(&run.scenario)?.choose(wanted(run.variant))?;
     let mut options = RunOptions {
         seed: run.seed,
         wire: match run.wire {
@@ -84,13 +84,13 @@ fn default_folder(scenario: &Scenario, seed: u64) -> PathBuf {
 }
 
 /// The variant that the command line asks for.
-fn wanted(run: &Run) -> Variant {
+pub fn wanted(variant: VariantArgs) -> Variant {
     Variant {
-        group_protocol: run.group_protocol.map(|protocol| match protocol {
+        group_protocol: variant.group_protocol.map(|protocol| match protocol {
             GroupProtocol::Classic => trial_scenarios::GroupProtocol::Classic,
             GroupProtocol::Consumer => trial_scenarios::GroupProtocol::Consumer,
         }),
-        transaction_version: run.transaction_version,
+        transaction_version: variant.transaction_version,
     }
 }
 

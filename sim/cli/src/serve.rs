@@ -4,58 +4,128 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
-use trial_net::{Cluster, Server, Tally, TimeScale};
-use trial_node::{ConnId, Endpoint, Input, Request, Time};
-use trial_reports::Verdict;
-use trial_scenarios::{Run as ScenarioRun, RunError, RunOptions, Scenario};
-use trial_wire::message::MessageError;
+use anyhow::{Context, Result, bail};
+use trial_net::session::{Entry, Journal, Outcome, RecordError, Recorded};
+use trial_net::{Server, Tally, TimeScale};
+use trial_reports::{RunRecord, Verdict};
 
 use crate::args::Serve;
 use crate::out::say;
+use crate::session::{Served, Setting};
 use crate::{input, run};
 
 /// Serves what was asked for until it is interrupted; true if everything held.
 pub fn serve(serve: &Serve) -> Result<bool> {
-    let scenario = match &serve.scenario {
-        Some(named) => input::scenario(named)?,
-        None => Scenario::bare(),
-    };
-    let wall_ms =
-        SystemTime::now().duration_since(UNIX_EPOCH).context("the clock shows a time before 1970")?;
-    let wall_ms = i64::try_from(wall_ms.as_millis()).context("the clock is wrong")?;
+    let began = Instant::now();
+    let setting = setting(serve)?;
+    let scenario = setting.scenario()?;
     let folder = match &serve.report {
         Some(folder) => folder.clone(),
         None => PathBuf::from(format!("trial-report/{}-served-{}", scenario.name, serve.seed)),
     };
-    let began = Instant::now();
-    let options = RunOptions { seed: serve.seed, outside: Some(wall_ms), ..RunOptions::default() };
-    let mut cluster = Served(ScenarioRun::new(scenario.clone(), options)?);
+    let mut cluster = setting.open(false)?;
     let mut server = Server::bind(serve.listen, cluster.0.bootstrap()).context("--listen")?;
     server.stop_on_signals().context("signals")?;
+    let control = serve.control.map(|address| server.control(address).context("--control")).transpose()?;
     input::report_folder(&folder)?;
+    let journal = serve.record.as_ref().map(|file| {
+        let header = serde_json::to_string(&setting).context("the header as JSON")?;
+        let journal = Journal::create(file, header);
+        journal.with_context(|| format!("--record {}: cannot be written", file.display()))
+    });
+    let journal = journal.transpose()?;
     // The cluster forms, and its topics are made, as fast as this machine can.
     let warm = cluster.0.warm();
     cluster.0.run_until(warm)?;
 
     let addresses = server.addresses().iter().map(SocketAddr::to_string).collect::<Vec<_>>();
     say!("bootstrap.servers={}", addresses.join(","));
+    if let Some(control) = control {
+        say!("control=http://{control}");
+    }
     say!("{}: {}", scenario.name, scenario.about);
     say!("Ctrl-C ends it and writes the report.");
-    let tally = server.run(&mut cluster, serve.time_scale)?;
+    let (cluster, tally, journal) = run_server(&mut server, cluster, journal, serve)?;
 
     say!("\nClosed to clients; the rest of the scenario runs, and everything is judged.");
     let mut record = cluster.0.finish(&mut |_| ())?.record;
     record.wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     record.commit = env!("TRIAL_COMMIT").to_owned();
+    if let Some(journal) = journal {
+        // If it cannot be written, closing it says so.
+        let _written = journal.put(outcome(&record)?);
+        journal.close().with_context(|| unwritten(serve))?;
+    }
     let html = trial_reports::write(&record, &folder)
         .with_context(|| format!("--report {}: cannot be written", folder.display()))?;
     run::print_summary(&record, Some(html));
-    let Tally { connections, requests, responses, refused, ended } = tally;
-    say!("  outside       {connections} connections, {requests} requests, {responses} responses");
-    say!("                {ended} connections ended by the cluster");
-    refused.iter().for_each(|(why, count)| say!("  refused       {count} connections: {why}"));
+    for (why, count) in &tally.refused {
+        say!("  refused       {count} connections: {why}");
+    }
+    if let Some(file) = &serve.record {
+        say!("  repeat        trial replay {}", file.display());
+    }
     Ok(record.verdict == Verdict::Pass)
+}
+
+/// Everything that decides what the session will be.
+fn setting(serve: &Serve) -> Result<Setting> {
+    let (file, scenario) = match &serve.scenario {
+        Some(named) => input::text(named)?,
+        None => ("serve.toml".to_owned(), trial_scenarios::BARE.to_owned()),
+    };
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock shows a time before 1970")?;
+    let variant = run::wanted(serve.variant);
+    Ok(Setting {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: env!("TRIAL_COMMIT").to_owned(),
+        file,
+        scenario,
+        group_protocol: variant.group_protocol.map(|protocol| protocol.name().to_owned()),
+        transaction_version: variant.transaction_version,
+        seed: serve.seed,
+        wall_start_ms: i64::try_from(wall.as_millis()).context("the clock is wrong")?,
+    })
+}
+
+/// Serves the cluster until somebody ends it.
+fn run_server(
+    server: &mut Server,
+    mut cluster: Served,
+    journal: Option<Journal>,
+    serve: &Serve,
+) -> Result<(Served, Tally, Option<Journal>)> {
+    let Some(journal) = journal else {
+        let tally = server.run(&mut cluster, serve.time_scale)?;
+        return Ok((cluster, tally, None));
+    };
+    let brokers = cluster.0.bootstrap();
+    let mut recorded = Recorded::new(cluster, journal, brokers);
+    match server.run(&mut recorded, serve.time_scale) {
+        Ok(tally) => {
+            let (cluster, journal) = recorded.end();
+            Ok((cluster, tally, Some(journal)))
+        }
+        Err(RecordError::Cluster(error)) => Err(error.into()),
+        Err(RecordError::Journal) => {
+            let (_, journal) = recorded.end();
+            journal.close().with_context(|| unwritten(serve))?;
+            bail!("{}", unwritten(serve))
+        }
+    }
+}
+
+fn unwritten(serve: &Serve) -> String {
+    let file = serve.record.as_ref().map_or(String::new(), |file| file.display().to_string());
+    format!("--record {file}: cannot be written any more; what it has can be replayed")
+}
+
+/// What came of a run, for its record: the checkpoints since clients were gone are not needed, as the run repeats itself from
+/// there.
+fn outcome(record: &RunRecord) -> Result<Vec<Entry>> {
+    let hash = u128::from_str_radix(&record.trace_hash, 16).context("the trace hash")?;
+    let passed = record.verdict == Verdict::Pass;
+    Ok(vec![Entry::Outcome(Outcome { events: record.events, hash, passed })])
 }
 
 /// How many virtual seconds a real one has, from the command line: 0.001 to 1000.
@@ -64,45 +134,6 @@ pub fn time_scale(text: &str) -> Result<TimeScale, String> {
     let scale: f64 = text.parse().map_err(|_| wrong())?;
     let thousandths = (scale * 1000.0).round();
     if (1.0..=1_000_000.0).contains(&thousandths) { Ok(TimeScale(thousandths as u32)) } else { Err(wrong()) }
-}
-
-/// A run, for the server.
-struct Served(ScenarioRun);
-
-impl Cluster for Served {
-    type Error = RunError;
-
-    fn now(&self) -> Time {
-        self.0.now()
-    }
-
-    fn next_event(&self) -> Option<Time> {
-        self.0.next_event()
-    }
-
-    fn run_until(&mut self, until: Time) -> Result<(), RunError> {
-        self.0.run_until(until)
-    }
-
-    fn connect(&mut self, to: &Endpoint) -> Option<ConnId> {
-        self.0.connect(to)
-    }
-
-    fn request(&mut self, conn: ConnId, request: Request) -> Result<(), MessageError> {
-        self.0.request(conn, request)
-    }
-
-    fn close(&mut self, conn: ConnId) {
-        self.0.close(conn);
-    }
-
-    fn unread(&self, conn: ConnId) -> u64 {
-        self.0.unread(conn)
-    }
-
-    fn arrivals(&mut self) -> Vec<Input> {
-        self.0.arrivals()
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! What a server needs of the cluster behind it.
 
+use bytes::Bytes;
 use trial_node::{ConnId, Endpoint, Input, Request, Time};
 use trial_wire::message::MessageError;
+
+use crate::order::Order;
+use crate::session::Checkpoint;
 
 /// A cluster in virtual time, in which outside clients can take part.
 pub trait Cluster {
@@ -24,11 +28,11 @@ pub trait Cluster {
     fn connect(&mut self, to: &Endpoint) -> Option<ConnId>;
 
     /// An outside client sends a request on a connection that it asked for, which need not stand yet. Dropped if the
-    /// connection has gone.
+    /// connection has gone. `frame` is what the request was read from, for whoever writes it down.
     ///
     /// # Errors
     /// The request's version cannot express it.
-    fn request(&mut self, conn: ConnId, request: Request) -> Result<(), MessageError>;
+    fn request(&mut self, conn: ConnId, request: Request, frame: Bytes) -> Result<(), MessageError>;
 
     /// An outside client closes a connection.
     fn close(&mut self, conn: ConnId);
@@ -39,4 +43,16 @@ pub trait Cluster {
     /// Takes out what has arrived at outside clients ([`Input::Connected`], [`Input::Response`], [`Input::Closed`]), in the
     /// order of arrival.
     fn arrivals(&mut self) -> Vec<Input>;
+
+    /// Carries out an operator's order, and tells in JSON what was done.
+    ///
+    /// # Errors
+    /// Why it was not: then nothing has happened.
+    fn order(&mut self, order: &Order) -> Result<String, String>;
+
+    /// What an operator wants to see, in JSON.
+    fn state(&self) -> String;
+
+    /// The checkpoint of the trace hash with this index, from 0, if the cluster has come to it.
+    fn checkpoint(&self, index: usize) -> Option<Checkpoint>;
 }

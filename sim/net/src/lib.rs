@@ -12,13 +12,18 @@
 mod advertised;
 mod clock;
 mod cluster;
+mod control;
 mod edge;
+mod order;
 mod peers;
 mod server;
 mod socket;
 mod tally;
 
+pub mod session;
+
 pub use clock::TimeScale;
 pub use cluster::Cluster;
+pub use order::{FaultId, Order};
 pub use server::{ListenError, Server, Stop};
 pub use tally::Tally;

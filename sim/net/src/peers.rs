@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bytes::Bytes;
 use trial_node::{ConnId, Endpoint, Input, Request};
 
 use crate::cluster::Cluster;
@@ -48,23 +49,28 @@ impl Peers {
                     None => self.tally.ended += 1,
                 }
             }
-            Event::Request { peer, request, cost } => self.request(peer, request, cost, cluster),
+            Event::Request { peer, request, frame, cost } => {
+                self.request(peer, request, frame, cost, cluster);
+            }
             Event::Closed { peer, refused } => {
                 if let Some(why) = refused {
                     self.tally.refuse(why);
                 }
                 self.close(peer, cluster);
             }
+            // Who has gone does not want an answer any more.
+            Event::Look { answer } => drop(answer.send(cluster.state())),
+            Event::Order { order, answer } => drop(answer.send(cluster.order(&order))),
             Event::Stop => return false,
         }
         true
     }
 
-    fn request(&mut self, id: PeerId, request: Request, cost: u32, cluster: &mut impl Cluster) {
+    fn request(&mut self, id: PeerId, request: Request, frame: Bytes, cost: u32, cluster: &mut impl Cluster) {
         // The cluster may have closed the connection since.
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let answered = is_answered(&request);
-        if let Err(error) = cluster.request(peer.conn, request) {
+        if let Err(error) = cluster.request(peer.conn, request, frame) {
             self.tally.refuse(error.to_string());
             return self.close(id, cluster);
         }

@@ -16,6 +16,7 @@ use trial_node::Endpoint;
 use crate::advertised::Advertised;
 use crate::clock::{Clock, TimeScale};
 use crate::cluster::Cluster;
+use crate::control;
 use crate::peers::Peers;
 use crate::socket::{Event, PeerId, attend};
 use crate::tally::Tally;
@@ -27,7 +28,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// How many events from sockets are taken before the cluster gets to run.
 const EVENTS_AT_ONCE: usize = 1000;
 /// How long a listener waits after it could not accept, for want of file descriptors as a rule.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// What a shell reports for a program that was interrupted (SIGINT).
 const INTERRUPTED: i32 = 128 + 2;
 
@@ -53,6 +54,9 @@ pub enum ListenError {
         /// Why.
         error: io::Error,
     },
+    /// Whoever reaches the operator's line can break the cluster.
+    #[error("{0}: the operator's line can only be on this machine's own addresses, as 127.0.0.1:8088")]
+    NotLocal(SocketAddr),
     /// The operating system gives no thread or no event queue.
     #[error("cannot start: {0}")]
     Start(io::Error),
@@ -119,6 +123,21 @@ impl Server {
         Stop(self.to_owner.clone())
     }
 
+    /// Listens for operators as well (see the table in the documentation of `control`), and returns where. They are heard
+    /// from now on, and answered once the server runs.
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub fn control(&self, address: SocketAddr) -> Result<SocketAddr, ListenError> {
+        if !control::is_local(&address) {
+            return Err(ListenError::NotLocal(address));
+        }
+        let listener = listen(&self.runtime, address)?;
+        let bound = listener.local_addr().map_err(ListenError::Start)?;
+        self.runtime.spawn(control::attend(listener, self.to_owner.clone()));
+        Ok(bound)
+    }
+
     /// Ends it when the process gets SIGINT or SIGTERM. The second one ends the process.
     ///
     /// # Errors
@@ -146,6 +165,8 @@ impl Server {
         let mut peers = Peers::default();
         let end = self.serve(cluster, scale, &mut peers);
         accepting.iter().for_each(JoinHandle::abort);
+        // Whoever still wants something is told at once that nobody is there.
+        self.events = mpsc::channel().1;
         end?;
         peers.close_all(cluster);
         Ok(peers.tally)

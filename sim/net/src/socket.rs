@@ -5,20 +5,21 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Semaphore, mpsc as tasks};
+use tokio::sync::{Semaphore, mpsc as tasks, oneshot};
 use tokio::time::timeout;
 use trial_node::{Request, Response};
 use trial_wire::frame::split;
 
 use crate::advertised::Advertised;
 use crate::edge::{self, Refused};
+use crate::order::Order;
 
 /// `socket.request.max.bytes`: the largest request, in bytes.
-const REQUEST_MAX: usize = 100 << 20;
+pub(crate) const REQUEST_MAX: usize = 100 << 20;
 /// How many bytes of requests a connection may have in progress; what is more stays in the socket, and TCP holds the client
 /// back. One request of the largest size fits.
 const IN_PROGRESS_MAX: u32 = 128 << 20;
@@ -40,10 +41,14 @@ pub(crate) struct PeerId(pub(crate) u64);
 pub(crate) enum Event {
     /// Somebody connected to a broker's listener.
     Opened { peer: PeerId, broker: usize, link: Link },
-    /// A request came.
-    Request { peer: PeerId, request: Request, cost: u32 },
+    /// A request came, in this frame.
+    Request { peer: PeerId, request: Request, frame: Bytes, cost: u32 },
     /// The socket is gone, or good for nothing any more.
     Closed { peer: PeerId, refused: Option<String> },
+    /// An operator wants to see the cluster.
+    Look { answer: oneshot::Sender<String> },
+    /// An operator wants something done.
+    Order { order: Order, answer: oneshot::Sender<Result<String, String>> },
     /// Somebody wants the server to end.
     Stop,
 }
@@ -121,8 +126,8 @@ async fn read(
             let cost = u32::try_from(frame.len()).unwrap_or(u32::MAX).clamp(COST_MIN, IN_PROGRESS_MAX);
             let Ok(permits) = budget.acquire_many(cost).await else { return Ok(()) };
             permits.forget();
-            let request = edge::request(frame)?;
-            if events.send(Event::Request { peer, request, cost }).is_err() {
+            let request = edge::request(frame.clone())?;
+            if events.send(Event::Request { peer, request, frame, cost }).is_err() {
                 return Ok(());
             }
         }

@@ -1,13 +1,18 @@
 //! A cluster behind real listeners, spoken to in bytes.
 
+mod control;
+mod session;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use trial_broker::{Broker, BrokerConfig};
-use trial_net::{Cluster, Server, Stop, Tally, TimeScale};
+use trial_net::session::{Checkpoint, Entry, Journal, Outcome, Recorded};
+use trial_net::{Cluster, FaultId, Order, Server, Stop, Tally, TimeScale};
 use trial_node::{ConnId, Endpoint, Input, NodeId, Request, Span, Time};
 use trial_wire::frame::{decode_response_frame, encode_request_frame, split};
 use trial_wire::message::{MessageError, request_api};
@@ -51,6 +56,12 @@ impl Plain {
     }
 }
 
+impl Plain {
+    fn outcome(&self) -> Outcome {
+        Outcome { events: self.world.counters().events, hash: self.world.hash(), passed: true }
+    }
+}
+
 impl Cluster for Plain {
     type Error = trial_world::WorldError;
 
@@ -70,7 +81,7 @@ impl Cluster for Plain {
         self.world.outside_connect(self.outside, to)
     }
 
-    fn request(&mut self, conn: ConnId, request: Request) -> Result<(), MessageError> {
+    fn request(&mut self, conn: ConnId, request: Request, _frame: Bytes) -> Result<(), MessageError> {
         self.world.outside_request(self.outside, conn, request)
     }
 
@@ -85,29 +96,72 @@ impl Cluster for Plain {
     fn arrivals(&mut self) -> Vec<Input> {
         self.world.arrivals().into_iter().map(|arrival| arrival.input).collect()
     }
+
+    fn order(&mut self, order: &Order) -> Result<String, String> {
+        match order {
+            Order::Fault(host) => {
+                let host = self.world.find(host).ok_or_else(|| format!("there is no host {host:?}"))?;
+                self.world.kill(host, &mut Ignore);
+                Ok(format!("{{\"killed\":{}}}", host.0))
+            }
+            Order::Heal(FaultId(id)) => Err(format!("there is no fault {id}")),
+            Order::HealAll => {
+                (0..3).for_each(|host| self.world.start(HostId(host), &mut Ignore));
+                Ok("{}".to_owned())
+            }
+        }
+    }
+
+    fn state(&self) -> String {
+        format!("{{\"time_ns\":{}}}", self.world.now().0)
+    }
+
+    fn checkpoint(&self, index: usize) -> Option<Checkpoint> {
+        let trial_world::Checkpoint { event, at, hash } = *self.world.checkpoints().get(index)?;
+        Some(Checkpoint { event, at, hash })
+    }
 }
 
 /// A server on a thread of its own.
 struct Running {
     addresses: Vec<SocketAddr>,
+    control: SocketAddr,
     stop: Stop,
     server: JoinHandle<Tally>,
 }
 
+fn brokers() -> Vec<Endpoint> {
+    (1..=3).map(|id| Endpoint::new(format!("broker-{id}"), 9092)).collect()
+}
+
 impl Running {
     fn start() -> Running {
-        let brokers = (1..=3).map(|id| Endpoint::new(format!("broker-{id}"), 9092)).collect();
-        let mut server =
-            Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), brokers).expect("ports are free");
-        let (addresses, stop) = (server.addresses().to_vec(), server.stop());
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "the test is the client, and needs the server beside it"
-        )]
-        let server = std::thread::spawn(move || {
+        Running::with(|server| {
             server.run(&mut Plain::new(), TimeScale::default()).expect("the cluster goes on")
-        });
-        Running { addresses, stop, server }
+        })
+    }
+
+    /// Writes the session into a file.
+    fn recorded(file: PathBuf) -> Running {
+        Running::with(move |server| {
+            let journal = Journal::create(&file, "{}".to_owned()).expect("the file can be written");
+            let mut recorded = Recorded::new(Plain::new(), journal, brokers());
+            let tally = server.run(&mut recorded, TimeScale::default()).expect("the cluster goes on");
+            let (plain, journal) = recorded.end();
+            assert!(journal.put(vec![Entry::Outcome(plain.outcome())]));
+            journal.close().expect("the file can be written");
+            tally
+        })
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the test is the client, and needs the server beside it")]
+    fn with(serve: impl FnOnce(&mut Server) -> Tally + Send + 'static) -> Running {
+        let mut server =
+            Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), brokers()).expect("ports are free");
+        let control = server.control(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free");
+        let (addresses, stop) = (server.addresses().to_vec(), server.stop());
+        let server = std::thread::spawn(move || serve(&mut server));
+        Running { addresses, control, stop, server }
     }
 
     fn client(&self, broker: usize) -> Client {

@@ -1,0 +1,256 @@
+//! What an operator sees of a run while it goes on, and does to it: faults that no plan has.
+
+use serde_json::{Map, Value, json};
+use trial_faults::{Fault, FaultEntry, FaultPlan, Leadership, What};
+use trial_node::view::BrokerView;
+use trial_node::{Span, Time};
+use trial_world::{HostId, HostState};
+
+use crate::check::{NO_SLOW_DISK, Names, explain};
+use crate::member::Member;
+use crate::outside::OUTSIDE;
+use crate::plan;
+use crate::roles::Cast;
+use crate::run::Run;
+
+/// So many of the latest violations are shown with their evidence.
+const VIOLATIONS_SHOWN: usize = 20;
+
+impl Run {
+    /// Injects a fault now: `text` is a scenario's `[[fault]]` in JSON, without `at`. With `every` and `times` it is
+    /// injected again, as in a scenario. Returns what was injected, in JSON.
+    ///
+    /// # Errors
+    /// What is wrong with it, as for a scenario's file; nothing has happened then.
+    pub fn inject_by_hand(&mut self, text: &str) -> Result<Value, String> {
+        let mut entry = fault(text)?;
+        entry.at = Span(self.now().0);
+        self.check_by_hand(&entry.fault)?;
+        let id = self.plan.entries.len();
+        self.plan.entries.push(entry.clone());
+        let schedule = FaultPlan { entries: vec![entry] }.schedule();
+        let mut schedule = schedule.into_iter().map(|moment| trial_faults::Moment { entry: id, ..moment });
+        let first = schedule.next().expect("a fault is injected at least once");
+        for moment in schedule {
+            // Behind what is due at the same instant, as in the order of a plan.
+            let place = self.moments.partition_point(|other| other.at <= moment.at);
+            self.moments.insert(place, moment);
+        }
+        self.inject(first).map_err(|error| error.to_string())?;
+        let span = self.spans.last().expect("every injection has a span");
+        let heals = (span.to_ns != Time::MAX.0).then_some(span.to_ns);
+        Ok(
+            json!({ "id": id, "what": span.what, "hosts": span.hosts, "since_ns": span.from_ns, "heals_ns": heals }),
+        )
+    }
+
+    /// Heals a fault that is in force, now, and injects it no more. Returns what was healed, in JSON.
+    ///
+    /// # Errors
+    /// There is none of that id.
+    pub fn heal_by_hand(&mut self, id: u64) -> Result<Value, String> {
+        let entry = usize::try_from(id).ok();
+        let Some(index) = self.active.iter().position(|active| Some(active.moment.entry) == entry) else {
+            let known: Vec<String> = self.active.iter().map(|a| a.moment.entry.to_string()).collect();
+            return Err(match known.as_slice() {
+                [] => format!("there is no fault {id}: none is in force"),
+                _ => format!("there is no fault {id} in force; there are {}", known.join(", ")),
+            });
+        };
+        self.moments.retain(|moment| Some(moment.entry) != entry);
+        let healed = self.heal_entry(index)?;
+        Ok(json!({ "healed": [healed] }))
+    }
+
+    /// Heals every fault that is in force, now; what the plan has for later still comes. Returns what was healed, in JSON.
+    ///
+    /// # Errors
+    /// The world cannot; only a bug of ours makes it so.
+    pub fn heal_all_by_hand(&mut self) -> Result<Value, String> {
+        let mut healed = Vec::new();
+        while let Some(active) = self.active.first() {
+            let (entry, repetition) = (active.moment.entry, active.moment.repetition);
+            self.moments.retain(|m| (m.entry, m.repetition, m.what) != (entry, repetition, What::Heal));
+            healed.push(self.heal_entry(0)?);
+        }
+        Ok(json!({ "healed": healed }))
+    }
+
+    /// Heals what is in force at this place. The plan then says how long it really lasted.
+    fn heal_entry(&mut self, index: usize) -> Result<Value, String> {
+        let active = &self.active[index];
+        let (id, what, since) = (active.moment.entry, active.fault.to_string(), active.moment.at);
+        let lasted = self.now().since(since);
+        self.heal_active(index).map_err(|error| error.to_string())?;
+        let entry = &mut self.plan.entries[id];
+        if entry.repeats.is_none() {
+            entry.lasts = Some(lasted);
+        }
+        Ok(json!({ "id": id, "what": what, "lasted_ns": lasted.0 }))
+    }
+
+    /// What is wrong with a fault that is to strike now.
+    fn check_by_hand(&self, fault: &Fault) -> Result<(), String> {
+        if let Some((_, what)) = self.names().misnomer(fault) {
+            return Err(format!("fault: {what}"));
+        }
+        if matches!(fault, Fault::SlowDisk { .. }) && !self.scenario.machine.has_disk() {
+            return Err(format!("fault: {NO_SLOW_DISK}"));
+        }
+        if matches!(fault, Fault::TransferLeadership(Leadership::Partition(_))) {
+            let what = "an admin client has to ask for it, as `kafka-leader-election.sh` does";
+            return Err(format!("fault: {fault}: {what}"));
+        }
+        let cast = Cast { world: &self.world, brokers: self.scenario.cluster.nodes };
+        fault.resolve(&cast).map(drop).map_err(|error| format!("fault: {error}"))
+    }
+
+    /// Who and what a fault can name now.
+    fn names(&self) -> Names {
+        let mut hosts = plan::host_names(&self.scenario);
+        hosts.push(OUTSIDE.to_owned());
+        let mut names = Names {
+            hosts,
+            brokers: self.scenario.cluster.nodes,
+            topics: Default::default(),
+            groups: None,
+            transactional_ids: None,
+        };
+        if let Some(broker) = self.newest() {
+            broker.partitions(&mut |p| {
+                let count = names.topics.entry(p.topic.as_str().to_owned()).or_insert(0);
+                *count = (*count).max(p.id.partition as u32 + 1);
+            });
+        }
+        names
+    }
+
+    /// The running broker that knows the newest metadata.
+    fn newest(&self) -> Option<&dyn BrokerView> {
+        self.brokers().map(|(_, broker)| broker).max_by_key(|broker| broker.metadata().offset)
+    }
+
+    fn brokers(&self) -> impl Iterator<Item = (HostId, &dyn BrokerView)> {
+        (0..self.scenario.cluster.nodes).map(HostId).filter_map(|host| match self.world.node(host) {
+            Some(Member::Broker(broker)) => Some((host, &**broker as &dyn BrokerView)),
+            _ => None,
+        })
+    }
+
+    /// The run as it is now: hosts, controller, partitions, faults in force and to come, violations so far, what clients from
+    /// outside have done.
+    pub fn state(&self) -> Value {
+        let hosts: Vec<Value> =
+            (0..self.world.host_count() as u32).map(HostId).map(|h| self.host(h)).collect();
+        let leaders = self.brokers().filter(|(_, broker)| broker.quorum().is_leader);
+        let controller = leaders
+            .max_by_key(|(_, broker)| broker.quorum().epoch)
+            .map(|(host, broker)| json!({ "host": self.world.name(host), "epoch": broker.quorum().epoch.0 }));
+        let faults: Vec<Value> = self
+            .active
+            .iter()
+            .map(|active| {
+                let of_fault = |m: &&trial_faults::Moment| {
+                    (m.entry, m.repetition, m.what)
+                        == (active.moment.entry, active.moment.repetition, What::Heal)
+                };
+                json!({
+                    "id": active.moment.entry,
+                    "what": active.fault.to_string(),
+                    "hosts": active.fault.hosts().names(),
+                    "since_ns": active.moment.at.0,
+                    "heals_ns": self.moments.iter().find(of_fault).map(|m| m.at.0),
+                })
+            })
+            .collect();
+        let planned: Vec<Value> = self
+            .moments
+            .iter()
+            .filter(|moment| moment.what == What::Inject)
+            .map(|moment| {
+                let what = self.plan.entries[moment.entry].fault.to_string();
+                json!({ "id": moment.entry, "what": what, "at_ns": moment.at.0 })
+            })
+            .collect();
+        let counters = self.world.counters();
+        json!({
+            "scenario": self.scenario.name,
+            "variant": self.scenario.variant().to_string(),
+            "seed": self.seed,
+            "time_ns": self.now().0,
+            "trace": { "events": counters.events, "hash": format!("{:032x}", self.world.hash()) },
+            "hosts": hosts,
+            "controller": controller,
+            "partitions": self.partitions(),
+            "faults": faults,
+            "planned": planned,
+            "violations": self.violations_so_far(),
+            "outside": self.traffic.record(),
+        })
+    }
+
+    fn host(&self, host: HostId) -> Value {
+        let state = match self.world.state(host) {
+            HostState::Running => "running",
+            HostState::Paused => "paused",
+            HostState::Down => "down",
+            HostState::Off => "off",
+        };
+        let mut about = Map::from_iter([
+            ("name".to_owned(), json!(self.world.name(host))),
+            ("state".to_owned(), json!(state)),
+        ]);
+        if host.0 < self.scenario.cluster.nodes {
+            about.insert("broker_id".to_owned(), json!(host.0 + 1));
+        }
+        Value::Object(about)
+    }
+
+    /// Every partition but those of the internal topics, as the newest metadata and its leader's log have it.
+    fn partitions(&self) -> Vec<Value> {
+        let ends = self.ends();
+        let mut partitions = Vec::new();
+        if let Some(broker) = self.newest() {
+            broker.partitions(&mut |p| {
+                if trial_coordinator::is_internal(p.topic.as_str()) {
+                    return;
+                }
+                let tp = trial_node::TopicPartition { topic: p.topic.clone(), partition: p.id.partition };
+                let ids = |nodes: &[trial_node::NodeId]| nodes.iter().map(|n| n.0).collect::<Vec<_>>();
+                let end = ends.get(&tp);
+                partitions.push(json!({
+                    "topic": p.topic.as_str(),
+                    "partition": p.id.partition,
+                    "leader": (p.leader != trial_node::NodeId::NONE).then_some(p.leader.0),
+                    "leader_epoch": p.leader_epoch.0,
+                    "replicas": ids(p.replicas),
+                    "isr": ids(p.isr),
+                    "high_watermark": end.map(|(high_watermark, _)| high_watermark.0),
+                    "log_end_offset": end.map(|(_, log_end_offset)| log_end_offset.0),
+                }));
+            });
+        }
+        partitions
+    }
+
+    fn violations_so_far(&self) -> Value {
+        let violations = self.watch.checkers.violations();
+        let latest = violations.iter().rev().take(VIOLATIONS_SHOWN).map(|violation| {
+            json!({ "property": violation.property, "at_ns": violation.at.0, "evidence": violation.evidence })
+        });
+        json!({ "counts": self.watch.checkers.counts(), "latest": latest.collect::<Vec<_>>() })
+    }
+}
+
+/// Reads a fault that is to happen now.
+fn fault(text: &str) -> Result<FaultEntry, String> {
+    let mut table: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+        format!("fault: {error}; write it as in {{\"kill\": \"broker-1\", \"for\": \"10s\"}}")
+    })?;
+    if table.contains_key("at") {
+        return Err("fault: at: it happens now; leave it out".to_owned());
+    }
+    table.insert("at".to_owned(), json!("0s"));
+    serde_json::from_value(Value::Object(table))
+        .map_err(|error| format!("fault: {}", explain(&error.to_string())))
+}
