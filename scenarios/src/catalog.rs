@@ -25,6 +25,8 @@ catalog! {
     "slow-disk",
     "leadership-transfer",
     "lone-in-sync",
+    "reassignment-under-load",
+    "reassignment-cancelled",
     "impatient-producer",
     "contested-elections",
     "churn",

@@ -7,6 +7,7 @@ use toml::Spanned;
 use trial_checkers::PROPERTIES;
 use trial_client::{Rate, WorkloadConfig};
 use trial_faults::{Fault, FaultPlan, Leadership, Target};
+use trial_metadata::BootstrapFeatures;
 use trial_metadata::config::{BROKER_CONFIGS, ConfigDef, StaticConfig, TOPIC_CONFIGS};
 use trial_node::{Span, TopicPartition, TraceEvent, nearest};
 
@@ -105,6 +106,22 @@ impl Scenario {
         if let Err(error) = together {
             return complain(0, "[cluster]", format!("cluster.config: {error}"));
         }
+        let nodes = self.cluster.nodes as usize;
+        if !self.cluster.racks.is_empty() && self.cluster.racks.len() != nodes {
+            let what = format!("racks: {} for {nodes} nodes: name one for each", self.cluster.racks.len());
+            return complain(0, "racks", what);
+        }
+        let features = self.cluster.features.iter().map(|(name, level)| (name.as_str(), *level));
+        if let Err(error) = BootstrapFeatures::new(features) {
+            return complain(0, "features", format!("cluster.features: {error}"));
+        }
+        if self.cluster.features.contains_key("transaction.version")
+            && !self.variants.transaction_version.is_empty()
+        {
+            let what =
+                "cluster.features: [variants] chooses transaction.version; leave it out here, or there";
+            return complain(0, "features", what.to_owned());
+        }
         if let Some(version) = self.variants.transaction_version.iter().find(|v| !(1..=2).contains(*v)) {
             let what = format!("transaction_version: there is no version {version}, only 1 and 2");
             return complain(0, "transaction_version", what);
@@ -112,6 +129,7 @@ impl Scenario {
         self.check_topics()?;
         self.check_workloads()?;
         self.check_faults()?;
+        self.check_admin()?;
         self.check_expect()
     }
 
@@ -139,6 +157,20 @@ impl Scenario {
                     topic.replication_factor, self.cluster.nodes
                 );
                 return complain("replication_factor", what);
+            }
+            let (rows, places) = (topic.partitions as usize, topic.replication_factor as usize);
+            let assigned = &topic.assignments;
+            if !assigned.is_empty()
+                && (assigned.len() != rows || assigned.iter().any(|replicas| replicas.len() != places))
+            {
+                let what = format!("assignments must name {places} brokers for each of {rows} partitions");
+                return complain("assignments", format!("topic {:?}: {what}", topic.name));
+            }
+            let brokers = crate::plan::broker_names(self);
+            let wrong =
+                assigned.iter().find_map(|replicas| crate::operate::wrong_replicas(&brokers, replicas));
+            if let Some((needle, what)) = wrong {
+                return complain(&needle, format!("topic {:?}: {what}", topic.name));
             }
             for (key, value) in properties(&topic.config) {
                 let found = ConfigDef::find(TOPIC_CONFIGS, &key).and_then(|def| def.validate(&value));
@@ -271,8 +303,17 @@ impl Scenario {
         Ok(())
     }
 
+    fn check_admin(&self) -> Result<(), Complaint> {
+        for spanned in &self.admin {
+            if let Some((needle, what)) = spanned.get_ref().misfit(self) {
+                return Err(Complaint { from: spanned.span().start, needle, what: format!("admin: {what}") });
+            }
+        }
+        Ok(())
+    }
+
     /// Who and what its faults can name.
-    fn names(&self) -> Names {
+    pub(crate) fn names(&self) -> Names {
         let mut hosts = crate::plan::host_names(self);
         hosts.push(crate::outside::OUTSIDE.to_owned());
         Names {
@@ -380,7 +421,7 @@ impl Names {
         }
     }
 
-    fn unknown_partition(&self, tp: &TopicPartition) -> Option<(String, String)> {
+    pub(crate) fn unknown_partition(&self, tp: &TopicPartition) -> Option<(String, String)> {
         let (needle, name) = (tp.to_string(), tp.topic.as_str());
         if let Some(what) = unknown_topic(name, || self.topics.keys().map(String::as_str)) {
             return Some((needle, what));
@@ -391,7 +432,10 @@ impl Names {
     }
 }
 
-fn unknown_topic<'a, I: Iterator<Item = &'a str>>(name: &str, names: impl Fn() -> I) -> Option<String> {
+pub(crate) fn unknown_topic<'a, I: Iterator<Item = &'a str>>(
+    name: &str,
+    names: impl Fn() -> I,
+) -> Option<String> {
     (!names().any(|n| n == name))
         .then(|| format!("there is no topic {name:?}{}", meant(nearest(name, names()))))
 }
@@ -429,7 +473,7 @@ fn is_topic_name(name: &str) -> bool {
         && !name.starts_with("__")
 }
 
-fn meant(nearest: Option<&str>) -> String {
+pub(crate) fn meant(nearest: Option<&str>) -> String {
     nearest.map_or(String::new(), |name| format!("; did you mean {name:?}?"))
 }
 

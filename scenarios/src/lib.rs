@@ -14,6 +14,7 @@ mod member;
 mod metrics;
 mod model;
 mod observe;
+mod operate;
 mod outside;
 mod plan;
 mod record;
@@ -32,6 +33,7 @@ pub use model::{
     Bank, Cluster, Expect, ExpectedPipeline, Lists, Machine, Network, Pipeline, Scenario, Semantics, Topic,
     Value, Which, Workload,
 };
+pub use operate::AdminEntry;
 pub use outside::{BARE, OUTSIDE};
 pub use run::{Finished, Run, RunError, RunOptions};
 pub use trial_checkers::PROPERTIES;

@@ -8,6 +8,7 @@ use trial_faults::{FaultEntry, quantity};
 use trial_node::Span;
 use trial_world::{CpuProfile, DiskProfile, MachineProfile};
 
+use crate::operate::AdminEntry;
 use crate::variant::{Variant, Variants};
 
 /// A scenario: a cluster, its topics, the load on it, what goes wrong, and what is expected.
@@ -46,6 +47,9 @@ pub struct Scenario {
     /// What goes wrong.
     #[serde(rename = "fault", default)]
     pub faults: Vec<Spanned<FaultEntry>>,
+    /// What an operator asks the cluster for.
+    #[serde(default)]
+    pub admin: Vec<Spanned<AdminEntry>>,
     /// In which variants it can be run; one without a choice unless said otherwise.
     #[serde(default)]
     pub variants: Variants,
@@ -66,6 +70,15 @@ pub struct Cluster {
     /// Broker configs, as Kafka names them.
     #[serde(default)]
     pub config: BTreeMap<String, Value>,
+    /// Who may log in, with their passwords. Each can use every mechanism in `sasl.enabled.mechanisms`.
+    #[serde(default)]
+    pub users: BTreeMap<String, String>,
+    /// `broker.rack` of each broker, in order. None has one unless said otherwise.
+    #[serde(default)]
+    pub racks: Vec<String>,
+    /// The levels of features that the cluster starts at, as Kafka names them.
+    #[serde(default)]
+    pub features: BTreeMap<String, i16>,
 }
 
 /// What the machines of the brokers cost. What is left out costs nothing.
@@ -143,6 +156,10 @@ pub struct Topic {
     pub partitions: u32,
     /// How many replicas each, 1 to the number of brokers.
     pub replication_factor: u32,
+    /// The brokers that have each partition, by name, the one that should lead first. The controller chooses unless said
+    /// otherwise.
+    #[serde(default)]
+    pub assignments: Vec<Vec<String>>,
     /// Topic configs, as Kafka names them.
     #[serde(default)]
     pub config: BTreeMap<String, Value>,

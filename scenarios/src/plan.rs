@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use trial_broker::BrokerConfig;
 use trial_checkers::{Load, Promise};
 use trial_client::{
-    BankWorkload, ClientConfig, ConsumeWorkload, Corpus, ElectWorkload, Keys, ListsWorkload, NewTopic,
+    BankWorkload, ClientConfig, ConsumeWorkload, Corpus, Keys, ListsWorkload, NewTopic, OperateWorkload,
     PipelineWorkload, ProduceWorkload, SetupWorkload, Share, WorkloadConfig,
 };
-use trial_faults::{Fault, Leadership, What};
-use trial_node::{Endpoint, NodeId, Time, TopicPartition};
+use trial_node::{Endpoint, NodeId, Time};
 use trial_wire::{StrBytes, TopicName};
 
 use crate::check::{parse_rate, properties};
 use crate::member::MemberConfig;
-use crate::model::{Scenario, Semantics, Value, Workload};
+use crate::model::{Scenario, Semantics, Topic, Value, Workload};
 
 /// The cluster's id: the same in every run, as runs have one cluster.
 const CLUSTER_ID: &str = "trial-cluster-000000001";
@@ -45,10 +44,16 @@ pub(crate) fn host_names(scenario: &Scenario) -> Vec<String> {
 
 /// Where clients find the brokers, in order.
 pub(crate) fn bootstrap(scenario: &Scenario) -> Vec<Endpoint> {
-    broker_names(scenario)
-        .into_iter()
-        .map(|name| Endpoint::new(StrBytes::from_string(name), trial_broker::BROKER_PORT))
-        .collect()
+    endpoints(scenario, BrokerConfig::client_port(&properties(&scenario.cluster.config)))
+}
+
+/// Where those find the brokers who are trusted: who makes the topics, and who reads them at the end.
+fn trusted_bootstrap(scenario: &Scenario) -> Vec<Endpoint> {
+    endpoints(scenario, trial_broker::BROKER_PORT)
+}
+
+fn endpoints(scenario: &Scenario, port: u16) -> Vec<Endpoint> {
+    broker_names(scenario).into_iter().map(|name| Endpoint::new(StrBytes::from_string(name), port)).collect()
 }
 
 fn topic_name(name: &str) -> TopicName {
@@ -165,12 +170,14 @@ pub(crate) fn brokers(scenario: &Scenario) -> Vec<HostPlan> {
     let names = broker_names(scenario);
     let voters: BTreeMap<NodeId, StrBytes> =
         names.iter().zip(1..).map(|(name, id)| (NodeId(id), StrBytes::from_string(name.clone()))).collect();
+    let rack = |id: i32| scenario.cluster.racks.get(usize::try_from(id - 1).ok()?);
     let config = |id| BrokerConfig {
         node_id: NodeId(id),
         cluster_id: StrBytes::from_static_str(CLUSTER_ID),
         voters: voters.clone(),
-        rack: None,
+        rack: rack(id).map(|rack| StrBytes::from_string(rack.clone())),
         properties: properties(&scenario.cluster.config),
+        users: scenario.cluster.users.clone(),
         features: features(scenario),
     };
     names
@@ -182,28 +189,30 @@ pub(crate) fn brokers(scenario: &Scenario) -> Vec<HostPlan> {
 
 /// The feature levels that the cluster starts at, where the scenario chooses.
 fn features(scenario: &Scenario) -> BTreeMap<String, i16> {
+    let mut features = scenario.cluster.features.clone();
     let transaction_version = scenario.variant().transaction_version;
-    transaction_version.map(|level| ("transaction.version".to_owned(), level)).into_iter().collect()
+    features.extend(transaction_version.map(|level| ("transaction.version".to_owned(), level)));
+    features
 }
 
 /// The clients: first the operator, who makes the topics and carries out what an admin client must ask for, then those
 /// of the workloads. `corpus` gives the values of so many bytes.
 pub(crate) fn clients(scenario: &Scenario, corpus: &mut dyn FnMut(u32) -> Corpus) -> Vec<HostPlan> {
-    let process = |name: String, workloads| {
+    let process = |name: String, bootstrap, workloads| {
         let config = ClientConfig {
             client_id: StrBytes::from_string(name.clone()),
-            bootstrap: bootstrap(scenario),
+            bootstrap,
             workloads,
             stop_at: Some(Time::ZERO + scenario.duration),
         };
         HostPlan { name, config: MemberConfig::Client(config) }
     };
     let mut operator = vec![WorkloadConfig::Setup(setup(scenario))];
-    let elections = elections(scenario);
-    if !elections.is_empty() {
-        operator.push(WorkloadConfig::Elect(ElectWorkload { elections, config: BTreeMap::new() }));
+    let calls = crate::operate::calls(scenario);
+    if !calls.is_empty() {
+        operator.push(WorkloadConfig::Operate(OperateWorkload { calls, config: BTreeMap::new() }));
     }
-    let mut hosts = vec![process("operator".to_owned(), operator)];
+    let mut hosts = vec![process("operator".to_owned(), trusted_bootstrap(scenario), operator)];
     let mut names = host_names(scenario).split_off(scenario.cluster.nodes as usize).into_iter();
     let (numbers, _) = Numbers::of(scenario);
     for (index, workload) in scenario.workloads.iter().map(|w| w.get_ref()).enumerate() {
@@ -214,7 +223,7 @@ pub(crate) fn clients(scenario: &Scenario, corpus: &mut dyn FnMut(u32) -> Corpus
         for client in 0..workload.clients() {
             let told = client_workload(scenario, index, client, numbers[index], &values);
             let name = names.next().expect("host_names names every client");
-            hosts.push(process(name, told.into_iter().collect()));
+            hosts.push(process(name, bootstrap(scenario), told.into_iter().collect()));
         }
     }
     hosts
@@ -240,7 +249,7 @@ pub(crate) fn auditor(scenario: &Scenario) -> (HostPlan, u32) {
     let name = "auditor".to_owned();
     let config = ClientConfig {
         client_id: StrBytes::from_static_str("auditor"),
-        bootstrap: bootstrap(scenario),
+        bootstrap: trusted_bootstrap(scenario),
         workloads: workloads.collect(),
         stop_at: None,
     };
@@ -248,25 +257,18 @@ pub(crate) fn auditor(scenario: &Scenario) -> (HostPlan, u32) {
 }
 
 fn setup(scenario: &Scenario) -> SetupWorkload {
+    let brokers = broker_names(scenario);
+    let assignments = |topic: &Topic| {
+        topic.assignments.iter().map(|replicas| crate::operate::node_ids(&brokers, replicas)).collect()
+    };
     let topics = scenario.topics.iter().map(|t| t.get_ref()).map(|topic| NewTopic {
         name: topic_name(&topic.name),
         partitions: topic.partitions as i32,
         replication_factor: topic.replication_factor as i16,
+        assignments: assignments(topic),
         configs: properties(&topic.config),
     });
     SetupWorkload { brokers: scenario.cluster.nodes, topics: topics.collect(), config: BTreeMap::new() }
-}
-
-/// The preferred-leader elections of the fault plan, which the operator asks the controller for.
-fn elections(scenario: &Scenario) -> Vec<(Time, TopicPartition)> {
-    let plan = scenario.plan();
-    let moments = plan.schedule().into_iter().filter(|m| m.what == What::Inject);
-    moments
-        .filter_map(|m| match &plan.entries[m.entry].fault {
-            Fault::TransferLeadership(Leadership::Partition(tp)) => Some((m.at, tp.clone())),
-            _ => None,
-        })
-        .collect()
 }
 
 /// How many records the load plan has.

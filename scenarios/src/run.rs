@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use trial_broker::BrokerConfig;
 use trial_checkers::{Checkers, ClusterState, pending};
 use trial_client::{ClientView, Corpus};
 use trial_faults::{
@@ -199,10 +200,11 @@ impl<E: Engine<Member>> Run<E> {
         }
         let names = hosts.iter().map(|h| h.name.clone()).collect();
         for HostPlan { name, config } in hosts {
-            let ports = vec![trial_broker::BROKER_PORT, trial_broker::CONTROLLER_PORT];
-            let profile = match &config {
-                MemberConfig::Broker(_) => scenario.machine.profile(),
-                MemberConfig::Client(_) => MachineProfile::default(),
+            let (ports, profile) = match &config {
+                MemberConfig::Broker(config) => {
+                    (BrokerConfig::ports(&config.properties), scenario.machine.profile())
+                }
+                MemberConfig::Client(_) => (Vec::new(), MachineProfile::default()),
             };
             world.add_host(HostSpec { name, ports, profile, config });
         }
@@ -425,7 +427,8 @@ impl<E: Engine<Member>> Run<E> {
         while applied.get(1).is_some_and(|(at, _)| *at + METADATA_SPREADS <= self.world.now()) {
             applied.pop_front();
         }
-        let mut state = ClusterState { metadata_due: applied[0].1, ..ClusterState::default() };
+        let assignments = crate::operate::assignments(&self.scenario);
+        let mut state = ClusterState { metadata_due: applied[0].1, assignments, ..ClusterState::default() };
         let ends = self.ends();
         let mut unfinished = Vec::new();
         for host in (0..self.world.host_count() as u32).map(HostId) {

@@ -1,5 +1,7 @@
 //! What must become true again once the faults are over.
 
+use std::collections::BTreeMap;
+
 use trial_coordinator::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use trial_node::view::{BrokerView, CoordinatorEntry, TransactionState};
 use trial_node::{NodeId, Offset, TopicPartition};
@@ -8,8 +10,8 @@ use crate::PropertyInfo;
 
 pub(crate) const INFO: PropertyInfo = PropertyInfo {
     name: "liveness",
-    about: "After the last fault every broker runs, the quorum has a leader, every partition has a leader and all its \
-            replicas in sync, no producer waits for an answer, every consumer has read everything, every coordinator is \
+    about: "After the last fault every broker runs, the quorum has a leader, every partition has a leader, all its replicas \
+            in sync, and no others; those that an operator has moved have the replicas that he asked for, no producer waits for an answer, every consumer has read everything, every coordinator is \
             loaded, no transaction is open and no group rebalances.",
     source: "Kafka documentation, Replication; TigerBeetle, liveness mode",
 };
@@ -25,6 +27,8 @@ pub struct ClusterState<'a> {
     pub clients_down: Vec<(String, String)>,
     /// The brokers that a fault keeps down for ever: nobody waits for their replicas.
     pub struck: Vec<NodeId>,
+    /// What an operator has moved partitions to: all replicas that each may have.
+    pub assignments: BTreeMap<TopicPartition, Vec<Vec<NodeId>>>,
     /// Records that were handed to a producer and are neither acknowledged nor failed.
     pub outstanding: u64,
     /// Up to where every broker should have applied the metadata: what was committed one or two polls ago. Committed records
@@ -46,11 +50,25 @@ pub fn pending(state: &ClusterState<'_>) -> Vec<String> {
         return pending;
     };
     newest.partitions(&mut |p| {
-        let name = format!("{}-{}", p.topic.as_str(), p.id.partition);
+        let tp = TopicPartition { topic: p.topic.clone(), partition: p.id.partition };
+        let name = tp.to_string();
+        if state
+            .assignments
+            .get(&tp)
+            .is_some_and(|wanted| wanted.iter().all(|replicas| replicas != p.replicas))
+        {
+            pending
+                .push(format!("{name} has replicas {}, which is not where it was moved to", ids(p.replicas)));
+        }
+        for broker in state.brokers.iter().filter(|broker| !p.replicas.contains(&broker.node_id())) {
+            if broker.replica(p.id).is_some() {
+                pending
+                    .push(format!("broker {} has a replica of {name}, which is not its", broker.node_id()));
+            }
+        }
         if p.leader == NodeId::NONE {
             pending.push(format!("{name} has no leader"));
         } else if p.replicas.iter().any(|id| !p.isr.contains(id) && !state.struck.contains(id)) {
-            let ids = |ids: &[NodeId]| ids.iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",");
             pending.push(format!("{name} has in-sync replicas {} of {}", ids(p.isr), ids(p.replicas)));
         } else if let Some(leader) = state.brokers.iter().find(|b| b.node_id() == p.leader) {
             let leads = leader.replica(p.id).is_some_and(|r| r.leader && r.leader_epoch == p.leader_epoch);
@@ -82,6 +100,10 @@ pub fn pending(state: &ClusterState<'_>) -> Vec<String> {
     pending
         .extend(state.behind.iter().map(|(id, tp, what)| format!("consumer {id} is behind in {tp}: {what}")));
     pending
+}
+
+fn ids(ids: &[NodeId]) -> String {
+    ids.iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",")
 }
 
 /// What is not over at one broker: transactions, rebalances, coordinators that are not loaded.

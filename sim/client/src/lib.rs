@@ -16,7 +16,7 @@ pub mod workload;
 pub use admin::NewTopic;
 pub use workload::{
     AssignedPartition, BankWorkload, ClientConfig, ClientNode, ClientView, ConsumeWorkload, ConsumerView,
-    Corpus, ElectWorkload, Keys, ListsWorkload, PipelineWorkload, ProduceWorkload, ProducerView, Rate,
+    Corpus, Keys, ListsWorkload, OperateWorkload, PipelineWorkload, ProduceWorkload, ProducerView, Rate,
     Semantics, SetupWorkload, Share, TransactionView, WorkloadConfig,
 };
 

@@ -18,4 +18,4 @@ mod target;
 pub use fault::{Fault, FaultKind, Leadership, Links, ResolvedFault};
 pub use nemesis::{Nemesis, NemesisError};
 pub use plan::{FaultEntry, FaultPlan, Moment, PlanError, Repeats, What};
-pub use target::{Hosts, ResolveError, Roles, Target};
+pub use target::{Hosts, ResolveError, Roles, Target, parse_partition};

@@ -181,7 +181,10 @@ const KEYS: &[&str] =
     &["leader_of", "followers_of", "broker", "group_coordinator_of", "transaction_coordinator_of"];
 
 /// Reads a partition as people write it: `orders-0`. The last dash ends the topic's name.
-pub(crate) fn parse_partition(text: &str) -> Result<TopicPartition, String> {
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse_partition(text: &str) -> Result<TopicPartition, String> {
     text.rsplit_once('-')
         .filter(|(topic, index)| !topic.is_empty() && index.bytes().all(|b| b.is_ascii_digit()))
         .and_then(|(topic, index)| Some((topic, index.parse().ok()?)))

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use trial_node::{Span, TopicPartition};
+use trial_node::{NodeId, Span, TopicPartition};
+use trial_wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use trial_wire::messages::create_partitions_request::CreatePartitionsTopic;
-use trial_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use trial_wire::messages::create_topics_request::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
 use trial_wire::messages::delete_topics_request::DeleteTopicState;
 use trial_wire::messages::describe_configs_request::DescribeConfigsResource;
 use trial_wire::messages::elect_leaders_request::TopicPartitions;
 use trial_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use trial_wire::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest,
+    AlterPartitionReassignmentsRequest, BrokerId, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, ElectLeadersRequest,
+    IncrementalAlterConfigsRequest,
 };
 use trial_wire::{ApiKey, ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName};
 
@@ -24,6 +28,8 @@ pub struct NewTopic {
     pub partitions: i32,
     /// How many replicas each, 1 and up; −1 leaves it to the broker's `default.replication.factor`.
     pub replication_factor: i16,
+    /// The replicas of each partition, the preferred leader first; empty leaves it to the controller.
+    pub assignments: Vec<Vec<NodeId>>,
     /// Topic configs, as Kafka names them.
     pub configs: BTreeMap<String, String>,
 }
@@ -80,6 +86,9 @@ pub enum AdminCall {
     AlterConfigs(Vec<(ConfigResource, Vec<AlterConfig>)>),
     /// ElectLeaders; `None` means all partitions.
     ElectLeaders(ElectionType, Option<Vec<TopicPartition>>),
+    /// AlterPartitionReassignments (KIP-455): the replicas of each partition, the preferred leader first; `None` takes back
+    /// what is under way.
+    Reassign(Vec<(TopicPartition, Option<Vec<NodeId>>)>),
     /// DescribeCluster.
     DescribeCluster,
 }
@@ -94,6 +103,7 @@ impl AdminCall {
             AdminCall::DescribeConfigs(_) => ApiKey::DescribeConfigs,
             AdminCall::AlterConfigs(_) => ApiKey::IncrementalAlterConfigs,
             AdminCall::ElectLeaders(..) => ApiKey::ElectLeaders,
+            AdminCall::Reassign(_) => ApiKey::AlterPartitionReassignments,
             AdminCall::DescribeCluster => ApiKey::DescribeCluster,
         }
     }
@@ -104,7 +114,8 @@ impl AdminCall {
             AdminCall::CreateTopics(_)
             | AdminCall::DeleteTopics(_)
             | AdminCall::CreatePartitions(_)
-            | AdminCall::ElectLeaders(..) => true,
+            | AdminCall::ElectLeaders(..)
+            | AdminCall::Reassign(_) => true,
             AdminCall::DescribeConfigs(_) | AdminCall::AlterConfigs(_) | AdminCall::DescribeCluster => false,
         }
     }
@@ -185,6 +196,23 @@ impl AdminCall {
                         .with_timeout_ms(timeout_ms),
                 )
             }
+            AdminCall::Reassign(partitions) => {
+                let mut topics: BTreeMap<TopicName, Vec<ReassignablePartition>> = BTreeMap::new();
+                for (tp, replicas) in partitions {
+                    let partition = ReassignablePartition::default()
+                        .with_partition_index(tp.partition)
+                        .with_replicas(replicas.as_deref().map(broker_ids));
+                    topics.entry(tp.topic.clone()).or_default().push(partition);
+                }
+                let topics = topics.into_iter().map(|(name, partitions)| {
+                    ReassignableTopic::default().with_name(name).with_partitions(partitions)
+                });
+                RequestKind::AlterPartitionReassignments(
+                    AlterPartitionReassignmentsRequest::default()
+                        .with_topics(topics.collect())
+                        .with_timeout_ms(timeout_ms),
+                )
+            }
             AdminCall::DescribeCluster => RequestKind::DescribeCluster(DescribeClusterRequest::default()),
         }
     }
@@ -196,11 +224,23 @@ fn creatable(topic: &NewTopic) -> CreatableTopic {
             .with_name(StrBytes::from_string(name.clone()))
             .with_value(Some(StrBytes::from_string(value.clone())))
     });
+    let assignments = topic.assignments.iter().zip(0..).map(|(replicas, index)| {
+        CreatableReplicaAssignment::default()
+            .with_partition_index(index)
+            .with_broker_ids(broker_ids(replicas))
+    });
+    // Who says where the replicas are must not say how many there are.
+    let counted = |count| if topic.assignments.is_empty() { count } else { -1 };
     CreatableTopic::default()
         .with_name(topic.name.clone())
-        .with_num_partitions(topic.partitions)
-        .with_replication_factor(topic.replication_factor)
+        .with_num_partitions(counted(topic.partitions))
+        .with_replication_factor(counted(i32::from(topic.replication_factor)) as i16)
+        .with_assignments(assignments.collect())
         .with_configs(configs.collect())
+}
+
+fn broker_ids(nodes: &[NodeId]) -> Vec<BrokerId> {
+    nodes.iter().map(|node| BrokerId(node.0)).collect()
 }
 
 fn alterable(change: &AlterConfig) -> AlterableConfig {
@@ -236,6 +276,7 @@ pub(super) fn must_retry(response: &ResponseKind) -> bool {
             r.responses.iter().any(|resource| away(resource.error_code))
         }
         ResponseKind::ElectLeaders(r) => away(r.error_code),
+        ResponseKind::AlterPartitionReassignments(r) => away(r.error_code),
         ResponseKind::DescribeCluster(r) => away(r.error_code),
         _ => false,
     }

@@ -31,6 +31,7 @@ fn change_goes_to_the_controller_and_again_while_it_is_away() {
         name: topic_name("new"),
         partitions: 3,
         replication_factor: 2,
+        assignments: Vec::new(),
         configs: properties(&[("min.insync.replicas", "2")]),
     };
     let call = bench.machine.call(now, AdminCall::CreateTopics(vec![topic]));

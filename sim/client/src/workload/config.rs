@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use trial_node::{Endpoint, OpenError, Span, Time, TopicPartition};
+use trial_node::{Endpoint, OpenError, Span, Time};
 use trial_wire::{StrBytes, TopicName};
 
-use crate::admin::{AdminConfig, NewTopic};
+use crate::admin::{AdminCall, AdminConfig, NewTopic};
 use crate::consumer::ConsumerConfig;
 use crate::producer::ProducerConfig;
 use crate::properties::invalid;
@@ -34,8 +34,8 @@ pub enum WorkloadConfig {
     Produce(ProduceWorkload),
     /// Reads all partitions of a topic.
     Consume(ConsumeWorkload),
-    /// Asks for elections at given times.
-    Elect(ElectWorkload),
+    /// Asks the cluster for something at given times.
+    Operate(OperateWorkload),
     /// Reads one topic as a consumer group and writes what it makes of each record to another.
     Pipeline(PipelineWorkload),
     /// Moves money between accounts in transactions.
@@ -258,11 +258,11 @@ pub struct ListsWorkload {
     pub producer: BTreeMap<String, String>,
 }
 
-/// Asks for preferred-leader elections (KIP-460), as an operator with `kafka-leader-election.sh` does.
+/// Asks for elections, reassignments and other configs, as an operator with Kafka's command-line tools does.
 #[derive(Clone, Debug)]
-pub struct ElectWorkload {
-    /// Which partitions, and when. Those of one instant are asked for together.
-    pub elections: Vec<(Time, TopicPartition)>,
+pub struct OperateWorkload {
+    /// What, and when. One call after the other: one that comes before the last is answered waits.
+    pub calls: Vec<(Time, AdminCall)>,
     /// The admin client's configs, as Kafka names them.
     pub config: BTreeMap<String, String>,
 }
@@ -277,7 +277,7 @@ impl WorkloadConfig {
             WorkloadConfig::Setup(setup) => setup.admin_config().map(drop),
             WorkloadConfig::Produce(produce) => produce.producer_config().map(drop),
             WorkloadConfig::Consume(consume) => consume.consumer_config(0).map(drop),
-            WorkloadConfig::Elect(elect) => elect.admin_config().map(drop),
+            WorkloadConfig::Operate(operate) => operate.admin_config().map(drop),
             WorkloadConfig::Pipeline(pipeline) => {
                 pipeline.consumer_config(0)?;
                 pipeline.producer_config(0).map(drop)
@@ -297,7 +297,7 @@ impl SetupWorkload {
     }
 }
 
-impl ElectWorkload {
+impl OperateWorkload {
     pub(super) fn admin_config(&self) -> Result<AdminConfig, OpenError> {
         AdminConfig::from_properties(&self.config)
     }

@@ -3,10 +3,10 @@
 mod bank;
 mod config;
 mod consume;
-mod elect;
 mod lists;
 mod node;
 mod numbers;
+mod operator;
 mod pipeline;
 mod produce;
 mod schedule;
@@ -17,7 +17,7 @@ mod view;
 mod writer;
 
 pub use config::{
-    BankWorkload, ClientConfig, ConsumeWorkload, Corpus, ElectWorkload, Keys, ListsWorkload,
+    BankWorkload, ClientConfig, ConsumeWorkload, Corpus, Keys, ListsWorkload, OperateWorkload,
     PipelineWorkload, ProduceWorkload, Rate, Semantics, SetupWorkload, Share, WorkloadConfig,
 };
 pub use node::ClientNode;

@@ -7,8 +7,8 @@ use trial_node::{ClientEvent, ConnId, HaltReason, Input, Io, Node, Now, OpenErro
 use super::bank::Bank;
 use super::config::{ClientConfig, Semantics, WorkloadConfig};
 use super::consume::Reader;
-use super::elect::Operator;
 use super::lists::Lists;
+use super::operator::Operator;
 use super::pipeline::{ExactlyOnce, Plain};
 use super::produce::Load;
 use super::setup::Setup;
@@ -260,7 +260,7 @@ fn open_workload(
             apps.push(App::Setup(Setup::new(config, plan.clone())?));
             return Ok(());
         }
-        WorkloadConfig::Elect(plan) => {
+        WorkloadConfig::Operate(plan) => {
             apps.push(App::Operator(Operator::new(config, plan)?));
             return Ok(());
         }
@@ -280,7 +280,7 @@ fn open_workload(
     }
     for client in share.clients() {
         apps.push(match workload {
-            WorkloadConfig::Setup(_) | WorkloadConfig::Elect(_) => unreachable!("they have no clients"),
+            WorkloadConfig::Setup(_) | WorkloadConfig::Operate(_) => unreachable!("they have no clients"),
             WorkloadConfig::Produce(plan) => App::Load(Load::new(config, plan, client, from)?),
             WorkloadConfig::Consume(plan) => App::Reader(Reader::new(config, plan, client)?),
             WorkloadConfig::Bank(plan) => App::Bank(Bank::new(config, plan, client, from)?),

@@ -171,6 +171,7 @@ fn setup_waits_for_brokers_then_creates_topics_and_waits_for_leaders() {
         name: topic_name("orders"),
         partitions: 6,
         replication_factor: 3,
+        assignments: Vec::new(),
         configs: properties(&[("min.insync.replicas", "2")]),
     };
     let plan = SetupWorkload { brokers: 3, topics: vec![topic], config: BTreeMap::new() };
