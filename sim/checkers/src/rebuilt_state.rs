@@ -30,7 +30,10 @@ struct State {
 }
 
 impl State {
-    fn of(log: &UnifiedLog) -> State {
+    /// What `log` knows. A producer that is due to be forgotten may be, or not: the broker looks for those now and then, and
+    /// one whose records bear old timestamps is due from its first record on.
+    fn of(log: &UnifiedLog, now: Now) -> State {
+        let forgotten = now.wall_ms.saturating_sub(log.config().producer_id_expiration_ms);
         let mut state = State {
             ends: (log.log_start_offset(), log.log_end_offset()),
             high_watermark: log.high_watermark(),
@@ -40,7 +43,11 @@ impl State {
             aborted: Vec::new(),
             epochs: Vec::new(),
         };
-        log.producers(&mut |producer| state.producers.push(producer));
+        log.producers(&mut |producer| {
+            if producer.current_txn_first_offset.is_some() || producer.last_timestamp > forgotten {
+                state.producers.push(producer);
+            }
+        });
         log.open_transactions(&mut |open| state.open.push(open));
         log.aborted_transactions(log.log_start_offset(), log.log_end_offset(), &mut |aborted| {
             state.aborted.push(aborted);
@@ -102,7 +109,7 @@ pub(crate) fn judge(now: Now, node: NodeId, live: &UnifiedLog, disk: &mut dyn Di
     let folder = live.folder();
     let evidence = match UnifiedLog::open(disk, folder, options, now.wall_ms) {
         Err(error) => vec![error.to_string()],
-        Ok((again, _)) => State::of(live).differences(&State::of(&again)),
+        Ok((again, _)) => State::of(live, now).differences(&State::of(&again, now)),
     };
     if !evidence.is_empty() {
         let mut lines = vec![format!("broker {node}: {folder} is not the same when it is opened again")];
@@ -122,8 +129,12 @@ mod tests {
     const NOW: Now = Now { mono: Time(5), wall_ms: 1_700_000_000_000 };
 
     fn append(log: &mut UnifiedLog, disk: &mut SimDisk, sequence: i32, epoch: i32) {
+        append_at(log, disk, sequence, epoch, NOW.wall_ms);
+    }
+
+    fn append_at(log: &mut UnifiedLog, disk: &mut SimDisk, sequence: i32, epoch: i32, timestamp: i64) {
         let mut builder = BatchBuilder::new(Compression::None);
-        builder.push(NOW.wall_ms, None, Some(b"0123456789"), &[]);
+        builder.push(timestamp, None, Some(b"0123456789"), &[]);
         builder.producer(7, 0, sequence);
         let (batch, epoch) = (builder.build(), LeaderEpoch(epoch));
         log.append_as_leader(disk, &batch, epoch, AppendOrigin::Client, NOW.wall_ms)
@@ -137,6 +148,18 @@ mod tests {
         findings.of(INFO.name);
         judge(NOW, NodeId(1), log, &mut copy, &mut findings);
         findings.violations().iter().flat_map(|violation| violation.evidence.clone()).collect()
+    }
+
+    #[test]
+    fn a_producer_of_old_records_is_due_to_be_forgotten() {
+        let mut disk = SimDisk::new();
+        let options = LogOpen::new(LogConfig::default());
+        let (mut log, _) = UnifiedLog::open(&mut disk, "t-0", options, NOW.wall_ms).expect("an empty folder");
+        append_at(&mut log, &mut disk, 0, 0, 5_000);
+        let mut known = 0;
+        log.producers(&mut |_| known += 1);
+        assert_eq!(known, 1, "the running log has not looked yet");
+        assert_eq!(differences(&log, &disk), Vec::<String>::new());
     }
 
     #[test]
