@@ -133,6 +133,32 @@ pub enum TraceEvent {
         /// Its log's end after.
         to: Offset,
     },
+    /// The leader of a partition moved its log's start: records before it are deleted, because somebody asked for that or
+    /// because they are too old or too many.
+    LogStartAdvanced {
+        /// The partition.
+        tp: TopicPartition,
+        /// Where the log started before.
+        from: Offset,
+        /// Where it starts now.
+        to: Offset,
+    },
+    /// A replica compacted its log.
+    LogCompacted {
+        /// The partition.
+        tp: TopicPartition,
+        /// The size of what was looked at, in bytes.
+        before: u64,
+        /// Its size now, in bytes.
+        after: u64,
+    },
+    /// A replica cannot compact its log, and leaves it alone until the broker starts again.
+    LogUncleanable {
+        /// The partition.
+        tp: TopicPartition,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A broker has loaded the coordinator of a partition, whose log was not empty, and begins to serve its groups or
     /// transactional ids.
     CoordinatorLoaded {
@@ -219,6 +245,9 @@ impl TraceEvent {
             TraceEvent::ReassignmentCompleted { .. } => "reassignment-completed",
             TraceEvent::ReassignmentCancelled { .. } => "reassignment-cancelled",
             TraceEvent::LogTruncated { .. } => "log-truncated",
+            TraceEvent::LogStartAdvanced { .. } => "log-start-advanced",
+            TraceEvent::LogCompacted { .. } => "log-compacted",
+            TraceEvent::LogUncleanable { .. } => "log-uncleanable",
             TraceEvent::CoordinatorLoaded { .. } => "coordinator-loaded",
             TraceEvent::GroupRebalanced { .. } => "group-rebalanced",
             TraceEvent::TransactionTimedOut { .. } => "transaction-timed-out",
@@ -241,13 +270,16 @@ impl TraceEvent {
             | TraceEvent::ReassignmentStarted { tp, .. }
             | TraceEvent::ReassignmentCompleted { tp, .. }
             | TraceEvent::ReassignmentCancelled { tp, .. }
-            | TraceEvent::LogTruncated { tp, .. } => Some(tp),
+            | TraceEvent::LogTruncated { tp, .. }
+            | TraceEvent::LogStartAdvanced { tp, .. }
+            | TraceEvent::LogCompacted { tp, .. }
+            | TraceEvent::LogUncleanable { tp, .. } => Some(tp),
             _ => None,
         }
     }
 
     /// Every kind there is, for messages that suggest one.
-    pub const KINDS: [&'static str; 29] = [
+    pub const KINDS: [&'static str; 32] = [
         "broker-started",
         "broker-unfenced",
         "broker-fenced",
@@ -269,6 +301,9 @@ impl TraceEvent {
         "reassignment-completed",
         "reassignment-cancelled",
         "log-truncated",
+        "log-start-advanced",
+        "log-compacted",
+        "log-uncleanable",
         "coordinator-loaded",
         "group-rebalanced",
         "transaction-timed-out",
@@ -332,7 +367,13 @@ impl fmt::Display for TraceEvent {
                 write!(f, " {tp} replicas=")?;
                 node_list(f, replicas)
             }
-            TraceEvent::LogTruncated { tp, from, to } => write!(f, " {tp} from={from} to={to}"),
+            TraceEvent::LogTruncated { tp, from, to } | TraceEvent::LogStartAdvanced { tp, from, to } => {
+                write!(f, " {tp} from={from} to={to}")
+            }
+            TraceEvent::LogCompacted { tp, before, after } => {
+                write!(f, " {tp} before={before} after={after}")
+            }
+            TraceEvent::LogUncleanable { tp, what } => write!(f, " {tp} {what}"),
             TraceEvent::CoordinatorLoaded { tp, leader_epoch, applied } => {
                 write!(f, " {tp} leader_epoch={leader_epoch} applied={applied}")
             }

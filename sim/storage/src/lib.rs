@@ -28,7 +28,7 @@ pub use config::{LogConfig, TimestampType};
 pub use disk::file::FileDisk;
 pub use disk::sim::{DiskUsage, SimDisk};
 pub use log::{
-    AppendError, AppendInfo, AppendOrigin, Cleaned, FetchData, LogOpen, ProducerDescription, ReadError,
-    RecordError, RecordFault, RecoveryReport, Repair, TimestampAndOffset, UnifiedLog,
+    AppendError, AppendInfo, AppendOrigin, CleanError, Cleaned, FetchData, LogOpen, ProducerDescription,
+    ReadError, RecordError, RecordFault, RecoveryReport, Repair, TimestampAndOffset, UnifiedLog,
 };
 pub use verification::VerificationGuard;

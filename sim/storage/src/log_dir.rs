@@ -37,6 +37,8 @@ pub enum CheckpointFile {
     HighWatermark,
     /// `log-start-offset-checkpoint`: where logs begin that begin in the middle of their first segment.
     LogStartOffset,
+    /// `cleaner-offset-checkpoint`: how far logs have been compacted.
+    Cleaner,
 }
 
 impl CheckpointFile {
@@ -45,6 +47,7 @@ impl CheckpointFile {
             CheckpointFile::RecoveryPoint => "recovery-point-offset-checkpoint",
             CheckpointFile::HighWatermark => "replication-offset-checkpoint",
             CheckpointFile::LogStartOffset => "log-start-offset-checkpoint",
+            CheckpointFile::Cleaner => "cleaner-offset-checkpoint",
         }
     }
 }

@@ -134,6 +134,11 @@ impl LogSegment {
         self.max_timestamp.map(|(max, _)| max).filter(|max| *max >= 0).unwrap_or(self.created_ms)
     }
 
+    /// The largest timestamp of its first batch, ms since the epoch; `None` if it has none.
+    pub(crate) fn first_timestamp(&self) -> Option<i64> {
+        self.first_timestamp
+    }
+
     /// Whether a batch must go to a new segment rather than to this one.
     pub(crate) fn must_roll(
         &self,

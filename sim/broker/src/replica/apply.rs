@@ -175,6 +175,7 @@ impl ReplicaManager {
             self.after.trace(TraceEvent::Recovered { path: repair.path, what: repair.what });
         }
         self.recovery_point_moved(options.recovery_point, log.recovery_point());
+        log.set_cleaned_to(checkpointed(&self.checkpoints.cleaned_to));
         log.assign_topic_id(ctx.disk, tp.topic_id)?;
         let min_insync_replicas = min_insync_replicas(ctx.metadata, tp.topic_id);
         Ok(Some(Partition::new(tp, topic, log, min_insync_replicas)))

@@ -1,4 +1,4 @@
-//! The checkpoint files: high watermarks, recovery points and where logs start.
+//! The checkpoint files: high watermarks, recovery points, where logs start, and how far they have been compacted.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,7 @@ pub(super) struct Checkpoints {
     pub high_watermarks: OffsetCheckpoint,
     pub recovery_points: OffsetCheckpoint,
     pub log_starts: OffsetCheckpoint,
+    pub cleaned_to: OffsetCheckpoint,
     /// The folders that no replica has claimed, and the topics that they belong to.
     pub folders: BTreeMap<String, Option<Uuid>>,
     high_watermarks_due: bool,
@@ -41,6 +42,7 @@ impl Checkpoints {
             high_watermarks: log_dir::read_checkpoint(disk, CheckpointFile::HighWatermark)?,
             recovery_points: log_dir::read_checkpoint(disk, CheckpointFile::RecoveryPoint)?,
             log_starts: log_dir::read_checkpoint(disk, CheckpointFile::LogStartOffset)?,
+            cleaned_to: log_dir::read_checkpoint(disk, CheckpointFile::Cleaner)?,
             folders,
             high_watermarks_due: false,
             recovery_points_due: false,
@@ -92,6 +94,8 @@ impl ReplicaManager {
         self.checkpoints.high_watermarks.remove(&key);
         self.checkpoints.recovery_points.remove(&key);
         self.checkpoints.log_starts_moved |= self.checkpoints.log_starts.remove(&key).is_some();
+        // Should the file still name it, a new log of that name is shorter than that.
+        self.checkpoints.cleaned_to.remove(&key);
         self.checkpoints.obsolete = true;
     }
 
@@ -160,6 +164,13 @@ impl ReplicaManager {
     fn write_high_watermarks(&self, disk: &mut dyn Disk) -> Result<(), DiskError> {
         let offset = |p: &Partition| Some(p.log.high_watermark());
         self.write_checkpoint(disk, CheckpointFile::HighWatermark, &self.checkpoints.high_watermarks, offset)
+    }
+
+    /// Writes down how far logs have been compacted. That need not be exact: what counts as compacted and is not, is compacted
+    /// with what comes after it.
+    pub(super) fn write_cleaner_offsets(&self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        let offset = |p: &Partition| Some(p.log.cleaned_to()).filter(|to| *to > Offset::ZERO);
+        self.write_checkpoint(disk, CheckpointFile::Cleaner, &self.checkpoints.cleaned_to, offset)
     }
 
     fn write_recovery_points(&self, disk: &mut dyn Disk) -> Result<(), DiskError> {

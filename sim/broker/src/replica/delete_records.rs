@@ -1,6 +1,6 @@
 //! DeleteRecords (KIP-107), and the purgatory of those that wait until all live replicas have deleted.
 
-use trial_node::{Offset, Span, TopicIdPartition};
+use trial_node::{Offset, Span, TopicIdPartition, TopicPartition, TraceEvent};
 use trial_wire::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use trial_wire::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 use trial_wire::{ErrorCode, ResponseKind, TopicName};
@@ -114,8 +114,11 @@ impl ReplicaManager {
         if required < Offset::ZERO || required > high_watermark {
             return Err(ErrorCode::OffsetOutOfRange);
         }
+        let from = partition.log.log_start_offset();
         match partition.log.advance_log_start_offset(ctx.disk, required) {
             Ok(true) => {
+                let name = TopicPartition { topic: topic.clone(), partition: tp.partition };
+                self.after.trace(TraceEvent::LogStartAdvanced { tp: name, from, to: required });
                 let happened = Happened { high_watermark: true, ..Happened::default() };
                 self.after.note(partition, &mut self.sessions, happened);
                 let low_watermark = partition.low_watermark(ctx.metadata)?;

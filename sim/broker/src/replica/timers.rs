@@ -84,18 +84,6 @@ impl ReplicaManager {
         self.started + interval.times(ticks)
     }
 
-    /// Compacts the logs that have grown enough since the last time, as `cleanup.policy` says.
-    fn clean_logs(&mut self, ctx: &mut Context<'_>) {
-        for partition in self.partitions.values_mut() {
-            if partition.log.is_cleaning_due()
-                && let Err(error) = partition.log.clean(ctx.disk, ctx.now.wall_ms)
-            {
-                self.after.fatal(error);
-            }
-        }
-        self.timers.set(ctx.now.mono + self.config.log_cleaner_backoff, Timer::CleanLogs);
-    }
-
     /// Puts a leader's partition on the list for the next check of the ISRs if somebody in its ISR is behind.
     pub(super) fn watch_lag(&mut self, now: Time, tp: TopicIdPartition) {
         let Some(partition) = self.partitions.get_mut(&tp) else { return };

@@ -1,10 +1,10 @@
 //! Compaction (`cleanup.policy=compact`): of each key only the last record is kept.
 //!
 //! Whole segments below the last stable offset are read twice: once to learn the last offset of each key since the last
-//! cleaning, once to write anew what is still the last of its key. Records of aborted transactions go, and so do tombstones
-//! and markers that are old and were there at the last cleaning already. A batch keeps its offsets, and the last one of a
-//! segment stays even if it is empty, so that the log has no holes between its segments; the last one of a producer stays,
-//! so that its sequence and its epoch go on.
+//! cleaning, once to write anew what is still the last of its key. Records of aborted transactions go. The first cleaning that
+//! leaves a tombstone, or a marker of a transaction without records, writes into its batch from when on it may go: its delete
+//! horizon (KIP-534). A batch keeps its offsets, and the last one of a segment stays even if it is empty, so that the log has
+//! no holes between its segments; the last one of a producer stays, so that its sequence and its epoch go on.
 //!
 //! Crashes: the new segment is written as `.log.cleaned` and made durable; its renaming to `.log.swap` decides; then the old
 //! segments' files go, and the new one takes its name. [`finish_interrupted`] does the rest after a crash.
@@ -23,11 +23,11 @@ use crate::producer_state::ProducerStateManager;
 use crate::segment::{self, Check, LogSegment};
 use crate::txn_index::AbortedTxn;
 
-/// `delete.retention.ms`: how long tombstones and markers stay. Counted from their own timestamps.
-const DELETE_RETENTION_MS: i64 = 24 * 3_600_000;
-
 /// The most that the records of one batch may decompress to, in bytes.
 const DECOMPRESSED_BATCH_LIMIT: usize = 256 << 20;
+
+/// All of a log, in the unit of `min.cleanable.dirty.ratio`.
+const RATIO_ONE: u128 = 1_000_000;
 
 /// What one cleaning did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,15 +38,29 @@ pub struct Cleaned {
     pub after: u64,
 }
 
+/// Why a log was not compacted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CleanError {
+    /// Something in it cannot be read. It stays as it is, and is left alone from now on.
+    #[error("{what}")]
+    Uncleanable {
+        /// What is wrong.
+        what: String,
+    },
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
 /// What must be known to decide on a batch.
 struct Decisions<'a> {
     /// The last offset of each key in the dirty part.
     last_of_key: BTreeMap<Bytes, i64>,
     /// First offset and marker of the aborted transactions.
     aborted: BTreeMap<ProducerId, Vec<(Offset, Offset)>>,
-    /// What is before was there at the last cleaning.
-    dirty_from: Offset,
     now_ms: i64,
+    /// The delete horizon of what may go from now on.
+    delete_horizon_ms: i64,
     /// The producers as the log knows them now.
     producers: &'a ProducerStateManager,
     /// Producers with records that stay, of a transaction whose marker has not come yet.
@@ -63,38 +77,68 @@ struct Group {
 }
 
 impl UnifiedLog {
-    /// Whether the log is compacted and more than half of what could be has grown since the last time
-    /// (`min.cleanable.dirty.ratio`). After a restart everything counts as grown.
-    pub fn is_cleaning_due(&self) -> bool {
-        if !self.config.compact || self.segments.len() == 1 {
+    /// Whether the log is compacted, and enough of what could be has grown since the last time
+    /// (`min.cleanable.dirty.ratio`), or some of it long enough ago (`max.compaction.lag.ms`). `now_ms` is the wall clock.
+    pub fn is_cleaning_due(&self, now_ms: i64) -> bool {
+        if !self.config.compact || self.segments.len() == 1 || self.uncleanable {
             return false;
         }
-        let cleanable = &self.segments[..self.cleanable_segments()];
-        let size = |segments: &[LogSegment]| segments.iter().map(|s| u64::from(s.size())).sum::<u64>();
+        let cleanable = &self.segments[..self.cleanable_segments(now_ms)];
+        let size = |segments: &[LogSegment]| segments.iter().map(|s| u128::from(s.size())).sum::<u128>();
         let clean = cleanable.partition_point(|segment| segment.next_offset() <= self.cleaned_to);
-        size(&cleanable[clean..]) > size(&cleanable[..clean])
+        let dirty = &cleanable[clean..];
+        let ratio = u128::from(self.config.min_cleanable_dirty_ratio);
+        let lags = |segment: &LogSegment| {
+            let age = segment.first_timestamp().map_or(0, |first| now_ms.saturating_sub(first));
+            age > self.config.max_compaction_lag_ms
+        };
+        !dirty.is_empty() && (size(dirty) * RATIO_ONE > size(cleanable) * ratio || dirty.iter().any(lags))
     }
 
-    /// How many segments, from the first on, are wholly below the last stable offset; never the active one.
-    fn cleanable_segments(&self) -> usize {
+    /// Everything below has been compacted.
+    pub fn cleaned_to(&self) -> Offset {
+        self.cleaned_to
+    }
+
+    /// Takes over how far the log had been compacted when its entry in `cleaner-offset-checkpoint` was written.
+    pub fn set_cleaned_to(&mut self, offset: Offset) {
+        self.cleaned_to = offset.min(self.active().base_offset());
+    }
+
+    /// How many segments, from the first on, are wholly below the last stable offset, and if they have grown since the last
+    /// cleaning, as old as `min.compaction.lag.ms` wants; never the active one.
+    fn cleanable_segments(&self, now_ms: i64) -> usize {
         let stable = self.last_stable_offset();
-        let rolled = &self.segments[..self.segments.len() - 1];
-        rolled.partition_point(|segment| segment.next_offset() <= stable)
+        let newest = now_ms.saturating_sub(self.config.min_compaction_lag_ms);
+        let may_be = |segment: &&LogSegment| {
+            let lags = self.config.min_compaction_lag_ms > 0
+                && segment.next_offset() > self.cleaned_to
+                && segment.largest_timestamp() > newest;
+            segment.next_offset() <= stable && !lags
+        };
+        self.segments[..self.segments.len() - 1].iter().take_while(may_be).count()
     }
 
     /// Compacts what can be. `now_ms` is the wall clock.
     ///
     /// # Errors
-    /// What the disk says.
-    pub fn clean(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<Cleaned, DiskError> {
-        let count = self.cleanable_segments();
+    /// [`CleanError`]
+    pub fn clean(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<Cleaned, CleanError> {
+        let count = self.cleanable_segments(now_ms);
         if count == 0 {
             return Ok(Cleaned::default());
         }
         let end = self.segments[count - 1].next_offset();
         let size = |segments: &[LogSegment]| segments.iter().map(|s| u64::from(s.size())).sum::<u64>();
         let before = size(&self.segments[..count]);
-        let groups = self.cleaned_groups(disk, count, now_ms).map_err(|error| self.unreadable(error))?;
+        let groups = match self.cleaned_groups(disk, count, now_ms) {
+            Ok(groups) => groups,
+            Err(ReadError::Disk(error)) => return Err(error.into()),
+            Err(error) => {
+                self.uncleanable = true;
+                return Err(CleanError::Uncleanable { what: error.to_string() });
+            }
+        };
         let mut removed = 0;
         // From the first to the last: the index of aborted transactions that stands with a marker must not lose what still has
         // records in a segment before.
@@ -131,7 +175,8 @@ impl UnifiedLog {
                 let mut position = 0;
                 while position < segment.size() {
                     let header = segment.header_at(disk, position)?;
-                    let batch = segment.batch_at(disk, position, &header, Check::Headers)?;
+                    // A new checksum must not make right what has gone bad.
+                    let batch = segment.batch_at(disk, position, &header, Check::Content)?;
                     position += header.size as u32;
                     let must_stay = ends_group && position == segment.size();
                     let kept = decisions.clean(&batch, must_stay)?;
@@ -157,8 +202,8 @@ impl UnifiedLog {
         let mut decisions = Decisions {
             last_of_key: BTreeMap::new(),
             aborted: BTreeMap::new(),
-            dirty_from: self.cleaned_to,
             now_ms,
+            delete_horizon_ms: now_ms.saturating_add(self.config.delete_retention_ms),
             producers: &self.producers,
             in_transaction: BTreeSet::new(),
         };
@@ -172,7 +217,7 @@ impl UnifiedLog {
             while position < segment.size() {
                 let header = segment.header_at(disk, position)?;
                 if !header.is_control() && !decisions.is_aborted(&header) {
-                    let batch = segment.batch_at(disk, position, &header, Check::Headers)?;
+                    let batch = segment.batch_at(disk, position, &header, Check::Content)?;
                     batch.for_each_record(DECOMPRESSED_BATCH_LIMIT, |record| {
                         if let Some(key) = record.key {
                             match decisions.last_of_key.get_mut(key) {
@@ -251,22 +296,34 @@ impl Decisions<'_> {
     fn clean(&mut self, batch: &Batch, must_stay: bool) -> Result<Option<Batch>, ReadError> {
         let header = batch.header();
         let producer_id = ProducerId(header.producer_id);
-        let may_forget = header.base_offset < self.dirty_from.0;
-        let is_old = |timestamp: i64| timestamp < self.now_ms.saturating_sub(DELETE_RETENTION_MS);
+        let horizon = header.delete_horizon_ms();
+        let is_over = horizon.is_some_and(|horizon| horizon <= self.now_ms);
         if header.is_control() {
             let needed = self.in_transaction.remove(&producer_id);
-            let goes =
-                !needed && may_forget && is_old(header.max_timestamp) && !self.is_last_of_producer(header);
-            return Ok((must_stay || !goes).then(|| batch.clone()));
+            return Ok(if needed || must_stay || self.is_last_of_producer(header) {
+                Some(batch.clone())
+            } else if horizon.is_none() {
+                Some(batch.with_delete_horizon(DECOMPRESSED_BATCH_LIMIT, self.delete_horizon_ms)?)
+            } else {
+                (!is_over).then(|| batch.clone())
+            });
         }
+        let mut tombstones = false;
         let kept = if self.is_aborted(header) {
             batch.filtered(DECOMPRESSED_BATCH_LIMIT, |_| false)?
         } else {
             batch.filtered(DECOMPRESSED_BATCH_LIMIT, |record| {
                 let Some(key) = record.key else { return false };
                 let is_last = self.last_of_key.get(key).is_none_or(|last| record.offset >= *last);
-                is_last && !(record.value.is_none() && may_forget && is_old(record.timestamp))
+                let stays = is_last && !(record.value.is_none() && is_over);
+                tombstones |= stays && record.value.is_none();
+                stays
             })?
+        };
+        let kept = if tombstones && horizon.is_none() {
+            kept.with_delete_horizon(DECOMPRESSED_BATCH_LIMIT, self.delete_horizon_ms)?
+        } else {
+            kept
         };
         if kept.header().record_count == 0 && !must_stay && !self.is_last_of_producer(header) {
             return Ok(None);

@@ -13,6 +13,7 @@ use super::*;
 use crate::SimDisk;
 
 const NOW: i64 = 1_700_000_000_000;
+const DAY: i64 = 24 * 3_600_000;
 
 /// A step of a test.
 #[derive(Clone, Debug)]
@@ -27,8 +28,9 @@ enum Op {
         commit: bool,
     },
     Commit,
-    /// Cleans; the disk may stop after a few changes, by a kill or a power loss.
+    /// Cleans, some hours after the last time; the disk may stop after a few changes, by a kill or a power loss.
     Clean {
+        hours: u8,
         stop: Option<(u8, Option<u64>)>,
     },
     Reopen {
@@ -43,8 +45,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(producer, records)| Op::Append { producer, records }),
         4 => (1u8..4, any::<bool>()).prop_map(|(producer, commit)| Op::End { producer, commit }),
         3 => Just(Op::Commit),
-        2 => proptest::option::weighted(0.5, (0u8..24, proptest::option::of(any::<u64>())))
-            .prop_map(|stop| Op::Clean { stop }),
+        2 => (0u8..30, proptest::option::weighted(0.5, (0u8..24, proptest::option::of(any::<u64>()))))
+            .prop_map(|(hours, stop)| Op::Clean { hours, stop }),
         1 => any::<bool>().prop_map(|clean| Op::Reopen { clean }),
     ]
 }
@@ -62,6 +64,7 @@ fn config() -> LogConfig {
 struct Run {
     disk: SimDisk,
     log: UnifiedLog,
+    now: i64,
     sequences: BTreeMap<u8, i32>,
 }
 
@@ -70,7 +73,7 @@ struct Run {
 struct Meaning {
     bounds: (Offset, Offset, Offset, Offset),
     /// What readers of committed data know in the end.
-    values: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    values: BTreeMap<Vec<u8>, Vec<u8>>,
     open: Vec<OpenTransactionView>,
     /// Epoch and last sequence number of each producer.
     producers: Vec<(ProducerId, ProducerEpoch, i32)>,
@@ -80,7 +83,7 @@ impl Run {
     fn new() -> Run {
         let mut disk = SimDisk::new();
         let (log, _) = UnifiedLog::open(&mut disk, "t-0", LogOpen::new(config()), NOW).unwrap();
-        Run { disk, log, sequences: BTreeMap::new() }
+        Run { disk, log, now: NOW, sequences: BTreeMap::new() }
     }
 
     fn append(&mut self, batch: &Batch, origin: AppendOrigin) {
@@ -112,7 +115,11 @@ impl Run {
             });
             if record.offset < stable && !record.control && !gone {
                 let key = record.key.expect("all have keys").to_vec();
-                values.insert(key, record.value.map(<[u8]>::to_vec));
+                // A tombstone says the same as no record.
+                match record.value {
+                    Some(value) => drop(values.insert(key, value.to_vec())),
+                    None => drop(values.remove(&key)),
+                }
             }
         };
         log.records(disk, Offset(0), &mut seen).unwrap();
@@ -153,12 +160,13 @@ impl Run {
                 self.append(&marker.build(), AppendOrigin::Marker { transaction_version: 0 });
             }
             Op::Commit => drop(self.log.update_high_watermark(self.log.log_end_offset())),
-            Op::Clean { stop } => {
+            Op::Clean { hours, stop } => {
+                self.now += i64::from(*hours) * 3_600_000;
                 // A power loss must lose nothing but what cleaning is about.
                 self.log.flush(&mut self.disk).unwrap();
                 let before = self.meaning();
                 let disk = &mut Stopping { inner: &mut self.disk, left: stop.map(|(after, _)| after) };
-                let cleaned = self.log.clean(disk, NOW);
+                let cleaned = self.log.clean(disk, self.now);
                 match stop {
                     None => assert!(cleaned.unwrap().after <= self.log.size()),
                     Some((_, power)) => {
@@ -223,13 +231,13 @@ fn a_cleaned_log_is_smaller_and_not_due_again() {
     for i in 0..40u8 {
         run.step(&Op::Append { producer: None, records: vec![(i % 4, 2 * i); 4] });
     }
-    assert!(!run.log.is_cleaning_due(), "nothing is committed");
+    assert!(!run.log.is_cleaning_due(NOW), "nothing is committed");
     run.step(&Op::Commit);
-    assert!(run.log.is_cleaning_due());
+    assert!(run.log.is_cleaning_due(NOW));
     let (segments, size) = (run.log.segment_count(), run.log.size());
     let cleaned = run.log.clean(&mut run.disk, NOW).unwrap();
     assert!(cleaned.after * 4 < cleaned.before, "{cleaned:?}");
-    assert!(run.log.size() < size / 2 && !run.log.is_cleaning_due());
+    assert!(run.log.size() < size / 2 && !run.log.is_cleaning_due(NOW));
     let read = run.log.read(&mut run.disk, Offset(0), 1 << 20, run.log.log_end_offset(), true).unwrap();
     assert!(!read.records.is_empty());
     // What has become small fits into fewer segments the next time.
@@ -241,7 +249,7 @@ fn a_cleaned_log_is_smaller_and_not_due_again() {
 }
 
 #[test]
-fn tombstones_and_markers_go_once_they_are_old_and_have_been_seen_but_not_what_tells_an_epoch() {
+fn tombstones_and_markers_go_at_their_delete_horizon_but_not_what_tells_an_epoch() {
     let mut run = Run::new();
     let tombstone = |key| vec![(key, 1)];
     // Producer 1 goes on after its first transaction; of producer 2 only the epoch is known after its marker.
@@ -270,14 +278,78 @@ fn tombstones_and_markers_go_once_they_are_old_and_have_been_seen_but_not_what_t
         early
     };
     let all = [(0, false), (1, true), (2, false), (3, true)];
-    let later = NOW + 48 * 3_600_000;
-    run.log.clean(&mut run.disk, NOW).unwrap();
+    let clean = |run: &mut Run, days: i64| run.log.clean(&mut run.disk, NOW + days * DAY).unwrap();
+    clean(&mut run, 10);
+    assert_eq!(early(&mut run), all, "however old they are");
+    let batch = run.log.read(&mut run.disk, Offset(0), 1, Offset(1), true).unwrap();
+    let batch = Batch::parse(batch.records).unwrap();
+    assert_eq!(batch.header().delete_horizon_ms(), Some(NOW + 11 * DAY));
+    clean(&mut run, 10);
     assert_eq!(early(&mut run), all);
-    run.log.clean(&mut run.disk, NOW).unwrap();
-    assert_eq!(early(&mut run), all, "not old yet");
     run.reopen(false);
-    run.log.clean(&mut run.disk, later).unwrap();
-    assert_eq!(early(&mut run), all, "as if seen for the first time");
-    run.log.clean(&mut run.disk, later).unwrap();
+    clean(&mut run, 11);
+    assert_eq!(early(&mut run), [(1, true), (3, true)], "a marker's time begins without its records");
+    clean(&mut run, 11);
+    assert_eq!(early(&mut run), [(1, true), (3, true)]);
+    clean(&mut run, 12);
     assert_eq!(early(&mut run), [(3, true)]);
+}
+
+#[test]
+fn a_cleaning_waits_for_the_lags_and_the_ratio() {
+    let mut run = Run::new();
+    for i in 0..40u8 {
+        run.step(&Op::Append { producer: None, records: vec![(i % 4, 2 * i); 4] });
+    }
+    run.step(&Op::Commit);
+    let mut due = |config: LogConfig, now_ms: i64| {
+        run.log.set_config(config);
+        run.log.is_cleaning_due(now_ms)
+    };
+    assert!(!due(LogConfig { compact: false, ..config() }, NOW));
+    assert!(due(config(), NOW));
+    let lag = LogConfig { min_compaction_lag_ms: DAY, ..config() };
+    assert!(!due(lag, NOW + DAY - 1));
+    assert!(due(lag, NOW + DAY));
+    run.log.clean(&mut run.disk, NOW).unwrap();
+    for i in 0..10u8 {
+        run.step(&Op::Append { producer: None, records: vec![(i, 2 * i); 4] });
+    }
+    run.step(&Op::Commit);
+    let mut due = |ratio: u32, max_lag: i64, now_ms: i64| {
+        run.log.set_config(LogConfig {
+            min_cleanable_dirty_ratio: ratio,
+            max_compaction_lag_ms: max_lag,
+            ..config()
+        });
+        run.log.is_cleaning_due(now_ms)
+    };
+    assert!(due(100_000, i64::MAX, NOW));
+    assert!(!due(1_000_000, i64::MAX, NOW));
+    assert!(!due(1_000_000, DAY, NOW + DAY));
+    assert!(due(1_000_000, DAY, NOW + DAY + 1));
+    // How far it was cleaned is written down.
+    run.log.clean(&mut run.disk, NOW).unwrap();
+    let to = run.log.cleaned_to();
+    run.reopen(false);
+    assert!(run.log.is_cleaning_due(NOW), "all of it counts as dirty");
+    run.log.set_cleaned_to(to);
+    assert!(!run.log.is_cleaning_due(NOW));
+}
+
+#[test]
+fn what_cannot_be_read_stays_as_it_is() {
+    let mut run = Run::new();
+    for i in 0..40u8 {
+        run.step(&Op::Append { producer: None, records: vec![(i % 4, 2 * i); 4] });
+    }
+    run.step(&Op::Commit);
+    let path = crate::segment::path("t-0", Offset(0), "log");
+    let mut bytes = crate::whole_file::read(&mut run.disk, &path).unwrap().unwrap().to_vec();
+    bytes[100] ^= 1;
+    crate::whole_file::write(&mut run.disk, &path, bytes.clone().into()).unwrap();
+    let cleaned = run.log.clean(&mut run.disk, NOW);
+    assert!(matches!(&cleaned, Err(CleanError::Uncleanable { what }) if what.contains("CRC")), "{cleaned:?}");
+    assert_eq!(crate::whole_file::read(&mut run.disk, &path).unwrap().unwrap(), bytes);
+    assert!(!run.log.is_cleaning_due(NOW));
 }

@@ -27,7 +27,7 @@ use crate::log_dir;
 use crate::producer_state::ProducerStateManager;
 use crate::segment::LogSegment;
 
-pub use cleaner::Cleaned;
+pub use cleaner::{CleanError, Cleaned};
 pub use recovery::{LogOpen, RecoveryReport, Repair};
 pub use validate::{RecordError, RecordFault};
 
@@ -232,6 +232,8 @@ pub struct UnifiedLog {
     truncations: u64,
     /// Everything below has been compacted.
     cleaned_to: Offset,
+    /// Whether compaction met something that it cannot read.
+    uncleanable: bool,
     /// Whether files were created in the folder since it was last synced.
     names_dirty: bool,
     /// Whether the folder itself may not be durable yet.

@@ -127,6 +127,7 @@ impl UnifiedLog {
             tail: VecDeque::new(),
             truncations: lost.into(),
             cleaned_to: Offset::ZERO,
+            uncleanable: false,
             names_dirty: true,
             folder_dirty: names.is_empty() || !options.clean_shutdown,
         };
