@@ -15,14 +15,16 @@ use trial_wire::messages::CreateTopicsRequest;
 use trial_wire::{ApiKey, RequestKind, ResponseKind, StrBytes, TopicName, Uuid};
 
 use crate::channel::{ChannelId, Channels, Completion, Purpose, SendError};
-use crate::connections::{BROKER_PORT, Connections};
+use crate::connections::{CONTROLLER_PORT, Connections};
 use crate::controller::ActiveController;
 use crate::coordinator::{Coordinators, Question, topics};
 use crate::lifecycle::{BrokerState, Identity, Lifecycle, LifecycleConfig, LifecycleEvent, random_uuid};
 use crate::loader::SnapshotDue;
 use crate::published::Published;
 use crate::quorum::{Quorum, env};
+use crate::quotas::Quotas;
 use crate::replica::{self, Context, ReplicaConfig, ReplicaManager, RequestFailure};
+use crate::security::Security;
 use crate::shutdown::Phase;
 use crate::to_controller::{Answer, ToController};
 use crate::{BrokerConfig, Token, apis};
@@ -49,7 +51,9 @@ pub struct Broker {
     pub(crate) features: BootstrapFeatures,
     /// The effective configs: `static_config` and the cluster's dynamic ones.
     pub(crate) effective: trial_metadata::BrokerConfig,
+    pub(crate) security: Security,
     pub(crate) connections: Connections,
+    pub(crate) quotas: Quotas,
     pub(crate) channels: Channels,
     pub(crate) quorum: Quorum,
     pub(crate) quorum_changed: bool,
@@ -90,6 +94,8 @@ impl Node for Broker {
         let replica_config = replica_config(config.node_id, &effective);
         let replicas = ReplicaManager::open(replica_config, io.disk, clean_shutdown.is_some(), now)?;
         let coordinators = Coordinators::new(&effective);
+        let quotas = Quotas::new(&effective);
+        let security = Security::new(&effective);
         let identity = Identity {
             node_id: config.node_id,
             cluster_id: config.cluster_id.clone(),
@@ -113,7 +119,9 @@ impl Node for Broker {
             static_config,
             features,
             effective,
+            security,
             connections: Connections::default(),
+            quotas,
             channels: Channels::new(client_id),
             quorum,
             quorum_changed: true,
@@ -151,10 +159,11 @@ impl Node for Broker {
                 self.channels.connected(io, conn);
             }
             // Kafka opens its listener for clients once it may serve.
-            Input::Accepted { conn, port } if port == BROKER_PORT && !self.serves() => io.close(conn),
-            Input::Accepted { conn, port } => self.connections.accepted(conn, port),
+            Input::Accepted { conn, port } if port != CONTROLLER_PORT && !self.serves() => io.close(conn),
+            Input::Accepted { conn, port } => self.accepted(conn, port),
             Input::Closed { conn, .. } => {
                 if self.connections.closed(conn) {
+                    self.quotas.closed(conn);
                     self.quorum.closed(conn);
                 } else {
                     self.channels.closed(now, io, conn);
@@ -177,6 +186,7 @@ impl Node for Broker {
             self.replicas.poll_timeout().unwrap_or(Time::MAX),
             self.coordinators.deadline(),
             self.channels.deadline(),
+            self.connections.deadline(),
             self.lifecycle.deadline(),
             self.lifecycle_requests.deadline(leader_known),
             self.replication_requests.deadline(leader_known),
@@ -254,6 +264,7 @@ impl Broker {
         }
         self.controller_timeout(now, io);
         self.channels.timeout(now, io);
+        self.connections.timeout(now.mono, io);
         if self.replicas.poll_timeout().is_some_and(|at| at <= now.mono) {
             self.replicate(now, io, |replicas, ctx| replicas.handle_timeout(ctx));
         }
@@ -319,8 +330,14 @@ impl Broker {
 
     fn replica_output(&mut self, now: Now, io: &mut Io<'_>, output: replica::Output) {
         match output {
-            replica::Output::Respond { token, body } => self.connections.respond_boxed(io, token, body),
-            replica::Output::NoResponse { token, close: false } => self.connections.no_response(token),
+            replica::Output::Respond { token, mut body } => {
+                self.throttle(now, io, token, Some(&mut body));
+                self.connections.respond_boxed(io, token, body);
+            }
+            replica::Output::NoResponse { token, close: false } => {
+                self.throttle(now, io, token, None);
+                self.connections.no_response(token);
+            }
             replica::Output::NoResponse { token, close: true } => self.connections.close(io, token.conn),
             replica::Output::ToBroker { node, id, version, body } => match self.published.endpoint(node) {
                 Some(endpoint) => {

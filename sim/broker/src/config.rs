@@ -22,6 +22,9 @@ pub struct BrokerConfig {
     pub rack: Option<StrBytes>,
     /// Kafka broker configs by name; what is missing has Kafka's default.
     pub properties: BTreeMap<String, String>,
+    /// The users that may log in, with their passwords: with PLAIN to this broker, with SCRAM to a cluster that begins with
+    /// this node (`kafka-storage format --add-scram`).
+    pub users: BTreeMap<String, String>,
     /// The levels of features that a new cluster starts at, by name (`kafka-storage format --feature`); what is missing has
     /// the newest level.
     pub features: BTreeMap<String, i16>,

@@ -3,12 +3,13 @@
 //! Kafka's socket server stops reading from a connection while one of its requests is in progress, so that responses
 //! leave in the order of the requests. Here the later ones are held until the response is out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use trial_node::{ConnId, Io, Request, Response};
+use trial_node::{ConnId, Io, Request, Response, Time};
 use trial_wire::{RequestKind, ResponseKind, StrBytes};
 
 use crate::Token;
+use crate::security::Session;
 
 /// The port of the listener for clients and other brokers.
 pub const BROKER_PORT: u16 = 9092;
@@ -34,6 +35,10 @@ struct Connection {
     /// The correlation id of the request in progress.
     in_progress: Option<i32>,
     held: VecDeque<Request>,
+    /// Until when nothing is read from it (KIP-219).
+    muted_until: Option<Time>,
+    /// How far the client is known; `None` where everybody is trusted.
+    session: Option<Box<Session>>,
 }
 
 /// All connections that this node accepted.
@@ -41,12 +46,72 @@ struct Connection {
 pub struct Connections {
     connections: BTreeMap<ConnId, Connection>,
     ready: VecDeque<Call>,
+    /// Connections that are to be closed at an instant, with the response to send before.
+    closing: BTreeMap<(Time, ConnId), Option<(Token, Box<ResponseKind>)>>,
+    /// Connections that nothing is read from until an instant.
+    muted: BTreeSet<(Time, ConnId)>,
 }
 
 impl Connections {
     /// A node connected to `port`.
-    pub fn accepted(&mut self, conn: ConnId, port: u16) {
-        self.connections.insert(conn, Connection { port, in_progress: None, held: VecDeque::new() });
+    pub(crate) fn accepted(&mut self, conn: ConnId, port: u16, session: Option<Session>) {
+        let session = session.map(Box::new);
+        self.connections.insert(
+            conn,
+            Connection { port, in_progress: None, held: VecDeque::new(), muted_until: None, session },
+        );
+    }
+
+    /// How far a connection's client is known; `None` if it is trusted, or has gone.
+    pub(crate) fn session_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
+        self.connections.get_mut(&conn)?.session.as_deref_mut()
+    }
+
+    /// Lets the client wait until `at` and then closes the connection, perhaps with a response before; until then nothing that
+    /// it sends is looked at.
+    pub(crate) fn close_at(&mut self, at: Time, token: Token, response: Option<ResponseKind>) {
+        self.closing.insert((at, token.conn), response.map(|body| (token, Box::new(body))));
+    }
+
+    /// When [`Connections::timeout`] has something to do; [`Time::MAX`] for never.
+    pub fn deadline(&self) -> Time {
+        let closing = self.closing.first_key_value().map_or(Time::MAX, |((at, _), _)| *at);
+        let muted = self.muted.first().map_or(Time::MAX, |(at, _)| *at);
+        closing.min(muted)
+    }
+
+    /// Lets no request of a connection take its turn before `until`.
+    pub(crate) fn mute(&mut self, conn: ConnId, until: Time) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        if connection.muted_until.is_none_or(|before| before < until) {
+            connection.muted_until = Some(until);
+            self.muted.insert((until, conn));
+        }
+    }
+
+    /// Lets those have their turn again that were muted until now.
+    fn unmute(&mut self, now: Time) {
+        while let Some((at, conn)) = self.muted.first().copied().filter(|(at, _)| *at <= now) {
+            self.muted.pop_first();
+            let Some(connection) = self.connections.get_mut(&conn) else { continue };
+            // It may have been muted for longer meanwhile.
+            if connection.muted_until == Some(at) {
+                connection.muted_until = None;
+                self.ready.extend(connection.next(conn));
+            }
+        }
+    }
+
+    /// Closes what is to be closed by now, and goes on reading from what was muted until now.
+    pub fn timeout(&mut self, now: Time, io: &mut Io<'_>) {
+        while let Some(entry) = self.closing.first_entry().filter(|entry| entry.key().0 <= now) {
+            let ((_, conn), response) = entry.remove_entry();
+            if let Some((token, body)) = response {
+                self.respond_boxed(io, token, body);
+            }
+            self.close(io, conn);
+        }
+        self.unmute(now);
     }
 
     /// A connection is gone. False if it was not an accepted one.
@@ -57,11 +122,8 @@ impl Connections {
     /// A request arrived.
     pub fn request(&mut self, conn: ConnId, request: Request) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
-        if connection.in_progress.is_some() {
-            connection.held.push_back(request);
-        } else {
-            self.ready.push_back(connection.begin(conn, request));
-        }
+        connection.held.push_back(request);
+        self.ready.extend(connection.next(conn));
     }
 
     /// The next request whose turn has come.
@@ -102,13 +164,13 @@ impl Connections {
         }
     }
 
-    /// Closes every connection that came in on `port`.
-    pub fn close_port(&mut self, io: &mut Io<'_>, port: u16) {
+    /// Closes every connection but those that came in on the quorum's listener.
+    pub fn close_clients(&mut self, io: &mut Io<'_>) {
         self.connections.retain(|conn, connection| {
-            if connection.port == port {
+            if connection.port != CONTROLLER_PORT {
                 io.close(*conn);
             }
-            connection.port != port
+            connection.port == CONTROLLER_PORT
         });
     }
 
@@ -121,15 +183,21 @@ impl Connections {
             "a request is answered once, and while it is in progress"
         );
         connection.in_progress = None;
-        if let Some(next) = connection.held.pop_front() {
-            let call = connection.begin(token.conn, next);
-            self.ready.push_back(call);
-        }
+        self.ready.extend(connection.next(token.conn));
         true
     }
 }
 
 impl Connection {
+    /// The next request that it holds, if its turn has come.
+    fn next(&mut self, conn: ConnId) -> Option<Call> {
+        if self.in_progress.is_some() || self.muted_until.is_some() {
+            return None;
+        }
+        let next = self.held.pop_front()?;
+        Some(self.begin(conn, next))
+    }
+
     fn begin(&mut self, conn: ConnId, request: Request) -> Call {
         let Request { correlation_id, api_version, client_id, body } = request;
         self.in_progress = Some(correlation_id);
@@ -167,7 +235,7 @@ mod tests {
     #[test]
     fn the_next_request_is_held_until_the_response_is_out() {
         let (mut connections, mut around) = (Connections::default(), Surroundings::new());
-        connections.accepted(CONN, BROKER_PORT);
+        connections.accepted(CONN, BROKER_PORT, None);
         (1..=3).for_each(|id| connections.request(CONN, request(id)));
         let first = next(&mut connections).expect("the first takes its turn");
         assert_eq!(first, Token { conn: CONN, correlation_id: 1, api_version: 4 });
@@ -183,8 +251,8 @@ mod tests {
     #[test]
     fn connections_do_not_hold_up_each_other() {
         let mut connections = Connections::default();
-        connections.accepted(CONN, BROKER_PORT);
-        connections.accepted(ConnId(6), CONTROLLER_PORT);
+        connections.accepted(CONN, BROKER_PORT, None);
+        connections.accepted(ConnId(6), CONTROLLER_PORT, None);
         connections.request(CONN, request(1));
         connections.request(ConnId(6), request(1));
         assert_eq!(next(&mut connections).map(|token| token.conn), Some(CONN));
@@ -194,7 +262,7 @@ mod tests {
     #[test]
     fn a_connection_that_has_gone_gets_nothing() {
         let (mut connections, mut around) = (Connections::default(), Surroundings::new());
-        connections.accepted(CONN, BROKER_PORT);
+        connections.accepted(CONN, BROKER_PORT, None);
         connections.request(CONN, request(1));
         connections.request(CONN, request(2));
         let first = next(&mut connections).expect("the first takes its turn");
@@ -205,14 +273,33 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_closed_with_what_is_owed_on_it() {
+    fn clients_are_disconnected_with_what_they_are_owed() {
         let (mut connections, mut around) = (Connections::default(), Surroundings::new());
-        connections.accepted(CONN, BROKER_PORT);
-        connections.accepted(ConnId(6), CONTROLLER_PORT);
+        connections.accepted(CONN, BROKER_PORT, None);
+        connections.accepted(ConnId(6), CONTROLLER_PORT, None);
         connections.request(CONN, request(1));
-        let ((), effects) = around.call(|io| connections.close_port(io, BROKER_PORT));
+        let ((), effects) = around.call(|io| connections.close_clients(io));
         assert_eq!(effects, [Effect::Close { conn: CONN }]);
         assert_eq!(next(&mut connections), None);
         assert!(connections.closed(ConnId(6)));
+    }
+
+    #[test]
+    fn a_muted_connection_has_its_answer_and_waits_with_the_next_request() {
+        let (mut connections, mut around) = (Connections::default(), Surroundings::new());
+        connections.accepted(CONN, BROKER_PORT, None);
+        connections.request(CONN, request(1));
+        let first = next(&mut connections).expect("the first takes its turn");
+        connections.mute(CONN, Time::ZERO + trial_node::Span::from_millis(7));
+        connections.mute(CONN, Time::ZERO + trial_node::Span::from_millis(5));
+        let ((), effects) = around.call(|io| connections.respond(io, first, answer()));
+        assert_eq!(effects, [sent(1)]);
+        connections.request(CONN, request(2));
+        assert_eq!(connections.deadline(), Time::ZERO + trial_node::Span::from_millis(7));
+        around.call(|io| connections.timeout(Time::ZERO + trial_node::Span::from_millis(6), io));
+        assert_eq!(next(&mut connections), None);
+        around.call(|io| connections.timeout(Time::ZERO + trial_node::Span::from_millis(7), io));
+        assert_eq!(next(&mut connections).map(|token| token.correlation_id), Some(2));
+        assert_eq!(connections.deadline(), Time::MAX);
     }
 }

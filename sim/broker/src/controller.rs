@@ -224,6 +224,7 @@ mod tests {
             voters: BTreeMap::from([(NodeId(0), StrBytes::from_static_str("broker-0"))]),
             rack: None,
             properties: BTreeMap::new(),
+            users: BTreeMap::new(),
             features: BTreeMap::new(),
         };
         let (broker, _) = around.call(|io| {

@@ -17,7 +17,9 @@ mod loader;
 mod metadata_log;
 mod published;
 mod quorum;
+mod quotas;
 pub mod replica;
+mod security;
 mod shutdown;
 #[cfg(test)]
 mod testing;
@@ -28,4 +30,5 @@ mod view;
 pub use broker::Broker;
 pub use config::BrokerConfig;
 pub use connections::{BROKER_PORT, CONTROLLER_PORT};
+pub use security::{CLIENT_PORT, TLS_PORT, tls_login};
 pub use token::Token;

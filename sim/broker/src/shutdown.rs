@@ -3,7 +3,6 @@
 use trial_node::{HaltReason, Io, Now, Span, Time, TraceEvent};
 
 use crate::Broker;
-use crate::connections::BROKER_PORT;
 use crate::lifecycle::LifecycleEvent;
 use crate::quorum::env;
 
@@ -53,7 +52,7 @@ impl Broker {
 
     /// Stops the broker, and then gives up the quorum's leadership if this node has it.
     pub(crate) fn stop(&mut self, now: Now, io: &mut Io<'_>) {
-        self.connections.close_port(io, BROKER_PORT);
+        self.connections.close_clients(io);
         self.lifecycle.stop();
         self.coordinators.stop();
         // Logs that were not loaded may need recovery still: then the shutdown must not count as clean.

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use trial_node::{Request, Response};
-use trial_wire::api::{Listener, lookup};
+use trial_wire::api::{Api, Listener, lookup};
 use trial_wire::frame::{FrameError, decode_request_header, encode_response_frame};
 use trial_wire::message::{MessageError, decode_request};
 use trial_wire::messages::ApiVersionsRequest;
@@ -31,10 +31,16 @@ pub(crate) enum Refused {
 ///
 /// As in Kafka's socket server, a version of ApiVersions that we do not know is a request all the same, which the broker
 /// answers with what it knows (KIP-511); every other request that is not served ends the connection.
-pub(crate) fn request(mut frame: Bytes) -> Result<Request, Refused> {
+pub(crate) fn request(frame: Bytes) -> Result<Request, Refused> {
+    read_request(frame, Some(Listener::Broker))
+}
+
+/// The same, of a frame to a certain listener, or to one of which only the node knows what it serves.
+pub(crate) fn read_request(mut frame: Bytes, listener: Option<Listener>) -> Result<Request, Refused> {
     let header = decode_request_header(&mut frame)?;
     let (api, version) = (header.api, header.version);
-    let Some(line) = lookup(api).filter(|line| line.served_on(Listener::Broker)) else {
+    let served = |line: &Api| listener.is_none_or(|listener| line.served_on(listener));
+    let Some(line) = lookup(api).filter(|line| served(line)) else {
         return Err(Refused::NotServed { api, version });
     };
     let body = if line.supports(version) {
@@ -103,8 +109,8 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_refused() {
-        // SaslHandshake is not spoken, Vote not on this listener, Metadata 99 and Produce 2 not at all.
-        for (api, version) in [(17, 1), (52, 2), (3, 99), (0, 2)] {
+        // CreateDelegationToken is not spoken, Vote not on this listener, Metadata 99 and Produce 2 not at all.
+        for (api, version) in [(38, 3), (52, 2), (3, 99), (0, 2)] {
             let refused = request(frame(api, version, &[0xff, 0xff, 0]));
             assert!(matches!(refused, Err(Refused::NotServed { .. })), "{api} {version}: {refused:?}");
         }

@@ -65,6 +65,7 @@ pub const APIS: &[Api] = &[
     api(ApiKey::SyncGroup, 0, 5, Listener::Broker),
     api(ApiKey::DescribeGroups, 0, 6, Listener::Broker),
     api(ApiKey::ListGroups, 0, 5, Listener::Broker),
+    api(ApiKey::SaslHandshake, 0, 1, Listener::Broker),
     api(ApiKey::ApiVersions, 0, 4, Listener::Both),
     api(ApiKey::CreateTopics, 2, 7, Listener::Both),
     api(ApiKey::DeleteTopics, 1, 6, Listener::Both),
@@ -79,6 +80,7 @@ pub const APIS: &[Api] = &[
     api(ApiKey::DescribeConfigs, 1, 4, Listener::Both),
     api(ApiKey::AlterConfigs, 0, 2, Listener::Both),
     api(ApiKey::DescribeLogDirs, 1, 4, Listener::Broker),
+    api(ApiKey::SaslAuthenticate, 0, 2, Listener::Broker),
     api(ApiKey::CreatePartitions, 0, 3, Listener::Both),
     api(ApiKey::DeleteGroups, 0, 2, Listener::Broker),
     api(ApiKey::ElectLeaders, 0, 2, Listener::Both),
@@ -151,7 +153,7 @@ mod tests {
             assert_eq!(api.key.valid_versions().intersect(&api.versions), api.versions, "{:?}", api.key);
             assert!(api.advertised.min <= api.versions.min && api.advertised.max == api.versions.max);
         }
-        assert_eq!(lookup(ApiKey::SaslHandshake), None);
+        assert_eq!(lookup(ApiKey::CreateDelegationToken), None);
     }
 
     #[test]

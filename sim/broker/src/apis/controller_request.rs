@@ -6,7 +6,7 @@ use trial_wire::{ErrorCode, RequestKind, ResponseKind};
 
 use super::Caller;
 use crate::Broker;
-use crate::connections::BROKER_PORT;
+use crate::connections::CONTROLLER_PORT;
 
 /// What a decision may depend on besides the metadata.
 pub(crate) struct Surroundings<'a> {
@@ -45,7 +45,7 @@ pub(crate) fn serve<R: ControllerRequest>(
     caller: Caller,
     request: R,
 ) {
-    if caller.port == BROKER_PORT {
+    if caller.port != CONTROLLER_PORT {
         let timed_out = request.refuse(ErrorCode::RequestTimedOut).into();
         broker.forward(now, caller.token, request.into(), timed_out);
     } else {

@@ -6,7 +6,7 @@ use trial_wire::{ErrorCode, RequestKind};
 
 use super::Caller;
 use crate::Broker;
-use crate::connections::BROKER_PORT;
+use crate::connections::CONTROLLER_PORT;
 
 pub(super) fn serve(
     broker: &mut Broker,
@@ -15,7 +15,7 @@ pub(super) fn serve(
     caller: Caller,
     request: DescribeQuorumRequest,
 ) {
-    if caller.port == BROKER_PORT {
+    if caller.port != CONTROLLER_PORT {
         let timed_out =
             DescribeQuorumResponse::default().with_error_code(ErrorCode::RequestTimedOut.code()).into();
         broker.forward(now, caller.token, request.into(), timed_out);

@@ -45,6 +45,7 @@ mod not_controller;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod sasl;
 mod sync_group;
 mod txn_offset_commit;
 mod unregister_broker;
@@ -82,7 +83,7 @@ impl Caller {
 /// As Kafka's socket server, closes the connection on a request that this listener or this version of us does not
 /// know; only ApiVersions gets an answer that says what is known (KIP-511).
 pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) {
-    let Call { token, port, client_id, body } = call;
+    let Call { token, port, client_id, mut body } = call;
     let caller = Caller { token, port };
     let from = (caller, &client_id);
     let key = request_api(&body);
@@ -92,6 +93,10 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
     if !known {
         return broker.connections.close(io, token.conn);
     }
+    if !broker.admits(now, io, token, &body) {
+        return;
+    }
+    broker.note_client(token, port, &client_id, &mut body);
     match *body {
         RequestKind::Produce(request) => {
             broker.replicate(now, io, |replicas, ctx| {
@@ -154,6 +159,8 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
         | RequestKind::BeginQuorumEpoch(_)
         | RequestKind::EndQuorumEpoch(_)
         | RequestKind::FetchSnapshot(_) => broker.raft_request(now, io, token, &body),
+        RequestKind::SaslHandshake(_) => sasl::handshake(broker, io, caller),
+        RequestKind::SaslAuthenticate(_) => sasl::authenticate(broker, io, caller),
         RequestKind::ApiVersions(request) => api_versions::serve(broker, io, caller, &request),
         RequestKind::Metadata(request) => metadata::serve(broker, now, io, caller, request),
         RequestKind::DescribeTopicPartitions(request) => {

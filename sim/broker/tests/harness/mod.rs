@@ -80,6 +80,7 @@ impl Cluster {
                 voters: voters.clone(),
                 rack: None,
                 properties: properties.clone(),
+                users: BTreeMap::new(),
                 features: BTreeMap::new(),
             },
             broker: None,

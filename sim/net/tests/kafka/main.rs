@@ -44,6 +44,7 @@ impl Plain {
                 voters: (1..=3).map(|id| (NodeId(id), name(id))).collect(),
                 rack: None,
                 properties: Default::default(),
+                users: Default::default(),
                 features: Default::default(),
             };
             let (ports, profile) = (vec![9092, 9093], MachineProfile::default());
