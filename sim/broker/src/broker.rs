@@ -495,6 +495,7 @@ fn replica_config(node_id: NodeId, effective: &trial_metadata::BrokerConfig) -> 
         fetch_session_slots: usize::try_from(effective.max_incremental_fetch_session_cache_slots)
             .expect("validated not to be negative"),
         fetch_max_bytes: effective.fetch_max_bytes,
+        rack_aware_selector: effective.replica_selector_class.ends_with("RackAwareReplicaSelector"),
         transaction_partition_verification: effective.transaction_partition_verification_enable,
         producer_id_expiration: effective.producer_id_expiration,
         producer_id_expiration_check_interval: effective.producer_id_expiration_check_interval,

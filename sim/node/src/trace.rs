@@ -213,6 +213,13 @@ pub enum TraceEvent {
         /// What was repaired.
         what: String,
     },
+    /// A broker makes a client wait that is over its quota.
+    ClientThrottled {
+        /// The client's id.
+        client_id: StrBytes,
+        /// For how long, in milliseconds.
+        ms: u64,
+    },
     /// A client gave up on a connection or a request.
     ClientError {
         /// What happened.
@@ -255,6 +262,7 @@ impl TraceEvent {
             TraceEvent::TopicCreated { .. } => "topic-created",
             TraceEvent::TopicDeleted { .. } => "topic-deleted",
             TraceEvent::Recovered { .. } => "recovered",
+            TraceEvent::ClientThrottled { .. } => "client-throttled",
             TraceEvent::ClientError { .. } => "client-error",
         }
     }
@@ -279,7 +287,7 @@ impl TraceEvent {
     }
 
     /// Every kind there is, for messages that suggest one.
-    pub const KINDS: [&'static str; 32] = [
+    pub const KINDS: [&'static str; 33] = [
         "broker-started",
         "broker-unfenced",
         "broker-fenced",
@@ -311,6 +319,7 @@ impl TraceEvent {
         "topic-created",
         "topic-deleted",
         "recovered",
+        "client-throttled",
         "client-error",
     ];
 }
@@ -389,6 +398,9 @@ impl fmt::Display for TraceEvent {
                 write!(f, " {}", topic.as_str())
             }
             TraceEvent::Recovered { path, what } => write!(f, " {path}: {what}"),
+            TraceEvent::ClientThrottled { client_id, ms } => {
+                write!(f, " client_id={} ms={ms}", client_id.as_str())
+            }
             TraceEvent::ClientError { what } => write!(f, " {what}"),
         }
     }

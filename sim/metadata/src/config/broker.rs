@@ -161,6 +161,10 @@ configs! {
     "producer.id.expiration.check.interval.ms" producer_id_expiration_check_interval: Span = "600000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how long a partition's leader remembers a producer that writes nothing, in milliseconds."]
     "producer.id.expiration.ms" producer_id_expiration: Span = "86400000", Int(1, i32::MAX), ReadOnly;
+    #[doc = "over how many samples a client's use of its quotas is averaged."]
+    "quota.window.num" quota_window_num: i32 = "11", Int(2, i32::MAX), ReadOnly;
+    #[doc = "how long each sample of a client's use of its quotas is, in seconds."]
+    "quota.window.size.seconds" quota_window_size_seconds: i32 = "1", Int(1, i32::MAX), ReadOnly;
     #[doc = "how long a follower pauses after a failed fetch, in milliseconds."]
     "replica.fetch.backoff.ms" replica_fetch_backoff: Span = "1000", Int(0, i32::MAX), ReadOnly;
     #[doc = "how many bytes of one partition a follower fetches at once."]
@@ -175,6 +179,8 @@ configs! {
     "replica.high.watermark.checkpoint.interval.ms" replica_high_watermark_checkpoint_interval: Span = "5000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how long a follower may lag before the leader takes it out of the ISR, in milliseconds."]
     "replica.lag.time.max.ms" replica_lag_time_max: Span = "30000", Long(1, i64::MAX), ReadOnly;
+    #[doc = "who decides from which replica a consumer reads: nobody, so that all read from leaders; or the rack-aware selector (KIP-392)."]
+    "replica.selector.class" replica_selector_class: String = "", OneOf(&["", "org.apache.kafka.common.replica.LeaderSelector", "org.apache.kafka.common.replica.RackAwareReplicaSelector"]), ReadOnly;
     #[doc = "how long a follower waits for a leader's response, in milliseconds."]
     "replica.socket.timeout.ms" replica_socket_timeout: Span = "30000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how long a broker waits for a response to its own requests, in milliseconds."]

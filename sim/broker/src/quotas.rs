@@ -1,0 +1,337 @@
+//! How much clients use of their quotas, and for how long they have to wait if that is too much (KIP-13, KIP-219).
+//!
+//! As in Kafka, use is counted in samples of `quota.window.size.seconds`, of which the newest `quota.window.num` count. All is
+//! computed in whole numbers. A client over its quota gets its answer at once, which says how long it has to wait; for so long
+//! nothing is read from its connection.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use trial_metadata::QuotaValue;
+use trial_metadata::quota::{QuotaClient, QuotaKey, quota_of};
+use trial_node::{ConnId, Io, Now, Span, Time, TraceEvent};
+use trial_wire::message::{encode_request, encode_response, request_overhead};
+use trial_wire::messages::{FetchRequest, FetchResponse};
+use trial_wire::{ApiKey, RequestKind, ResponseKind, StrBytes};
+
+use crate::connections::CONTROLLER_PORT;
+use crate::{Broker, Token};
+
+/// Who is not authenticated.
+pub(crate) const ANONYMOUS: &str = "ANONYMOUS";
+
+/// The windows over which use is averaged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows {
+    /// How many count.
+    pub num: u64,
+    /// How long each is, in milliseconds.
+    pub size_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    start_ms: u64,
+    last_ms: u64,
+    sum: i64,
+}
+
+/// Use over a sliding window (`Rate` and `SampledStat` in Kafka's source).
+#[derive(Clone, Debug, Default)]
+struct Rate {
+    /// Oldest first.
+    samples: VecDeque<Sample>,
+}
+
+impl Rate {
+    /// Counts `amount`, which is negative to take back what was counted before.
+    fn record(&mut self, windows: Windows, now_ms: u64, amount: i64) {
+        match self.samples.back_mut() {
+            Some(sample) if now_ms - sample.start_ms < windows.size_ms => {
+                sample.sum += amount;
+                sample.last_ms = now_ms;
+            }
+            _ => self.samples.push_back(Sample { start_ms: now_ms, last_ms: now_ms, sum: amount }),
+        }
+        self.forget(windows, now_ms);
+    }
+
+    /// A sample of which a part lies within the window counts whole.
+    fn forget(&mut self, windows: Windows, now_ms: u64) {
+        let oldest_ms = windows.num * windows.size_ms;
+        while self.samples.front().is_some_and(|sample| now_ms - sample.last_ms >= oldest_ms) {
+            self.samples.pop_front();
+        }
+    }
+
+    /// How long the window is, in milliseconds: since the oldest sample, but never less than all windows but one.
+    fn window_ms(&self, windows: Windows, now_ms: u64) -> u64 {
+        let elapsed = self.samples.front().map_or(0, |oldest| now_ms - oldest.start_ms);
+        let missing = (windows.num - 1).saturating_sub(elapsed / windows.size_ms);
+        (elapsed + missing * windows.size_ms).max(1)
+    }
+
+    /// How many milliseconds without any use bring the rate down to the quota; 0 if it is not above (`QuotaUtils.throttleTime`).
+    fn excess_ms(&self, windows: Windows, now_ms: u64, quota: QuotaValue) -> u64 {
+        let used: i64 = self.samples.iter().map(|sample| sample.sum).sum();
+        let used = u128::try_from(used).unwrap_or(0) * 1_000_000_000;
+        let quota = u128::from(quota.millionths());
+        let window = u128::from(self.window_ms(windows, now_ms));
+        let excess = used.saturating_sub(quota * window);
+        // Rounded to the nearest.
+        u64::try_from((2 * excess + quota) / (2 * quota)).unwrap_or(u64::MAX)
+    }
+}
+
+/// What is known of a request in progress whose client may have a quota.
+#[derive(Clone, Debug)]
+struct InProgress {
+    key: QuotaKey,
+    client_id: StrBytes,
+    user: StrBytes,
+    /// Of a Produce request: its size.
+    bytes: u64,
+    /// Of a Fetch request: whether it asks for all partitions anew.
+    is_full: bool,
+}
+
+/// What clients use.
+#[derive(Clone, Debug)]
+pub(crate) struct Quotas {
+    windows: Windows,
+    rates: BTreeMap<(QuotaKey, QuotaClient), Rate>,
+    in_progress: BTreeMap<ConnId, InProgress>,
+}
+
+impl Quotas {
+    /// Nobody has used anything yet.
+    pub fn new(effective: &trial_metadata::BrokerConfig) -> Quotas {
+        let seconds = u64::try_from(effective.quota_window_size_seconds).expect("validated to be positive");
+        let num = u64::try_from(effective.quota_window_num).expect("validated to be positive");
+        Quotas {
+            windows: Windows { num, size_ms: 1000 * seconds },
+            rates: BTreeMap::new(),
+            in_progress: BTreeMap::new(),
+        }
+    }
+
+    /// A connection is gone.
+    #[inline]
+    pub fn closed(&mut self, conn: ConnId) {
+        self.in_progress.remove(&conn);
+    }
+
+    fn rate(&mut self, now_ms: u64, key: QuotaKey, client: QuotaClient) -> &mut Rate {
+        let windows = self.windows;
+        if !self.rates.contains_key(&(key, client.clone())) {
+            // Those that have used nothing for the whole window are as good as new.
+            self.rates.retain(|_, rate| {
+                rate.forget(windows, now_ms);
+                !rate.samples.is_empty()
+            });
+        }
+        self.rates.entry((key, client)).or_default()
+    }
+
+    /// Counts what a client has used, and tells for how many milliseconds it has to wait.
+    fn record(
+        &mut self,
+        now: Now,
+        key: QuotaKey,
+        (client, quota): (QuotaClient, QuotaValue),
+        amount: u64,
+    ) -> u64 {
+        let (now_ms, windows) = (millis(now.mono), self.windows);
+        let rate = self.rate(now_ms, key, client);
+        rate.record(windows, now_ms, i64::try_from(amount).unwrap_or(i64::MAX));
+        rate.excess_ms(windows, now_ms, quota)
+    }
+
+    /// Takes back what was counted just now.
+    fn unrecord(&mut self, now: Now, key: QuotaKey, client: QuotaClient, amount: u64) {
+        let (now_ms, windows) = (millis(now.mono), self.windows);
+        let amount = i64::try_from(amount).unwrap_or(i64::MAX);
+        self.rate(now_ms, key, client).record(windows, now_ms, -amount);
+    }
+}
+
+impl Broker {
+    /// Takes note of whose a request is, if that may have a quota for what it asks. Those of other brokers have none.
+    #[inline]
+    pub(crate) fn note_client(
+        &mut self,
+        token: Token,
+        port: u16,
+        client_id: &StrBytes,
+        request: &mut RequestKind,
+    ) {
+        if !self.published.image.quotas().is_empty() && port != CONTROLLER_PORT {
+            self.note(token, client_id, request);
+        }
+    }
+
+    fn note(&mut self, token: Token, client_id: &StrBytes, request: &mut RequestKind) {
+        let (key, bytes, is_full) = match request {
+            RequestKind::Produce(_) => {
+                (QuotaKey::ProducerByteRate, request_size(token, client_id, request), false)
+            }
+            RequestKind::Fetch(fetch) if is_consumers(fetch) => {
+                (QuotaKey::ConsumerByteRate, 0, fetch.session_epoch <= 0)
+            }
+            _ => return,
+        };
+        let user = self.user_of(token.conn);
+        let Some((_, quota)) = quota_of(&self.published.image, key, &user, client_id) else { return };
+        if let RequestKind::Fetch(fetch) = request {
+            limit(fetch, quota, self.quotas.windows);
+        }
+        let noted = InProgress { key, client_id: client_id.clone(), user, bytes, is_full };
+        self.quotas.in_progress.insert(token.conn, noted);
+    }
+
+    /// Counts what the answer to a request (there is none to Produce with `acks=0`) or the request itself takes of its client's
+    /// quota. If that is too much, the answer says so and the connection is muted.
+    pub(crate) fn throttle(
+        &mut self,
+        now: Now,
+        io: &mut Io<'_>,
+        token: Token,
+        answer: Option<&mut ResponseKind>,
+    ) {
+        if self.quotas.in_progress.is_empty() {
+            return;
+        }
+        let Some(noted) = self.quotas.in_progress.remove(&token.conn) else { return };
+        let InProgress { key, client_id, user, bytes, is_full } = noted;
+        // It may be another now, or none any more.
+        let Some(quota) = quota_of(&self.published.image, key, &user, &client_id) else { return };
+        let client = quota.0.clone();
+        let throttled_ms = match answer {
+            None => self.quotas.record(now, key, quota, bytes),
+            Some(ResponseKind::Produce(response)) => {
+                let throttled_ms = self.quotas.record(now, key, quota, bytes);
+                response.throttle_time_ms = to_wire(throttled_ms);
+                throttled_ms
+            }
+            Some(ResponseKind::Fetch(response)) => {
+                let bytes = response_size(token, response);
+                let throttled_ms = self.quotas.record(now, key, quota, bytes);
+                if throttled_ms > 0 {
+                    // It gets nothing now, and so has used nothing.
+                    self.quotas.unrecord(now, key, client, bytes);
+                    withhold(response, is_full);
+                    response.throttle_time_ms = to_wire(throttled_ms);
+                }
+                throttled_ms
+            }
+            Some(_) => 0,
+        };
+        self.mute(now, io, token, &client_id, throttled_ms);
+    }
+
+    /// Reads nothing from a connection for so long.
+    pub(crate) fn mute(&mut self, now: Now, io: &mut Io<'_>, token: Token, client_id: &StrBytes, ms: u64) {
+        if ms > 0 {
+            self.connections.mute(token.conn, now.mono + Span::from_millis(ms));
+            io.trace(TraceEvent::ClientThrottled { client_id: client_id.clone(), ms });
+        }
+    }
+
+    fn user_of(&self, _: ConnId) -> StrBytes {
+        StrBytes::from_static_str(ANONYMOUS)
+    }
+}
+
+fn millis(time: Time) -> u64 {
+    time.since(Time::ZERO).as_millis()
+}
+
+fn to_wire(ms: u64) -> i32 {
+    i32::try_from(ms).unwrap_or(i32::MAX)
+}
+
+fn is_consumers(request: &FetchRequest) -> bool {
+    request.replica_id.0 < 0 && request.replica_state.replica_id.0 < 0
+}
+
+/// No answer may take more than what fits the windows, for nothing could make up for that.
+fn limit(request: &mut FetchRequest, quota: QuotaValue, windows: Windows) {
+    let window_ms = u128::from((windows.num - 1) * windows.size_ms);
+    let most = u128::from(quota.millionths()) * window_ms / 1_000_000_000;
+    let most = i32::try_from(most).unwrap_or(i32::MAX);
+    request.max_bytes = request.max_bytes.min(most);
+    request.min_bytes = request.min_bytes.min(request.max_bytes);
+}
+
+/// Makes the answer one that has nothing. One to a request that asked for all partitions begins no session.
+fn withhold(response: &mut FetchResponse, is_full: bool) {
+    response.responses.clear();
+    response.node_endpoints.clear();
+    if is_full {
+        response.session_id = 0;
+    }
+}
+
+/// The size of a whole frame without its length.
+fn request_size(token: Token, client_id: &StrBytes, request: &RequestKind) -> u64 {
+    let mut body = bytes::BytesMut::new();
+    encode_request(request, token.api_version, &mut body).expect("what was decoded can be encoded");
+    let header = request_overhead(ApiKey::Produce, token.api_version, client_id) - 4;
+    (header + body.len()) as u64
+}
+
+fn response_size(token: Token, response: &FetchResponse) -> u64 {
+    let mut body = bytes::BytesMut::new();
+    encode_response(&ResponseKind::Fetch(response.clone()), token.api_version, &mut body)
+        .expect("what is sent next can be encoded");
+    body.len() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOWS: Windows = Windows { num: 11, size_ms: 1000 };
+
+    fn quota(per_second: f64) -> QuotaValue {
+        QuotaValue::from_wire(per_second)
+    }
+
+    #[test]
+    fn who_uses_too_much_waits_until_the_rate_is_the_quota() {
+        let mut rate = Rate::default();
+        rate.record(WINDOWS, 5_000, 10_000);
+        // 10 kB over ten seconds, for nothing is known of what was before.
+        assert_eq!(rate.excess_ms(WINDOWS, 5_000, quota(1000.0)), 0);
+        assert_eq!(rate.excess_ms(WINDOWS, 5_000, quota(999.0)), 10);
+        assert_eq!(rate.excess_ms(WINDOWS, 5_000, quota(100.0)), 90_000);
+        rate.record(WINDOWS, 5_999, 1_000);
+        // The window has grown with the sample: 11 kB in 10.999 s.
+        assert_eq!(rate.window_ms(WINDOWS, 5_999), 10_999);
+        assert_eq!(rate.excess_ms(WINDOWS, 5_999, quota(1000.0)), 1);
+        rate.record(WINDOWS, 5_999, -1_000);
+        assert_eq!(rate.excess_ms(WINDOWS, 5_999, quota(1000.0)), 0);
+    }
+
+    #[test]
+    fn what_is_older_than_the_windows_does_not_count() {
+        let mut rate = Rate::default();
+        for second in 0..12 {
+            rate.record(WINDOWS, 1000 * second, 1000);
+        }
+        // The sample of second 0 has just gone.
+        assert_eq!(rate.samples.len(), 11);
+        assert_eq!(rate.window_ms(WINDOWS, 11_000), 10_000);
+        assert_eq!(rate.excess_ms(WINDOWS, 11_000, quota(1000.0)), 1000);
+        rate.forget(WINDOWS, 30_000);
+        assert_eq!(rate.excess_ms(WINDOWS, 30_000, quota(0.001)), 0);
+        assert_eq!(rate.window_ms(WINDOWS, 30_000), 10_000);
+    }
+
+    #[test]
+    fn a_small_quota_makes_wait_long_and_never_overflows() {
+        let mut rate = Rate::default();
+        rate.record(WINDOWS, 0, i64::MAX);
+        assert_eq!(rate.excess_ms(WINDOWS, 0, quota(1e-9)), u64::MAX);
+        assert!(to_wire(u64::MAX) == i32::MAX);
+    }
+}
