@@ -146,6 +146,10 @@ impl ClusterMetadata for Published {
         })
     }
 
+    fn rack(&self, id: NodeId) -> Option<&StrBytes> {
+        self.image.broker(id).filter(|broker| !broker.fenced)?.rack.as_ref()
+    }
+
     fn topic_config(&self, id: Uuid, key: &str) -> Option<&str> {
         let name = &self.image.topic(id)?.name;
         topic_value(&self.static_config, &self.image, self.node_id, name, key)

@@ -13,6 +13,7 @@ use super::fetch_session::{
     Ended, FetchKey, FetchParams, FetchSession, FetchedPartition, NO_TOPIC_ID, Waiting,
 };
 use super::partition::{FollowerFetch, LogRead, ReadBound, Watcher};
+use super::read_replica::preferred_read_replica;
 use super::{Context, Happened, ReplicaManager};
 use crate::Token;
 
@@ -48,6 +49,23 @@ struct Read {
     records: Bytes,
     /// For a consumer of committed data: the aborted transactions in the records.
     aborted: Vec<AbortedTransaction>,
+    /// The replica that the consumer should read from instead (KIP-392): then nothing was read.
+    preferred: Option<NodeId>,
+}
+
+impl Read {
+    /// What every answer tells of a partition.
+    fn told(partition: &super::partition::Partition, preferred: Option<NodeId>) -> Read {
+        Read {
+            high_watermark: partition.log.high_watermark(),
+            last_stable_offset: partition.log.last_stable_offset(),
+            log_start_offset: partition.log.log_start_offset(),
+            diverging: None,
+            records: Bytes::new(),
+            aborted: Vec::new(),
+            preferred,
+        }
+    }
 }
 
 impl PartitionRead {
@@ -57,7 +75,7 @@ impl PartitionRead {
 
     /// Whether the client must hear of it at once.
     fn is_urgent(&self) -> bool {
-        self.outcome.as_ref().map_or(true, |read| read.diverging.is_some())
+        self.outcome.as_ref().map_or(true, |read| read.diverging.is_some() || read.preferred.is_some())
     }
 }
 
@@ -76,6 +94,13 @@ impl ReplicaManager {
                 }
                 for tp in began.forgotten {
                     self.unwatch(tp, began.key, params.replica);
+                }
+                if self.config.rack_aware_selector
+                    && params.replica.is_none()
+                    && version >= FETCH_FROM_FOLLOWER_VERSION
+                    && let Some(session) = self.sessions.get_mut(began.key)
+                {
+                    session.rack = request.rack_id;
                 }
                 self.begin_fetch(ctx, token, version, began.key, request.max_wait_ms);
             }
@@ -185,7 +210,13 @@ impl ReplicaManager {
                         partition.watchers.push(Watcher { key, bound });
                     }
                     let limit = budget.min(usize::try_from(fetched.max_bytes).unwrap_or(0));
-                    read_partition(ctx, partition, fetched, params, limit, min_one)
+                    let elsewhere = (!session.rack.is_empty())
+                        .then(|| {
+                            let (me, offset) = (self.config.node_id, fetched.fetch_offset);
+                            preferred_read_replica(ctx.metadata, partition, me, &session.rack, offset)
+                        })
+                        .flatten();
+                    read_partition(ctx, partition, fetched, params, limit, min_one, elsewhere)
                 }
             };
             let read = PartitionRead {
@@ -194,6 +225,7 @@ impl ReplicaManager {
                 news: outcome.as_ref().map_or(true, |read| {
                     !read.records.is_empty()
                         || read.diverging.is_some()
+                        || read.preferred.is_some()
                         || read.high_watermark != fetched.sent_high_watermark
                         || read.log_start_offset != fetched.sent_log_start_offset
                 }),
@@ -347,9 +379,13 @@ fn read_partition(
     params: FetchParams,
     limit: usize,
     min_one: bool,
+    elsewhere: Option<NodeId>,
 ) -> (Result<Read, ErrorCode>, bool) {
     if let Err(code) = partition.check(fetched.current_leader_epoch, params.leader_only) {
         return (Err(code), true);
+    }
+    if let Some(elsewhere) = elsewhere {
+        return (Ok(Read::told(partition, Some(elsewhere))), true);
     }
     let bound = match params.replica {
         Some(replica) if !partition.is_assigned(replica) => {
@@ -382,14 +418,7 @@ fn read_partition(
             (None, data.records)
         }
     };
-    let read = Read {
-        high_watermark: partition.log.high_watermark(),
-        last_stable_offset: partition.log.last_stable_offset(),
-        log_start_offset: partition.log.log_start_offset(),
-        diverging,
-        records,
-        aborted,
-    };
+    let read = Read { diverging, records, aborted, ..Read::told(partition, None) };
     let behind = fetched.fetch_offset < bound || read.diverging.is_some();
     // Who is not in sync must be looked at by each fetch, for it may become eligible.
     let joins = params.replica.is_some_and(|replica| !partition.is_in_sync(replica));
@@ -440,6 +469,10 @@ fn partition_data(read: PartitionRead, params: FetchParams) -> PartitionData {
                 .with_log_start_offset(read.log_start_offset.0)
                 .with_aborted_transactions(params.read_committed.then_some(read.aborted))
                 .with_records(Some(read.records));
+            let data = match read.preferred {
+                Some(node) => data.with_preferred_read_replica(BrokerId(node.0)),
+                None => data,
+            };
             match read.diverging {
                 Some((epoch, end_offset)) => data.with_diverging_epoch(
                     EpochEndOffset::default().with_epoch(epoch.0).with_end_offset(end_offset.0),

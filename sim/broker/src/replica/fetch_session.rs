@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use trial_node::{NodeId, Offset, Rng, Span, Time, TopicIdPartition};
 use trial_wire::messages::FetchRequest;
 use trial_wire::messages::fetch_request::FetchPartition;
-use trial_wire::{ErrorCode, Uuid};
+use trial_wire::{ErrorCode, StrBytes, Uuid};
 
 use super::metadata::ClusterMetadata;
 use crate::Token;
@@ -75,6 +75,8 @@ pub(super) struct FetchSession {
     pub partitions: BTreeMap<TopicIdPartition, FetchedPartition>,
     pub queue: VecDeque<TopicIdPartition>,
     pub waiting: Option<Waiting>,
+    /// `client.rack` of a consumer that may be sent to another replica (KIP-392); else empty.
+    pub rack: StrBytes,
     /// The topics of the request that nobody knows by name; answered once.
     pub unknown: Vec<(trial_wire::TopicName, i32)>,
     pub last_used: Time,
@@ -223,6 +225,7 @@ impl FetchSessions {
                     partitions: BTreeMap::new(),
                     queue: VecDeque::new(),
                     waiting: None,
+                    rack: StrBytes::new(),
                     unknown: Vec::new(),
                     last_used: now,
                 };

@@ -81,6 +81,11 @@ impl RemoteReplica {
         }
     }
 
+    /// How far it has come, to compare it with others: by its log's end, then by when it was last caught up.
+    pub fn progress(&self) -> (Offset, Option<Time>, NodeId) {
+        (self.log_end_offset, self.last_caught_up, self.id)
+    }
+
     /// Whether it is at the leader's end, or was within `max_lag`.
     pub fn is_caught_up(&self, leader_end: Offset, now: Time, max_lag: Span) -> bool {
         self.log_end_offset == leader_end || self.last_caught_up.is_some_and(|at| now.since(at) <= max_lag)

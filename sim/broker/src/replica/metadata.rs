@@ -1,7 +1,7 @@
 //! What replication needs to know of the cluster's metadata.
 
 use trial_node::{Endpoint, LeaderEpoch, NodeId, TopicIdPartition};
-use trial_wire::{TopicName, Uuid};
+use trial_wire::{StrBytes, TopicName, Uuid};
 
 /// A partition as the metadata has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,11 @@ pub trait ClusterMetadata {
 
     /// A broker.
     fn broker(&self, id: NodeId) -> Option<BrokerState<'_>>;
+
+    /// `broker.rack` of a broker that clients can reach.
+    fn rack(&self, _: NodeId) -> Option<&StrBytes> {
+        None
+    }
 
     /// The value of a topic's configuration (such as `min.insync.replicas`) after all defaults were consulted: the
     /// topic's, the broker's, the cluster's and Kafka's own. `None` if there is no such configuration. Not asked per request.

@@ -32,6 +32,7 @@ mod partition;
 mod produce;
 mod producer_ids;
 mod purgatory;
+mod read_replica;
 mod retention;
 #[cfg(test)]
 mod tests;
@@ -204,6 +205,8 @@ pub struct ReplicaConfig {
     pub fetch_session_slots: usize,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: i32,
+    /// Whether `replica.selector.class` is the rack-aware one (KIP-392): consumers are sent to a replica in their rack.
+    pub rack_aware_selector: bool,
     /// `transaction.partition.verification.enable` (KIP-890).
     pub transaction_partition_verification: bool,
     /// `producer.id.expiration.ms` (KIP-854).
@@ -231,6 +234,7 @@ impl ReplicaConfig {
             recovery_point_checkpoint_interval: Span::from_secs(60),
             fetch_session_slots: 1_000,
             fetch_max_bytes: 55 << 20,
+            rack_aware_selector: false,
             transaction_partition_verification: true,
             producer_id_expiration: Span::from_secs(24 * 3600),
             producer_id_expiration_check_interval: Span::from_secs(600),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use trial_node::{OpenError, Span};
+use trial_wire::StrBytes;
 
 use crate::network::NetworkConfig;
 use crate::properties::Properties;
@@ -41,6 +42,8 @@ pub struct ConsumerConfig {
     pub read_committed: bool,
     /// `check.crcs`.
     pub check_crcs: bool,
+    /// `client.rack`: brokers may send the consumer to a replica there (KIP-392). Empty if it is in none.
+    pub rack: StrBytes,
     /// `default.api.timeout.ms`: how long [`super::Consumer::commit`] is tried.
     pub default_api_timeout: Span,
     /// What concerns a consumer group; there is one if `group.id` is given.
@@ -59,6 +62,7 @@ impl Default for ConsumerConfig {
             max_poll_records: 500,
             read_committed: false,
             check_crcs: true,
+            rack: StrBytes::new(),
             default_api_timeout: Span::from_secs(60),
             group: None,
         }
@@ -88,6 +92,9 @@ impl ConsumerConfig {
         let levels = [("read_uncommitted", false), ("read_committed", true)];
         properties.choice("isolation.level", &levels, &mut config.read_committed)?;
         properties.flag("check.crcs", &mut config.check_crcs)?;
+        if let Some(rack) = properties.text("client.rack") {
+            config.rack = StrBytes::from_string(rack.to_owned());
+        }
         properties.millis("default.api.timeout.ms", &mut config.default_api_timeout)?;
         config.group = GroupConfig::read(&mut properties)?;
         properties.finish()?;

@@ -3,7 +3,7 @@
 use trial_node::{Endpoint, Io, LeaderEpoch, NodeId, Now, Offset, TopicIdPartition};
 use trial_wire::messages::fetch_response::{NodeEndpoint, PartitionData};
 use trial_wire::messages::{FetchRequest, FetchResponse};
-use trial_wire::{ApiKey, ErrorCode, RequestKind, TopicName, Uuid};
+use trial_wire::{ApiKey, ErrorCode, RequestKind, StrBytes, TopicName, Uuid};
 
 use crate::errors::is_invalid_metadata;
 use crate::network::{LeaderHint, Outgoing};
@@ -24,7 +24,7 @@ impl Consumer {
         let nodes: Vec<NodeId> = self.sessions.iter().filter_map(idle).collect();
         for node in nodes {
             let taken =
-                |fetched: &Fetched| self.partitions[fetched.index].leader.is_none_or(|(n, _)| n != node);
+                |fetched: &Fetched| self.partitions[fetched.index].source.is_none_or(|source| source != node);
             if !self.fetched.iter().all(taken) || !self.network.ready(now, io, node) {
                 continue;
             }
@@ -35,6 +35,7 @@ impl Consumer {
                 .with_min_bytes(self.config.fetch_min_bytes)
                 .with_max_bytes(self.config.fetch_max_bytes)
                 .with_isolation_level(self.config.isolation_level())
+                .with_rack_id(if api_version >= 11 { self.config.rack.clone() } else { StrBytes::new() })
                 .with_session_id(request.session_id)
                 .with_session_epoch(request.session_epoch)
                 .with_topics(request.topics)
@@ -53,17 +54,20 @@ impl Consumer {
     /// Brings what sessions want up to date with the partitions that changed.
     fn update_sessions(&mut self, now: Now) {
         for index in std::mem::take(&mut self.dirty) {
-            let assigned = &self.partitions[index];
-            let Some((leader, _)) = assigned.leader else { continue };
+            let assigned = &mut self.partitions[index];
+            let Some(source) = assigned.wanted_source(now.mono) else { continue };
+            if let Some(old) = assigned.source.replace(source).filter(|old| *old != source) {
+                self.sessions.entry(old).or_default().update(index, None);
+            }
             let topic = self.network.metadata().topic(assigned.topic);
-            let wanted = assigned.fetchable(now.mono).map(|(_, leader_epoch, position)| Wanted {
+            let wanted = assigned.fetchable(now.mono).map(|(leader_epoch, position)| Wanted {
                 tp: TopicIdPartition { topic_id: assigned.topic_id, partition: assigned.partition },
                 topic: topic.name.clone(),
                 fetch_offset: position.offset,
                 leader_epoch,
                 max_bytes: self.config.max_partition_fetch_bytes,
             });
-            self.session(leader).update(index, wanted);
+            self.session(source).update(index, wanted);
         }
     }
 
@@ -108,15 +112,17 @@ impl Consumer {
         let Some(asked) = self.session(node).asked(index).map(|asked| asked.fetch_offset) else { return };
         let assigned = &mut self.partitions[index];
         // Answers to a question that has been overtaken (by a seek, a reset, another leader) count for nothing.
-        let current = assigned.state == FetchState::Fetching
-            && !assigned.paused
-            && assigned.leader.is_some_and(|(leader, _)| leader == node);
+        let current =
+            assigned.state == FetchState::Fetching && !assigned.paused && assigned.source == Some(node);
         let Some(position) = assigned.position.filter(|position| current && position.offset == asked) else {
             return;
         };
         if let Some(error) = ErrorCode::try_from_code(data.error_code) {
             self.partition_refused(now, index, error, &data, endpoints);
             return;
+        }
+        if data.preferred_read_replica.0 >= 0 {
+            return self.read_from(now, index, NodeId(data.preferred_read_replica.0));
         }
         let end = if self.config.read_committed { data.last_stable_offset } else { data.high_watermark };
         if end >= 0 {
@@ -131,6 +137,27 @@ impl Consumer {
         }
     }
 
+    /// The leader knows of a replica that is nearer (KIP-392). It is asked again after `metadata.max.age.ms`.
+    fn read_from(&mut self, now: Now, index: usize, replica: NodeId) {
+        if !self.network.metadata().nodes().contains_key(&replica) {
+            self.network.metadata_mut().request_update();
+            return self.back_off(now, index);
+        }
+        let until = now.mono + self.config.network.metadata_max_age;
+        self.partitions[index].read_replica = Some((replica, until));
+        self.backing_off.insert((until, index));
+        self.dirty.insert(index);
+    }
+
+    /// What a broker could not be asked is asked of leaders from now on.
+    pub(super) fn leave_read_replica(&mut self, node: NodeId) {
+        for (index, assigned) in self.partitions.iter_mut().enumerate() {
+            if assigned.read_replica.take_if(|(replica, _)| *replica == node).is_some() {
+                self.dirty.insert(index);
+            }
+        }
+    }
+
     fn partition_refused(
         &mut self,
         now: Now,
@@ -139,7 +166,13 @@ impl Consumer {
         data: &PartitionData,
         endpoints: &[NodeEndpoint],
     ) {
+        let from_leader = self.partitions[index].read_replica.take().is_none();
+        if !from_leader {
+            self.dirty.insert(index);
+        }
         match error {
+            // It may be behind; only the leader knows where the log ends.
+            ErrorCode::OffsetOutOfRange if !from_leader => return,
             ErrorCode::OffsetOutOfRange => return self.reset(index),
             ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
                 if self.follow_hint(index, data, endpoints) =>

@@ -241,6 +241,7 @@ impl Consumer {
             return;
         }
         assigned.position = Some(Position { offset, offset_epoch: LeaderEpoch::NONE });
+        assigned.read_replica = None;
         assigned.state = FetchState::Fetching;
         self.fetched.retain(|fetched| fetched.index != index);
         self.to_ask.remove(&index);
@@ -329,7 +330,10 @@ impl Consumer {
                 }
                 (Context::Group(question), outcome) => self.group_answered(now, io, question, outcome),
                 (_, Ok(_)) => unreachable!("the network client compares the APIs"),
-                (Context::Fetch, Err(_)) => self.session(node).failed(true),
+                (Context::Fetch, Err(_)) => {
+                    self.session(node).failed(true);
+                    self.leave_read_replica(node);
+                }
                 (Context::Ask(asked), Err(_)) => self.ask_again(now, asked),
             }
         }
@@ -391,12 +395,15 @@ impl Consumer {
                 assigned.topic_id = topic_id;
                 self.dirty.insert(index);
             }
+            let gone = |(node, _): &mut (NodeId, Time)| !metadata.nodes().contains_key(node);
+            if assigned.read_replica.take_if(gone).is_some() {
+                self.dirty.insert(index);
+            }
             let Some((leader, epoch)) = metadata.leader(assigned.topic, assigned.partition) else { continue };
-            let old = assigned.leader.map(|(node, _)| node);
             if !assigned.lead_by(leader, epoch) {
                 continue;
             }
-            if let Some(old) = old.filter(|old| *old != leader) {
+            if let Some(old) = assigned.source.take_if(|source| *source != leader) {
                 self.sessions.entry(old).or_default().update(index, None);
             }
             self.dirty.insert(index);
@@ -424,6 +431,7 @@ impl Consumer {
         let assigned = &mut self.partitions[index];
         let from = assigned.position.map_or(Offset::UNKNOWN, |position| position.offset);
         assigned.position = Some(to);
+        assigned.read_replica = None;
         assigned.state = FetchState::Fetching;
         self.dirty.insert(index);
         self.events.push(ConsumerEvent::PositionReset { index, from, to: to.offset });

@@ -49,8 +49,12 @@ pub(super) struct Assigned {
     pub committed: Option<Offset>,
     pub state: FetchState,
     pub position: Option<Position>,
-    /// The leader to fetch from, and its epoch.
+    /// The leader, and its epoch.
     pub leader: Option<(NodeId, LeaderEpoch)>,
+    /// The replica that the leader has sent the consumer to, and until when it reads there (KIP-392).
+    pub read_replica: Option<(NodeId, Time)>,
+    /// The broker whose session has the partition.
+    pub source: Option<NodeId>,
     pub paused: bool,
     /// Neither fetched nor asked about before this instant.
     pub retry_at: Time,
@@ -75,6 +79,8 @@ impl Assigned {
             state: FetchState::AwaitReset(policy),
             position: None,
             leader: None,
+            read_replica: None,
+            source: None,
             paused: false,
             retry_at: Time::ZERO,
             awaits_metadata: false,
@@ -83,13 +89,19 @@ impl Assigned {
         }
     }
 
-    /// Where to fetch from, and from whom; `None` if the partition cannot be fetched now.
-    pub fn fetchable(&self, now: Time) -> Option<(NodeId, LeaderEpoch, Position)> {
+    /// Whom to fetch from.
+    pub fn wanted_source(&self, now: Time) -> Option<NodeId> {
+        let near = self.read_replica.filter(|(_, until)| now < *until).map(|(node, _)| node);
+        near.or(self.leader.map(|(leader, _)| leader))
+    }
+
+    /// Where to fetch from, in which leader's epoch; `None` if the partition cannot be fetched now.
+    pub fn fetchable(&self, now: Time) -> Option<(LeaderEpoch, Position)> {
         if self.state != FetchState::Fetching || self.paused || self.revoking || !self.may_try(now) {
             return None;
         }
-        let (leader, epoch) = self.leader?;
-        Some((leader, epoch, self.position?))
+        let (_, epoch) = self.leader?;
+        Some((epoch, self.position?))
     }
 
     /// Whether there is nothing to wait for before the leader is asked for anything.
@@ -108,6 +120,7 @@ impl Assigned {
             return false;
         }
         self.leader = Some((leader, epoch));
+        self.read_replica = None;
         self.retry_at = Time::ZERO;
         let position_epoch = self.position.map_or(LeaderEpoch::NONE, |position| position.offset_epoch);
         if self.state == FetchState::Fetching

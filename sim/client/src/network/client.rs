@@ -281,6 +281,11 @@ impl<C> NetworkClient<C> {
             return;
         }
         let request = connection.in_flight.pop_front().expect("the front was just looked at");
+        let throttle_ms = u64::try_from(message::throttle_time_ms(&response.body)).unwrap_or(0);
+        if throttle_ms > 0 {
+            let until = now.mono + Span::from_millis(throttle_ms);
+            connection.throttled_until = Some(connection.throttled_until.map_or(until, |at| at.max(until)));
+        }
         match (request.purpose, *response.body) {
             (Purpose::Owner(context), body) => {
                 done.push(Completion { node, api_version: request.api_version, context, outcome: Ok(body) });
@@ -388,6 +393,10 @@ impl<C> NetworkClient<C> {
             for (node, connection) in &mut self.connections {
                 let due = connection.deadline(&self.config).is_some_and(|deadline| deadline <= now.mono);
                 if !due {
+                    continue;
+                }
+                if connection.throttled_until.is_some_and(|until| until <= now.mono) {
+                    connection.throttled_until = None;
                     continue;
                 }
                 match connection.state {

@@ -65,6 +65,8 @@ pub(super) struct Connection<C> {
     setup_failures: u32,
     /// The owner wants to send and waits for the back-off to end.
     pub wanted: bool,
+    /// Nothing is sent before this instant, as the broker has asked (KIP-219).
+    pub throttled_until: Option<Time>,
 }
 
 impl<C> Connection<C> {
@@ -79,6 +81,7 @@ impl<C> Connection<C> {
             failures: 0,
             setup_failures: 0,
             wanted: false,
+            throttled_until: None,
         }
     }
 
@@ -99,9 +102,11 @@ impl<C> Connection<C> {
         matches!(self.state, State::Connecting { .. } | State::CheckingVersions { .. })
     }
 
-    /// Ready, and not too many requests are waiting for their responses.
+    /// Ready, not throttled, and not too many requests are waiting for their responses.
     pub fn can_send(&self, config: &NetworkConfig) -> bool {
-        matches!(self.state, State::Ready { .. }) && self.in_flight.len() < config.max_in_flight
+        matches!(self.state, State::Ready { .. })
+            && self.throttled_until.is_none()
+            && self.in_flight.len() < config.max_in_flight
     }
 
     pub fn connecting(&mut self, now: Time, conn: ConnId, config: &NetworkConfig, rng: &mut Rng) {
@@ -122,6 +127,7 @@ impl<C> Connection<C> {
         self.last_attempt = now;
         self.state = State::Disconnected { retry_at: now + config.reconnect.wait(self.failures, rng) };
         self.failures += 1;
+        self.throttled_until = None;
         self.versions.clear();
     }
 
@@ -154,13 +160,11 @@ impl<C> Connection<C> {
         match self.state {
             State::Disconnected { retry_at } => self.wanted.then_some(retry_at),
             State::Connecting { deadline, .. } => Some(deadline),
-            State::CheckingVersions { .. } | State::Ready { .. } => Some(
-                self.in_flight
-                    .iter()
-                    .map(|request| request.expires_at)
-                    .min()
-                    .unwrap_or(self.last_used + config.connections_max_idle),
-            ),
+            State::CheckingVersions { .. } | State::Ready { .. } => {
+                let idle = self.last_used + config.connections_max_idle;
+                let end = self.in_flight.iter().map(|request| request.expires_at).min().unwrap_or(idle);
+                Some(self.throttled_until.map_or(end, |until| until.min(end)))
+            }
         }
     }
 }

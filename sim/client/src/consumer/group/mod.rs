@@ -469,10 +469,10 @@ impl Consumer {
             Some(old) => {
                 assigned.stint = old.stint + 1;
                 assigned.asking = old.asking;
-                if let Some((leader, _)) =
-                    old.leader.filter(|(old, _)| Some(*old) != assigned.leader.map(|l| l.0))
-                {
-                    self.sessions.entry(leader).or_default().update(index, None);
+                assigned.source = old.source;
+                let leader = assigned.leader.map(|(leader, _)| leader);
+                if let Some(source) = assigned.source.take_if(|source| Some(*source) != leader) {
+                    self.sessions.entry(source).or_default().update(index, None);
                 }
                 *old = assigned;
             }
