@@ -67,6 +67,11 @@ impl Connections {
         self.connections.get_mut(&conn)?.session.as_deref_mut()
     }
 
+    /// How far a connection's client is known; `None` if it is trusted, or has gone.
+    pub(crate) fn session(&self, conn: ConnId) -> Option<&Session> {
+        self.connections.get(&conn)?.session.as_deref()
+    }
+
     /// Lets the client wait until `at` and then closes the connection, perhaps with a response before; until then nothing that
     /// it sends is looked at.
     pub(crate) fn close_at(&mut self, at: Time, token: Token, response: Option<ResponseKind>) {

@@ -14,10 +14,11 @@ use trial_wire::messages::{FetchRequest, FetchResponse};
 use trial_wire::{ApiKey, RequestKind, ResponseKind, StrBytes};
 
 use crate::connections::CONTROLLER_PORT;
+use crate::security::Session;
 use crate::{Broker, Token};
 
-/// Who is not authenticated.
-pub(crate) const ANONYMOUS: &str = "ANONYMOUS";
+/// The name of whoever is not authenticated.
+const ANONYMOUS: &str = "ANONYMOUS";
 
 /// The windows over which use is averaged.
 #[derive(Clone, Copy, Debug)]
@@ -236,8 +237,11 @@ impl Broker {
         }
     }
 
-    fn user_of(&self, _: ConnId) -> StrBytes {
-        StrBytes::from_static_str(ANONYMOUS)
+    /// The name of a connection's user.
+    pub(crate) fn user_of(&self, conn: ConnId) -> StrBytes {
+        let principal = self.connections.session(conn).and_then(Session::principal);
+        let name = principal.and_then(|principal| principal.text().split_once(':'));
+        name.map_or(StrBytes::from_static_str(ANONYMOUS), |(_, name)| StrBytes::from(name.to_owned()))
     }
 }
 

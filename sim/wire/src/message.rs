@@ -66,6 +66,29 @@ apis! {
     DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets,
 }
 
+macro_rules! throttled {
+    ($($api:ident),* $(,)?) => {
+        /// For how long a response makes its client wait before it sends anything else on the connection, in milliseconds
+        /// (KIP-219); 0 also for those few APIs that never make clients wait.
+        pub fn throttle_time_ms(body: &ResponseKind) -> i32 {
+            match body {
+                $(ResponseKind::$api(response) => response.throttle_time_ms,)*
+                _ => 0,
+            }
+        }
+    };
+}
+
+throttled! {
+    Produce, Fetch, ListOffsets, Metadata, OffsetCommit, OffsetFetch, FindCoordinator, JoinGroup, Heartbeat,
+    LeaveGroup, SyncGroup, DescribeGroups, ListGroups, ApiVersions, CreateTopics, DeleteTopics, DeleteRecords,
+    InitProducerId, OffsetForLeaderEpoch, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit,
+    DescribeAcls, CreateAcls, DeleteAcls, DescribeConfigs, AlterConfigs, DescribeLogDirs, CreatePartitions,
+    DeleteGroups, ElectLeaders, IncrementalAlterConfigs, AlterPartitionReassignments, ListPartitionReassignments,
+    OffsetDelete, DescribeClientQuotas, AlterClientQuotas, UpdateFeatures, DescribeCluster, DescribeProducers,
+    DescribeTransactions, ListTransactions, ConsumerGroupHeartbeat, ConsumerGroupDescribe,
+}
+
 /// Appends a request's body in `version` to `out`.
 ///
 /// # Errors
