@@ -29,8 +29,12 @@ const COST_MIN: u32 = 1 << 20;
 const IDLE_MAX: Duration = Duration::from_secs(600);
 /// How much is read at once.
 const READ: usize = 64 << 10;
+/// How much is set apart for a large request before more of it is there: a Produce request of the largest usual size fits.
+const AT_ONCE: usize = 2 << 20;
 /// How much is gathered before it is written.
 const WRITE: usize = 64 << 10;
+/// How much memory a connection keeps for its next responses.
+const OUT_MAX: usize = 2 << 20;
 
 /// Names a socket; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,14 +135,30 @@ async fn read(
                 return Ok(());
             }
         }
-        // What was read is kept alive by the logs that it went into: a buffer is filled before the next one is taken.
-        if received.capacity() - received.len() < READ / 8 {
-            received.reserve(READ);
-        }
+        make_room(&mut received);
         match timeout(IDLE_MAX, socket.read_buf(&mut received)).await {
             Ok(Ok(bytes)) if bytes > 0 => {}
             Ok(_) | Err(_) => return Ok(()),
         }
+    }
+}
+
+/// Sees to it that there is room for more. What was read is kept alive by the logs that it went into, so that room that is not used
+/// is lost for long: small frames fill a buffer together, a large one gets memory of just its size.
+fn make_room(received: &mut BytesMut) {
+    let frame = received.first_chunk().map_or(0, |length| 4 + u32::from_be_bytes(*length) as usize);
+    let wanted = if frame > READ {
+        // What is only promised does not take all the memory that there is.
+        frame.min(AT_ONCE.max(2 * received.len()))
+    } else if received.capacity() - received.len() < READ / 8 {
+        received.len() + READ
+    } else {
+        return;
+    };
+    if received.capacity() < wanted {
+        let mut larger = BytesMut::with_capacity(wanted);
+        larger.extend_from_slice(received);
+        *received = larger;
     }
 }
 
@@ -161,7 +181,7 @@ async fn write(
         }
         timeout(IDLE_MAX, socket.write_all(&out)).await.map_err(|_| io::ErrorKind::TimedOut)??;
         budget.add_permits(paid);
-        if out.capacity() > 16 * WRITE {
+        if out.capacity() > OUT_MAX {
             out = BytesMut::with_capacity(WRITE);
         }
         out.clear();
@@ -172,4 +192,34 @@ async fn write(
 fn put(mut response: Response, advertised: &Advertised, out: &mut BytesMut) -> io::Result<()> {
     advertised.translate(&mut response.body);
     edge::response(&response, out).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_frames_share_a_buffer_and_a_large_one_has_its_own() {
+        let mut received = BytesMut::with_capacity(READ);
+        let room = received.capacity();
+        received.extend_from_slice(&[0; 100]);
+        make_room(&mut received);
+        assert_eq!(received.capacity(), room);
+        received.extend_from_slice(&vec![0; room - 200]);
+        make_room(&mut received);
+        assert!(received.capacity() >= received.len() + READ);
+        for (promised, room) in [(100_000, 100_004), (REQUEST_MAX, AT_ONCE)] {
+            let length = u32::try_from(promised).expect("it fits").to_be_bytes();
+            let mut received = BytesMut::from(&length[..]);
+            make_room(&mut received);
+            assert!((room..room + READ).contains(&received.capacity()), "{}", received.capacity());
+            assert_eq!(received[..], length);
+        }
+        // What has come is doubled.
+        let length = u32::try_from(REQUEST_MAX).expect("it fits").to_be_bytes();
+        let mut received = BytesMut::from(&length[..]);
+        received.resize(3 << 20, 0);
+        make_room(&mut received);
+        assert!(received.capacity() >= 6 << 20);
+    }
 }

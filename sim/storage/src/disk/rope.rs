@@ -39,6 +39,18 @@ impl Rope {
         }
     }
 
+    /// Appends what is written at once. A write in pieces that is too long for its readers to join is joined now: else each of
+    /// them copies it, and all memory that it came in with is kept.
+    pub(super) fn write(&mut self, pieces: &[Bytes]) {
+        let len: usize = pieces.iter().map(Bytes::len).sum();
+        if pieces.len() == 1 || len as u64 <= JOINED_MAX {
+            return pieces.iter().for_each(|piece| self.push(piece.clone()));
+        }
+        let mut joined = BytesMut::with_capacity(len);
+        pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
+        self.push(joined.freeze());
+    }
+
     /// The chunk that holds `position`. Most reads are near the end of a log, so the last chunks are looked at first.
     fn find(&self, position: u64) -> usize {
         let n = self.chunks.len();
@@ -157,6 +169,18 @@ mod tests {
         assert_eq!(rope.chunks.len(), 3);
         assert_eq!(rope.read(0, 8).as_ptr(), rope.read(0, 1).as_ptr());
         assert_eq!(rope.read(7, 5), "hijkl");
+    }
+
+    #[test]
+    fn a_long_write_is_joined_and_a_short_one_by_its_reader() {
+        let mut rope = Rope::default();
+        let pieces = [Bytes::from_static(b"head"), Bytes::from(vec![7; 20_000])];
+        rope.write(&pieces);
+        rope.write(&[Bytes::from_static(b"head"), Bytes::from_static(b"tail")]);
+        assert_eq!(rope.chunks.len(), 3);
+        assert_eq!(rope.read(0, 20_004), pieces.concat());
+        assert_eq!(rope.read(0, 20_004).as_ptr(), rope.read(0, 1).as_ptr());
+        assert_eq!(rope.read(20_004, 8), "headtail");
     }
 
     #[test]

@@ -517,9 +517,7 @@ impl Disk for SimDisk {
         let node = self.handle(file).node;
         let content = &mut self.file_mut(file).content;
         let before = content.len();
-        for chunk in chunks {
-            content.push(chunk.clone());
-        }
+        content.write(chunks);
         let written = content.len() - before;
         self.dirty_bytes += written;
         self.usage.bytes_written += written;
