@@ -31,6 +31,7 @@ pub fn to_html(record: &RunRecord) -> String {
     out += &overview::header(record);
     out += &overview::violations(record);
     out += &overview::expectations(record);
+    out += &outside(record);
     out += &pipelines(record);
     out += &over_time(record, time);
     out += &faults(record);
@@ -56,6 +57,41 @@ fn over_time(record: &RunRecord, time: TimeAxis) -> String {
     out += &latency::throughput(record, time);
     out += &latency::along(record, time);
     out + "</div>\n</section>\n"
+}
+
+/// What clients from outside did.
+fn outside(record: &RunRecord) -> String {
+    let Some(outside) = &record.outside else { return String::new() };
+    let mut out = String::from("<section id=\"outside\">\n<h2>Clients from outside</h2>\n");
+    out += &format!(
+        "<p>They opened {} ({} ended by the cluster), sent {} and got {}.",
+        counted(outside.connections, "connection"),
+        count(outside.ended_connections),
+        counted(outside.requests, "request"),
+        counted(outside.responses, "response"),
+    );
+    if outside.sent_records > 0 {
+        let latency = &outside.produce_latency_ns;
+        out += &format!(
+            " Of {} that they produced ({}), {} were acknowledged; Produce requests took {} in the median and {} at the 99th percentile.",
+            counted(outside.sent_records, "record"),
+            bytes(outside.sent_bytes),
+            count(outside.acked_records),
+            span(latency.p50),
+            span(latency.p99),
+        );
+    }
+    for (error, records) in &outside.failures {
+        out += &format!(" {} were refused with {}.", count(*records), esc(error));
+    }
+    if outside.fetched_records > 0 {
+        out += &format!(
+            " They fetched {} ({}).",
+            counted(outside.fetched_records, "record"),
+            bytes(outside.fetched_bytes)
+        );
+    }
+    out + "</p>\n</section>\n"
 }
 
 /// What pipelines promise and what they did, side by side.

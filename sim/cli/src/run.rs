@@ -5,19 +5,25 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
+use trial_net::engine::{Driver, Tcp, Turmoil};
 use trial_reports::{
-    Distribution, JunitBroken, JunitRun, RunRecord, Series, Timeline, Transactions, Verdict,
+    Distribution, JunitBroken, JunitRun, OutsideTraffic, RunRecord, Series, Timeline, Transactions, Verdict,
 };
-use trial_scenarios::{Run as ScenarioRun, RunOptions, Scenario, Variant};
+use trial_scenarios::{Finished, Member, Run as ScenarioRun, RunOptions, Scenario, Variant};
+use trial_world::Engine as Carries;
 
-use crate::args::{GroupProtocol, Run, Seeds, VariantArgs, Wire};
+use crate::args::{Engine, GroupProtocol, Run, Seeds, VariantArgs, Wire};
 use crate::input;
 use crate::out::say;
 
 /// Runs what was asked for; true if everything held.
 pub fn run(run: &Run) -> Result<bool> {
+    ensure!(
+        run.engine == Engine::World || run.wire == Wire::Typed,
+        "--wire bytes is for the engine world; on sockets messages are bytes anyway"
+    );
     let scenario = input::scenario(&run.scenario)?.choose(wanted(run.variant))?;
     let mut options = RunOptions {
         seed: run.seed,
@@ -45,7 +51,7 @@ pub fn run(run: &Run) -> Result<bool> {
     if let Some(folder) = &folder {
         input::report_folder(folder)?;
     }
-    let finished = one(&scenario, options, !run.json)?;
+    let finished = one(run.engine, &scenario, options, !run.json)?;
     if run.events.is_some() {
         finished.recorded.iter().for_each(|line| say!("{line}"));
     }
@@ -102,7 +108,7 @@ fn many(run: &Run, scenario: &Scenario, options: &mut RunOptions, seeds: Seeds) 
         let scenario = scenario.clone().choose(variant)?;
         for seed in seeds.first..=seeds.last {
             options.seed = seed;
-            let record = match one(&scenario, options.clone(), false) {
+            let record = match one(run.engine, &scenario, options.clone(), false) {
                 Ok(finished) => finished.record,
                 Err(error) => {
                     let name = match scenario.variant().to_string().as_str() {
@@ -159,20 +165,36 @@ fn write_junit(run: &Run, records: &[(Variant, RunRecord)], broken: Option<Junit
 }
 
 /// Runs one seed, with a progress bar if somebody watches.
-fn one(scenario: &Scenario, options: RunOptions, bar: bool) -> Result<trial_scenarios::Finished> {
+fn one(engine: Engine, scenario: &Scenario, options: RunOptions, bar: bool) -> Result<Finished> {
     let began = Instant::now();
-    let run = ScenarioRun::new(scenario.clone(), options)?;
+    let (name, scenario) = (bar.then_some(scenario.name.as_str()), scenario.clone());
+    let mut finished = match engine {
+        Engine::World => carry_out(ScenarioRun::new(scenario, options)?, name),
+        Engine::Turmoil => {
+            let make = |config| Driver::<Member, _>::new(&config, Turmoil::new(&config));
+            carry_out(ScenarioRun::on(scenario, options, make)?, name)
+        }
+        Engine::Tcp => {
+            let sockets = Tcp::new().context("sockets")?;
+            carry_out(ScenarioRun::on(scenario, options, |config| Driver::new(&config, sockets))?, name)
+        }
+    }?;
+    finished.record.wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    finished.record.commit = env!("TRIAL_COMMIT").to_owned();
+    Ok(finished)
+}
+
+/// Carries a run out, with a progress bar of that name if somebody watches.
+fn carry_out<E: Carries<Member>>(run: ScenarioRun<E>, bar: Option<&str>) -> Result<Finished> {
     let planned = run.planned().0 / 1_000_000_000;
-    let bar = if bar && std::io::stderr().is_terminal() {
+    let bar = if let Some(name) = bar.filter(|_| std::io::stderr().is_terminal()) {
         let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} simulated seconds")?;
-        ProgressBar::new(planned).with_style(style).with_message(scenario.name.clone())
+        ProgressBar::new(planned).with_style(style).with_message(name.to_owned())
     } else {
         ProgressBar::hidden()
     };
-    let mut finished = run.finish(&mut |now| bar.set_position(now.0 / 1_000_000_000))?;
+    let finished = run.finish(&mut |now| bar.set_position(now.0 / 1_000_000_000))?;
     bar.finish_and_clear();
-    finished.record.wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    finished.record.commit = env!("TRIAL_COMMIT").to_owned();
     Ok(finished)
 }
 
@@ -197,6 +219,11 @@ fn command(run: &Run, variant: Variant, seed: u64) -> String {
     let mut command = format!("trial run {} --seed {seed}", run.scenario);
     for argument in variant_arguments(variant) {
         command += &format!(" {argument}");
+    }
+    match run.engine {
+        Engine::World => {}
+        Engine::Turmoil => command += " --engine turmoil",
+        Engine::Tcp => command += " --engine tcp",
     }
     if run.wire == Wire::Bytes {
         command += " --wire bytes";
@@ -238,6 +265,9 @@ pub fn print_summary(record: &RunRecord, html: Option<PathBuf>) {
             p.duplicated
         );
     }
+    if let Some(outside) = &record.outside {
+        print_outside(outside);
+    }
     if record.lost_records > 0 {
         say!("  lost          {} acknowledged records are not in the log at the end", record.lost_records);
     }
@@ -266,6 +296,35 @@ pub fn print_summary(record: &RunRecord, html: Option<PathBuf>) {
     if let Some(html) = html {
         say!("  report        {}", html.display());
     }
+}
+
+/// Says what clients from outside did.
+fn print_outside(outside: &OutsideTraffic) {
+    let OutsideTraffic { connections, ended_connections, requests, responses, .. } = outside;
+    say!(
+        "  outside       {connections} connections ({ended_connections} ended by the cluster), {requests} requests, {responses} responses"
+    );
+    if outside.sent_records > 0 {
+        say!(
+            "                {} records produced, {} acknowledged{}",
+            outside.sent_records,
+            outside.acked_records,
+            throughput(outside).map_or(String::new(), |bytes| format!(", {bytes} kB/s of batches"))
+        );
+        say!("                {}", latency(&outside.produce_latency_ns));
+    }
+    for (error, count) in &outside.failures {
+        say!("                {count} refused with {error}");
+    }
+    if outside.fetched_records > 0 {
+        say!("                {} records fetched", outside.fetched_records);
+    }
+}
+
+/// How many thousand bytes a second were acknowledged, from the first Produce request to the last.
+fn throughput(outside: &OutsideTraffic) -> Option<u64> {
+    let span = outside.last_produce_ns?.checked_sub(outside.first_produce_ns?).filter(|ns| *ns > 0)?;
+    u64::try_from(u128::from(outside.acked_bytes) * 1_000_000 / u128::from(span)).ok()
 }
 
 fn print_failures(record: &RunRecord) {
