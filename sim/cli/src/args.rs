@@ -39,6 +39,9 @@ pub enum Command {
     Serve(Serve),
     /// Run a recorded session of `trial serve` again, without its clients.
     Replay(Replay),
+    /// Look at the files of logs.
+    #[command(subcommand)]
+    Log(Log),
     /// Run a scenario in two processes, and once with messages as bytes, and compare the trace hashes.
     Verify(Verify),
 }
@@ -67,8 +70,12 @@ pub struct Run {
     /// it is the first]
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
-    /// How messages travel between nodes: as typed values, or encoded and decoded as on a socket. Both give the same trace
-    /// hash.
+    /// What carries the nodes: the simulated world, simulated sockets in virtual time, or sockets of this machine's loopback
+    /// interface in real time. An engine that cannot do what a scenario needs says so before the run.
+    #[arg(long, value_enum, default_value_t = Engine::World)]
+    pub engine: Engine,
+    /// How messages travel between nodes of the world: as typed values, or encoded and decoded as on a socket. Both give the
+    /// same trace hash.
     #[arg(long, value_enum, default_value_t = Wire::Typed)]
     pub wire: Wire,
     #[command(flatten)]
@@ -92,6 +99,41 @@ pub struct Run {
     /// Print every event with a number from A to B (as hashed, from 1) instead of the summary; for comparing two runs.
     #[arg(long, value_name = "A-B", value_parser = seeds, hide = true)]
     pub events: Option<Seeds>,
+}
+
+/// `trial log`.
+#[derive(Debug, Subcommand)]
+pub enum Log {
+    /// Print files of a partition's folder as kafka-dump-log does, Trial's or Apache Kafka's.
+    Dump(Dump),
+}
+
+/// `trial log dump`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trial log dump data/orders-0/00000000000000000000.log            a line per batch
+  trial log dump --print-data-log orders-0/*.log                   and one per record, with key and value
+  trial log dump --verify-index-only orders-0/*.index orders-0/*.timeindex
+
+Exit codes: 0 all is well, 1 something in the files is wrong, 2 bad input.")]
+pub struct Dump {
+    /// Segments (.log), snapshots of the metadata (.checkpoint), indexes (.index, .timeindex, .txnindex), snapshots of
+    /// producers (.snapshot), leader-epoch-checkpoint.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// Print every record with its key and value as text.
+    #[arg(long)]
+    pub print_data_log: bool,
+    /// Print every record, without key and value.
+    #[arg(long)]
+    pub deep_iteration: bool,
+    /// With --print-data-log: print nothing else of a record.
+    #[arg(long)]
+    pub skip_record_metadata: bool,
+    /// Print nothing of indexes but what is wrong with them.
+    #[arg(long)]
+    pub verify_index_only: bool,
 }
 
 /// `trial list`.
@@ -189,6 +231,17 @@ pub struct Verify {
     /// The seed.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
+}
+
+/// What carries the nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// The simulated world.
+    World,
+    /// Turmoil's sockets.
+    Turmoil,
+    /// Loopback sockets.
+    Tcp,
 }
 
 /// How messages travel.

@@ -10,6 +10,7 @@
 mod args;
 mod input;
 mod list;
+mod log;
 mod out;
 mod replay;
 mod run;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         args::Command::Serve(serve) => serve::serve(&serve),
         args::Command::Replay(replay) => replay::replay(&replay),
         args::Command::List(list) => list::list(&list),
+        args::Command::Log(args::Log::Dump(dump)) => log::dump(&dump),
         args::Command::Verify(verify) => verify::verify(&verify),
     };
     match outcome {

@@ -29,7 +29,12 @@ impl LeaderEpochCache {
         let Some(bytes) = whole_file::read(disk, &format!("{folder}/{FILE}"))? else {
             return Ok(Err("missing".to_owned()));
         };
-        Ok(checkpoint::decode(&bytes, |line| {
+        Ok(LeaderEpochCache::decode(&bytes))
+    }
+
+    /// What a checkpoint says. An error says why it cannot be used.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<LeaderEpochCache, String> {
+        checkpoint::decode(bytes, |line| {
             let (epoch, start_offset) = line.split_once(' ')?;
             Some(EpochEntry {
                 epoch: LeaderEpoch(epoch.parse().ok()?),
@@ -45,7 +50,11 @@ impl LeaderEpochCache {
             } else {
                 Err("its epochs are not in order".to_owned())
             }
-        }))
+        })
+    }
+
+    pub(crate) fn entries(&self) -> &[EpochEntry] {
+        &self.entries
     }
 
     /// Writes the checkpoint, atomically and durably: it is never behind the log.

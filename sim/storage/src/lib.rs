@@ -4,6 +4,7 @@
 //!   idempotent and transactional producers; append, read, truncate, recover; the index of aborted transactions; compaction;
 //! - [`log_dir`]: the files of a data folder that are not a partition's: `meta.properties`, offset checkpoints, the
 //!   clean-shutdown marker; listing and deleting partitions;
+//! - [`dump`]: log files as text;
 //! - [`disk`]: [`SimDisk`], which forgets what a power loss forgets, and [`FileDisk`] on a real file system. They live
 //!   beside the log so that one property test drives both.
 //!
@@ -12,6 +13,7 @@
 mod checkpoint;
 pub mod config;
 pub mod disk;
+pub mod dump;
 mod index;
 mod leader_epoch;
 pub mod log;

@@ -42,7 +42,7 @@ impl BatchMetadata {
         self.last_offset + -i64::from(self.offset_delta)
     }
 
-    fn first_sequence(&self) -> i32 {
+    pub(crate) fn first_sequence(&self) -> i32 {
         // Sequence numbers wrap from 2³¹ − 1 to 0.
         self.last_sequence.wrapping_sub(self.offset_delta) & i32::MAX
     }
