@@ -20,6 +20,7 @@ mod server;
 mod socket;
 mod tally;
 
+pub mod engine;
 pub mod session;
 
 pub use clock::TimeScale;

@@ -3,7 +3,7 @@
 use trial_node::Time;
 use trial_wire::ApiKey;
 
-/// A bug in a node that ends the run: no peer, disk or user can cause it.
+/// A bug in a node, or in what carries its messages, that ends the run: no peer, disk or user can cause it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WorldError {
     /// A node sent a message that its version cannot express, or (on the wire of bytes) that does not decode again.
@@ -31,6 +31,16 @@ pub enum WorldError {
         conn: u64,
         /// "request" or "response".
         what: &'static str,
+    },
+    /// Sockets that carry the nodes' messages did what no fault explains.
+    #[error("{at} {host}: {what}")]
+    Sockets {
+        /// When.
+        at: Time,
+        /// Where.
+        host: String,
+        /// What happened.
+        what: String,
     },
     /// Nodes kept the world busy without any time passing.
     #[error("{at} {host}: {steps} steps without time passing")]

@@ -19,6 +19,14 @@ pub enum FaultError {
     /// An admin client must do it.
     #[error("{0}: an admin client must ask the cluster for it")]
     NotOfTheWorld(String),
+    /// The engine cannot do that.
+    #[error("{fault}: {why}")]
+    Refused {
+        /// What was asked for.
+        fault: String,
+        /// Why not.
+        why: &'static str,
+    },
 }
 
 /// Not a host: what happens to the world as such.

@@ -44,9 +44,5 @@ pub trait Fabric {
     ///
     /// # Errors
     /// What is wrong, if nothing more can happen.
-    fn pass(
-        &mut self,
-        until: Time,
-        events: &mut UnboundedReceiver<Event>,
-    ) -> Result<Option<Event>, String>;
+    fn pass(&mut self, until: Time, events: &mut UnboundedReceiver<Event>) -> Result<Option<Event>, String>;
 }

@@ -166,7 +166,8 @@ impl<S: Stack> Running<S> {
         let listener = match running.kernel.stack.listen(port).await {
             Ok(listener) => listener,
             Err(error) => {
-                return running.tell(Event::Broken { host, what: format!("cannot listen on {port}: {error}") });
+                return running
+                    .tell(Event::Broken { host, what: format!("cannot listen on {port}: {error}") });
             }
         };
         let of_task = running.clone();
@@ -243,8 +244,11 @@ impl<S: Stack> Running<S> {
     ) -> Result<CloseReason, String> {
         let mut received = BytesMut::with_capacity(READ);
         loop {
-            while let Some(frame) = frame::split(&mut received, FRAME_MAX).map_err(|error| error.to_string())? {
-                let permits = window.acquire_many(cost(frame.len())).await.map_err(|error| error.to_string())?;
+            while let Some(frame) =
+                frame::split(&mut received, FRAME_MAX).map_err(|error| error.to_string())?
+            {
+                let permits =
+                    window.acquire_many(cost(frame.len())).await.map_err(|error| error.to_string())?;
                 permits.forget();
                 self.tell(Event::Frame { host: self.kernel.host, socket, frame });
             }

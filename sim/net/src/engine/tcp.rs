@@ -152,11 +152,7 @@ impl Fabric for Tcp {
         // Of all that touches links, only the loss of power is not refused; and there the sockets have gone.
     }
 
-    fn pass(
-        &mut self,
-        until: Time,
-        events: &mut UnboundedReceiver<Event>,
-    ) -> Result<Option<Event>, String> {
+    fn pass(&mut self, until: Time, events: &mut UnboundedReceiver<Event>) -> Result<Option<Event>, String> {
         let wait = Duration::from_nanos(until.since(self.now()).0);
         let next = self.tasks.run_until(async {
             // Sockets get their turn even if there are events already.

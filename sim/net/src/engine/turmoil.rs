@@ -84,7 +84,14 @@ impl Turmoil {
             .tcp_capacity(CAPACITY)
             .ephemeral_ports(EPHEMERAL_PORTS)
             .build();
-        Turmoil { sim, names: Vec::new(), addresses: Vec::new(), boots: Vec::new(), links: BTreeMap::new(), latency }
+        Turmoil {
+            sim,
+            names: Vec::new(),
+            addresses: Vec::new(),
+            boots: Vec::new(),
+            links: BTreeMap::new(),
+            latency,
+        }
     }
 
     /// Makes ready what the kernel's next start takes.
