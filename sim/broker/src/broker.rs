@@ -227,7 +227,8 @@ impl Broker {
     /// response if there is none in time.
     pub(crate) fn forward(&mut self, now: Now, token: Token, body: RequestKind, timed_out: ResponseKind) {
         let tag = Forwarded::Client { token, timed_out: Box::new(timed_out) };
-        self.forwarding.enqueue(now, tag, token.api_version, body);
+        let name = self.forwarded_name(token);
+        self.forwarding.enqueue_as(now, tag, token.api_version, body, name);
     }
 
     /// Asks the active controller to create a topic with the cluster's defaults, or if it is an internal one as that has to be,
@@ -336,7 +337,7 @@ impl Broker {
             }
             replica::Output::NoResponse { token, close: false } => {
                 self.throttle(now, io, token, None);
-                self.connections.no_response(token);
+                self.connections.no_response(io, token);
             }
             replica::Output::NoResponse { token, close: true } => self.connections.close(io, token.conn),
             replica::Output::ToBroker { node, id, version, body } => match self.published.endpoint(node) {
@@ -406,7 +407,7 @@ impl Broker {
             }
             Purpose::Forwarding => {
                 if let Some(answer) = self.forwarding.complete(now, io, channels, completion) {
-                    self.forwarding_answer(io, answer);
+                    self.forwarding_answer(now, io, answer);
                 }
             }
         }
@@ -424,7 +425,7 @@ impl Broker {
             any = true;
         }
         while let Some(answer) = self.forwarding.take_expired(now) {
-            self.forwarding_answer(io, answer);
+            self.forwarding_answer(now, io, answer);
             any = true;
         }
         any
@@ -444,10 +445,12 @@ impl Broker {
         self.replicate(now, io, |replicas, ctx| replicas.handle_response(ctx, answer.tag, result));
     }
 
-    fn forwarding_answer(&mut self, io: &mut Io<'_>, answer: Answer<Forwarded>) {
+    fn forwarding_answer(&mut self, now: Now, io: &mut Io<'_>, answer: Answer<Forwarded>) {
         match answer.tag {
             Forwarded::Client { token, timed_out } => {
-                self.connections.respond(io, token, answer.response.unwrap_or(*timed_out));
+                let response = answer.response.unwrap_or(*timed_out);
+                self.throttle_forwarded(now, io, token, &response);
+                self.connections.respond(io, token, response);
             }
             Forwarded::AutoCreation { topic } => {
                 self.auto_creating.remove(&topic);

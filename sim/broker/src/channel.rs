@@ -46,6 +46,25 @@ pub enum SendError {
     TimedOut,
 }
 
+/// A request to send.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The sender's own name for it.
+    pub tag: u64,
+    /// The version.
+    pub version: i16,
+    /// The message.
+    pub body: Box<RequestKind>,
+    /// Under which name it is sent; `None` for the node's own.
+    pub client_id: Option<StrBytes>,
+}
+
+impl<B: Into<Box<RequestKind>>> From<(u64, i16, B)> for Outgoing {
+    fn from((tag, version, body): (u64, i16, B)) -> Outgoing {
+        Outgoing { tag, version, body: body.into(), client_id: None }
+    }
+}
+
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
@@ -93,6 +112,7 @@ struct Waiting {
     tag: u64,
     version: i16,
     body: Box<RequestKind>,
+    client_id: StrBytes,
     deadline: Time,
 }
 
@@ -166,10 +186,12 @@ impl Channels {
         io: &mut Io<'_>,
         id: ChannelId,
         endpoint: &Endpoint,
-        (tag, version, body): (u64, i16, impl Into<Box<RequestKind>>),
+        request: impl Into<Outgoing>,
         timeout: Span,
     ) {
-        let (deadline, body) = (now.mono + timeout, body.into());
+        let Outgoing { tag, version, body, client_id } = request.into();
+        let client_id = client_id.unwrap_or_else(|| self.client_id.clone());
+        let deadline = now.mono + timeout;
         self.deadline = self.deadline.min(deadline);
         if self.channels.get(&id).is_some_and(|channel| channel.endpoint != *endpoint) {
             self.disconnect(io, id);
@@ -189,12 +211,13 @@ impl Channels {
                 self.last_correlation_id = self.last_correlation_id.wrapping_add(1) & i32::MAX;
                 let correlation_id = self.last_correlation_id;
                 channel.in_flight.push_back(InFlight { correlation_id, tag, deadline });
-                let client_id = self.client_id.clone();
                 io.request(conn, Request { correlation_id, api_version: version, client_id, body });
             }
-            Link::Connecting { .. } => channel.waiting.push_back(Waiting { tag, version, body, deadline }),
+            Link::Connecting { .. } => {
+                channel.waiting.push_back(Waiting { tag, version, body, client_id, deadline });
+            }
             Link::Down { retry_at } => {
-                channel.waiting.push_back(Waiting { tag, version, body, deadline });
+                channel.waiting.push_back(Waiting { tag, version, body, client_id, deadline });
                 if retry_at <= now.mono {
                     self.connect(now, io, id);
                 } else {
@@ -210,11 +233,10 @@ impl Channels {
         let channel = self.channels.get_mut(&id).expect("a connection belongs to a channel");
         channel.link = Link::Up { conn };
         channel.failures = 0;
-        while let Some(Waiting { tag, version, body, deadline }) = channel.waiting.pop_front() {
+        while let Some(Waiting { tag, version, body, client_id, deadline }) = channel.waiting.pop_front() {
             self.last_correlation_id = self.last_correlation_id.wrapping_add(1) & i32::MAX;
             let correlation_id = self.last_correlation_id;
             channel.in_flight.push_back(InFlight { correlation_id, tag, deadline });
-            let client_id = self.client_id.clone();
             io.request(conn, Request { correlation_id, api_version: version, client_id, body });
         }
         true

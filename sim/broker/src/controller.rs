@@ -10,6 +10,7 @@ use trial_wire::{ErrorCode, ResponseKind};
 
 use crate::apis::{ControllerRequest, Surroundings};
 use crate::metadata_log::MetadataLog;
+use crate::mutations::Mutations;
 use crate::quorum::env;
 use crate::{Broker, Token};
 
@@ -32,6 +33,7 @@ pub(crate) struct ActiveController {
     /// The offset that the next record will get.
     next_offset: Offset,
     deferred: VecDeque<Deferred>,
+    mutations: Mutations,
 }
 
 impl ActiveController {
@@ -66,8 +68,13 @@ impl Broker {
         let image = self.published.image.clone();
         let (controller, records) = QuorumController::activate(config, now.mono, image);
         let next_offset = self.published.next_offset;
-        self.controller =
-            Some(ActiveController { controller, epoch, next_offset, deferred: VecDeque::new() });
+        self.controller = Some(ActiveController {
+            controller,
+            epoch,
+            next_offset,
+            deferred: VecDeque::new(),
+            mutations: Mutations::new(&self.effective),
+        });
         io.trace(TraceEvent::ControllerActivated { epoch });
         self.append_records(now, io, &records, true);
     }
@@ -90,6 +97,7 @@ impl Broker {
         request: &R,
     ) {
         let refusal: ResponseKind = request.refuse(ErrorCode::NotController).into();
+        let client = self.take_mutation_quota(token);
         let Some(active) = &mut self.controller else {
             return self.connections.respond(io, token, refusal);
         };
@@ -99,8 +107,12 @@ impl Broker {
             next_offset: active.next_offset,
             rng: &mut *io.rng,
         };
-        let ControllerResult { records, is_atomic, response } =
-            request.decide(&mut active.controller, &mut at);
+        let mut result = request.decide(&mut active.controller, &mut at);
+        if client.is_some() {
+            let quota = &mut active.mutations.quota(now, client, request.is_strict(token.api_version));
+            request.limit(active.controller.image(), &mut result, quota);
+        }
+        let ControllerResult { records, is_atomic, response } = result;
         if !self.append_records(now, io, &records, is_atomic) {
             let refusal = match self.controller {
                 None => refusal,

@@ -15,6 +15,7 @@ mod coordinator;
 mod lifecycle;
 mod loader;
 mod metadata_log;
+mod mutations;
 mod published;
 mod quorum;
 mod quotas;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use trial_metadata::QuotaValue;
 use trial_metadata::quota::{QuotaClient, QuotaKey, quota_of};
 use trial_node::{ConnId, Io, Now, Span, Time, TraceEvent};
-use trial_wire::message::{encode_request, encode_response, request_overhead};
+use trial_wire::message::{encode_request, encode_response, request_overhead, throttle_time_ms};
 use trial_wire::messages::{FetchRequest, FetchResponse};
 use trial_wire::{ApiKey, RequestKind, ResponseKind, StrBytes};
 
@@ -20,6 +20,9 @@ use crate::{Broker, Token};
 /// The name of whoever is not authenticated.
 const ANONYMOUS: &str = "ANONYMOUS";
 
+/// Stands between a user's name and a client id. No user's name has it.
+const FORWARDED: char = '\n';
+
 /// The windows over which use is averaged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Windows {
@@ -27,6 +30,13 @@ pub(crate) struct Windows {
     pub num: u64,
     /// How long each is, in milliseconds.
     pub size_ms: u64,
+}
+
+impl Windows {
+    /// From the configs, which are validated to be positive.
+    pub fn new(num: i32, size_seconds: i32) -> Windows {
+        Windows { num: u64::from(num.unsigned_abs()), size_ms: 1000 * u64::from(size_seconds.unsigned_abs()) }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,10 +116,8 @@ pub(crate) struct Quotas {
 impl Quotas {
     /// Nobody has used anything yet.
     pub fn new(effective: &trial_metadata::BrokerConfig) -> Quotas {
-        let seconds = u64::try_from(effective.quota_window_size_seconds).expect("validated to be positive");
-        let num = u64::try_from(effective.quota_window_num).expect("validated to be positive");
         Quotas {
-            windows: Windows { num, size_ms: 1000 * seconds },
+            windows: Windows::new(effective.quota_window_num, effective.quota_window_size_seconds),
             rates: BTreeMap::new(),
             in_progress: BTreeMap::new(),
         }
@@ -165,13 +173,18 @@ impl Broker {
         client_id: &StrBytes,
         request: &mut RequestKind,
     ) {
-        if !self.published.image.quotas().is_empty() && port != CONTROLLER_PORT {
-            self.note(token, client_id, request);
+        if !self.published.image.quotas().is_empty() {
+            self.note(token, port, client_id, request);
         }
     }
 
-    fn note(&mut self, token: Token, client_id: &StrBytes, request: &mut RequestKind) {
+    fn note(&mut self, token: Token, port: u16, client_id: &StrBytes, request: &mut RequestKind) {
+        let forwarded = port == CONTROLLER_PORT;
         let (key, bytes, is_full) = match request {
+            RequestKind::CreateTopics(_)
+            | RequestKind::DeleteTopics(_)
+            | RequestKind::CreatePartitions(_) => (QuotaKey::ControllerMutationRate, 0, false),
+            _ if forwarded => return,
             RequestKind::Produce(_) => {
                 (QuotaKey::ProducerByteRate, request_size(token, client_id, request), false)
             }
@@ -180,7 +193,13 @@ impl Broker {
             }
             _ => return,
         };
-        let user = self.user_of(token.conn);
+        let (user, client_id) = match client_id.split_once(FORWARDED) {
+            Some((user, client_id)) if forwarded => {
+                (StrBytes::from(user.to_owned()), StrBytes::from(client_id.to_owned()))
+            }
+            _ => (self.user_of(token.conn), client_id.clone()),
+        };
+        let client_id = &client_id;
         let Some((_, quota)) = quota_of(&self.published.image, key, &user, client_id) else { return };
         if let RequestKind::Fetch(fetch) = request {
             limit(fetch, quota, self.quotas.windows);
@@ -229,8 +248,38 @@ impl Broker {
         self.mute(now, io, token, &client_id, throttled_ms);
     }
 
+    /// The name under which a client's request is forwarded, if the client has a quota that the controller counts: that of its
+    /// user and its own, for there is no envelope to put them on.
+    pub(crate) fn forwarded_name(&self, token: Token) -> Option<StrBytes> {
+        let noted = self.quotas.in_progress.get(&token.conn)?;
+        Some(StrBytes::from(format!("{}{FORWARDED}{}", noted.user.as_str(), noted.client_id.as_str())))
+    }
+
+    /// The quota that counts for the request in progress on a connection, and whose that is.
+    pub(crate) fn take_mutation_quota(&mut self, token: Token) -> Option<(QuotaClient, QuotaValue)> {
+        if self.quotas.in_progress.is_empty() {
+            return None;
+        }
+        let noted = self.quotas.in_progress.remove(&token.conn)?;
+        quota_of(&self.published.image, noted.key, &noted.user, &noted.client_id)
+    }
+
+    /// Mutes a client's connection if the controller's answer to what was forwarded for it says that it has to wait.
+    pub(crate) fn throttle_forwarded(
+        &mut self,
+        now: Now,
+        io: &mut Io<'_>,
+        token: Token,
+        answer: &ResponseKind,
+    ) {
+        let noted = self.quotas.in_progress.remove(&token.conn);
+        let ms = u64::try_from(throttle_time_ms(answer)).unwrap_or(0);
+        let client_id = noted.map(|noted| noted.client_id).unwrap_or_default();
+        self.mute(now, io, token, &client_id, ms);
+    }
+
     /// Reads nothing from a connection for so long.
-    pub(crate) fn mute(&mut self, now: Now, io: &mut Io<'_>, token: Token, client_id: &StrBytes, ms: u64) {
+    fn mute(&mut self, now: Now, io: &mut Io<'_>, token: Token, client_id: &StrBytes, ms: u64) {
         if ms > 0 {
             self.connections.mute(token.conn, now.mono + Span::from_millis(ms));
             io.trace(TraceEvent::ClientThrottled { client_id: client_id.clone(), ms });

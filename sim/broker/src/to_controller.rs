@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 
 use trial_node::{Endpoint, Io, NodeId, Now, Span, Time};
-use trial_wire::{RequestKind, ResponseKind};
+use trial_wire::{RequestKind, ResponseKind, StrBytes};
 
 use crate::apis::says_not_controller;
-use crate::channel::{ChannelId, Channels, Completion, Purpose, SendError, backoff};
+use crate::channel::{ChannelId, Channels, Completion, Outgoing, Purpose, SendError, backoff};
 
 /// How long to wait before a request is sent again.
 const RETRY_BACKOFF: Span = Span::from_millis(50);
@@ -28,6 +28,8 @@ struct Item<T> {
     tag: T,
     version: i16,
     body: RequestKind,
+    /// Under which name it is sent; `None` for the node's own.
+    client_id: Option<StrBytes>,
     expires: Time,
 }
 
@@ -59,8 +61,20 @@ impl<T: Clone> ToController<T> {
 
     /// Takes a request; [`ToController::drive`] sends it.
     pub fn enqueue(&mut self, now: Now, tag: T, version: i16, body: RequestKind) {
+        self.enqueue_as(now, tag, version, body, None);
+    }
+
+    /// As [`ToController::enqueue`], under another name than the node's own.
+    pub fn enqueue_as(
+        &mut self,
+        now: Now,
+        tag: T,
+        version: i16,
+        body: RequestKind,
+        client_id: Option<StrBytes>,
+    ) {
         let expires = now.mono + self.retry_timeout;
-        self.queue.push_back(Item { tag, version, body, expires });
+        self.queue.push_back(Item { tag, version, body, client_id, expires });
     }
 
     /// Whether [`ToController::drive`] may have something to send.
@@ -86,7 +100,13 @@ impl<T: Clone> ToController<T> {
         self.attempts += 1;
         self.in_flight = Some((node, self.attempts));
         let id = ChannelId { node, purpose: self.purpose };
-        let request = (self.attempts, item.version, item.body.clone());
+        let client_id = item.client_id.clone();
+        let request = Outgoing {
+            tag: self.attempts,
+            version: item.version,
+            body: Box::new(item.body.clone()),
+            client_id,
+        };
         let timeout = Span(SOCKET_TIMEOUT.0.min(self.retry_timeout.0));
         channels.send(now, io, id, endpoint, request, timeout);
     }
@@ -146,8 +166,8 @@ mod tests {
     use super::*;
     use crate::testing::{Surroundings, at};
     use trial_node::{ConnId, Effect, Response};
+    use trial_wire::ErrorCode;
     use trial_wire::messages::{UnregisterBrokerRequest, UnregisterBrokerResponse};
-    use trial_wire::{ErrorCode, StrBytes};
 
     struct Test {
         requests: ToController<char>,

@@ -631,3 +631,44 @@ fn a_transaction_survives_its_coordinator() {
     producer.wait_for(&mut cluster, TransactionState::CompleteCommit);
     assert_eq!(read(&mut cluster, 0, true), ["a"]);
 }
+
+/// KIP-848: from version 10 on offsets are committed and fetched by the ids of topics.
+#[test]
+fn offsets_are_kept_by_the_ids_of_topics() {
+    let mut cluster = orders(1, CONFIG);
+    let at = loaded(&mut cluster, GROUP, "billing");
+    let joined = join_alone(&mut cluster, at, "billing", "");
+    let (id, unknown) = (topic_id(&cluster, "orders"), Uuid::from_u128(7));
+    let mut request = commit("billing", &joined, "orders", &[(0, 42), (9, 1)]);
+    let by_id = request.topics.remove(0).with_name(name("")).with_topic_id(id);
+    request.topics = vec![by_id.clone().with_topic_id(unknown), by_id];
+    let ResponseKind::OffsetCommit(response) = cluster.ask_in(10, at, BROKER_PORT, request.into()) else {
+        panic!("not an answer")
+    };
+    let mut told = response.topics.iter().map(|topic| {
+        let errors = topic.partitions.iter().map(|p| (p.partition_index, p.error_code));
+        (topic.topic_id, errors.collect::<Vec<_>>())
+    });
+    let code = |error: ErrorCode| error.code();
+    let gone = code(ErrorCode::UnknownTopicId);
+    assert_eq!(told.next(), Some((id, vec![(9, code(ErrorCode::UnknownTopicOrPartition)), (0, 0)])));
+    assert_eq!(told.next(), Some((unknown, vec![(0, gone), (9, gone)])));
+    assert_eq!(told.next(), None);
+
+    let wanted = |id| OffsetFetchRequestTopics::default().with_topic_id(id).with_partition_indexes(vec![0]);
+    let mut fetched = |topics: Option<Vec<OffsetFetchRequestTopics>>| {
+        let group = OffsetFetchRequestGroup::default().with_group_id(group_id("billing")).with_topics(topics);
+        let request = OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(true);
+        let ResponseKind::OffsetFetch(response) = cluster.ask_in(10, at, BROKER_PORT, request.into()) else {
+            panic!("not an answer")
+        };
+        assert_eq!((response.groups.len(), response.groups[0].error_code), (1, 0));
+        let topics = response.groups[0].topics.iter().map(|topic| {
+            let partition = &topic.partitions[0];
+            (topic.topic_id, partition.committed_offset, partition.error_code)
+        });
+        topics.collect::<Vec<_>>()
+    };
+    assert_eq!(fetched(Some(vec![wanted(id), wanted(unknown)])), [(id, 42, 0), (unknown, -1, gone)]);
+    assert_eq!(fetched(None), [(id, 42, 0)]);
+}

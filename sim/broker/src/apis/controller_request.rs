@@ -1,12 +1,16 @@
 //! What all requests that only the active controller can serve have in common: forwarding, deciding, refusing.
 
-use trial_metadata::{ControllerResult, QuorumController};
+use trial_metadata::{ControllerResult, MetadataImage, QuorumController};
 use trial_node::{Io, Now, Offset, Rng};
 use trial_wire::{ErrorCode, RequestKind, ResponseKind};
 
 use super::Caller;
 use crate::Broker;
 use crate::connections::CONTROLLER_PORT;
+use crate::mutations::MutationQuota;
+
+/// What THROTTLING_QUOTA_EXCEEDED says to people.
+pub(super) const QUOTA_EXCEEDED: &str = "The throttling quota has been exceeded.";
 
 /// What a decision may depend on besides the metadata.
 pub(crate) struct Surroundings<'a> {
@@ -34,6 +38,20 @@ pub(crate) trait ControllerRequest: Into<RequestKind> {
 
     /// The response that says `error` of everything that was asked.
     fn refuse(&self, error: ErrorCode) -> Self::Response;
+
+    /// Whether this version knows THROTTLING_QUOTA_EXCEEDED (KIP-599).
+    fn is_strict(&self, _version: i16) -> bool {
+        false
+    }
+
+    /// Takes out of a decision what goes beyond the client's quota of mutations. `image` is the metadata before it.
+    fn limit(
+        &self,
+        _image: &MetadataImage,
+        _result: &mut ControllerResult<Self::Response>,
+        _quota: &mut MutationQuota<'_>,
+    ) {
+    }
 }
 
 /// Serves a request: on the controller listener the controller decides; on the broker listener it is forwarded

@@ -13,7 +13,7 @@ use trial_node::{
 use trial_storage::SimDisk;
 use trial_wire::api::latest;
 use trial_wire::message::request_api;
-use trial_wire::{RequestKind, ResponseKind, StrBytes};
+use trial_wire::{ApiKey, RequestKind, ResponseKind, StrBytes};
 
 /// How long each message takes.
 pub const DELAY: Span = Span::from_micros(100);
@@ -259,7 +259,17 @@ impl Cluster {
     #[track_caller]
     pub fn ask(&mut self, to: usize, port: u16, body: impl Into<RequestKind>) -> ResponseKind {
         let body = body.into();
-        let version = latest(request_api(&body));
+        let version = match request_api(&body) {
+            // The newest that names topics by name.
+            ApiKey::OffsetCommit | ApiKey::OffsetFetch => 9,
+            api => latest(api),
+        };
+        self.ask_in(version, to, port, body)
+    }
+
+    /// As [`Cluster::ask`], in this version.
+    #[track_caller]
+    pub fn ask_in(&mut self, version: i16, to: usize, port: u16, body: RequestKind) -> ResponseKind {
         let conn = self.connect(to, port);
         self.send(conn, version, body);
         self.run_until("the response to a request", |cluster| {

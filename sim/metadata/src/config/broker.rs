@@ -51,12 +51,18 @@ configs! {
     "controller.quorum.request.timeout.ms" controller_quorum_request_timeout: Span = "2000", Int(0, i32::MAX), ReadOnly;
     #[doc = "how long a quorum member waits before it repeats a failed request, in milliseconds."]
     "controller.quorum.retry.backoff.ms" controller_quorum_retry_backoff: Span = "20", Int(0, i32::MAX), ReadOnly;
+    #[doc = "over how many samples a client's mutations are counted (KIP-599)."]
+    "controller.quota.window.num" controller_quota_window_num: i32 = "11", Int(2, i32::MAX), ReadOnly;
+    #[doc = "how long each sample of a client's mutations is, in seconds."]
+    "controller.quota.window.size.seconds" controller_quota_window_size_seconds: i32 = "1", Int(1, i32::MAX), ReadOnly;
     #[doc = "the replication factor of topics whose creator does not say."]
     "default.replication.factor" default_replication_factor: i32 = "1", Int(1, 32767), ReadOnly;
     #[doc = "whether topics may be deleted."]
     "delete.topic.enable" delete_topic_enable: bool = "true", Bool, ReadOnly;
     #[doc = "the most bytes that one fetch returns, whatever it asks for."]
     "fetch.max.bytes" fetch_max_bytes: i32 = "57671680", Int(1024, i32::MAX), ReadOnly;
+    #[doc = "how many bytes of throttled replicas a second this broker fetches as a follower that is not in sync (KIP-73)."]
+    "follower.replication.throttled.rate" follower_replication_throttled_rate: i64 = "9223372036854775807", Long(0, i64::MAX), Dynamic;
     #[doc = "the assignors that KIP-848 groups may choose from; the first is the one of those that do not choose."]
     "group.consumer.assignors" group_consumer_assignors: Vec<String> = "uniform,range", ListOf(&["range", "uniform"]), ReadOnly;
     #[doc = "how often members of a KIP-848 group send heartbeats, in milliseconds."]
@@ -83,6 +89,8 @@ configs! {
     "group.min.session.timeout.ms" group_min_session_timeout: Span = "6000", Int(0, i32::MAX), ReadOnly;
     #[doc = "how often the controller looks for leaders that are not preferred, in seconds."]
     "leader.imbalance.check.interval.seconds" leader_imbalance_check_interval_seconds: i64 = "300", Long(1, i64::MAX), ReadOnly;
+    #[doc = "how many bytes of throttled replicas a second this broker sends to followers that are not in sync (KIP-73)."]
+    "leader.replication.throttled.rate" leader_replication_throttled_rate: i64 = "9223372036854775807", Long(0, i64::MAX), Dynamic;
     #[doc = "how often logs are looked at for whether to compact them, in milliseconds."]
     "log.cleaner.backoff.ms" log_cleaner_backoff: Span = "15000", Long(1, i64::MAX), ReadOnly;
     #[doc = "how many milliseconds a tombstone or a transaction's marker stays after the first cleaning that could have removed it."]

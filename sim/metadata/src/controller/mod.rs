@@ -176,6 +176,11 @@ impl QuorumController {
         (controller, bootstrap)
     }
 
+    /// The metadata with everything that was decided, committed or not.
+    pub fn image(&self) -> &MetadataImage {
+        &self.image
+    }
+
     /// Applies the records of one decision, which were appended at `base_offset` and after it. Returns what people should
     /// know of.
     pub fn replay(&mut self, now: Time, base_offset: Offset, records: &[MetadataRecord]) -> Vec<TraceEvent> {
