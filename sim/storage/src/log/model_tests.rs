@@ -61,6 +61,10 @@ enum Op {
     AdvanceStart {
         to: u16,
     },
+    /// Old segments go, so that at least so much stays.
+    Retain {
+        bytes: u16,
+    },
     Roll,
     Flush,
     FlushRolled,
@@ -96,6 +100,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => any::<u16>().prop_map(|to| Op::Truncate { to }),
         1 => any::<u8>().prop_map(|ahead| Op::StartAnew { ahead }),
         1 => any::<u16>().prop_map(|to| Op::AdvanceStart { to }),
+        1 => (0u16..9000).prop_map(|bytes| Op::Retain { bytes }),
         1 => Just(Op::Roll),
         2 => Just(Op::Flush),
         1 => Just(Op::FlushRolled),
@@ -107,7 +112,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let crash = prop_oneof![Just(Crash::Kill), any::<u64>().prop_map(Crash::PowerLoss)];
-    proptest::collection::vec((op(), proptest::option::weighted(0.2, (0u8..12, crash))), 1..50)
+    proptest::collection::vec((op(), proptest::option::weighted(0.2, (0u8..12, crash))), 1..60)
 }
 
 /// A disk that refuses every change after the first few.
@@ -334,6 +339,7 @@ fn config() -> LogConfig {
         flush_messages: 60,
         // The timestamps are old.
         producer_id_expiration_ms: i64::MAX,
+        retention_ms: -1,
         ..LogConfig::default()
     }
 }
@@ -541,6 +547,22 @@ impl<D: TestDisk> Run<D> {
                     return Err(Box::new(Possible { longest: model.clone(), at_least, anew: None }));
                 }
             }
+            Op::Retain { bytes } => {
+                log.set_config(LogConfig { retention_bytes: i64::from(*bytes), ..config() });
+                // What ends before the start goes whatever its size.
+                log.delete_old_segments(disk).map_err(|_| unchanged())?;
+                let size = log.size();
+                let result =
+                    log.enforce_retention(disk, NOW).and_then(|_| Ok(drop(log.delete_old_segments(disk)?)));
+                log.set_config(config());
+                // The broker writes down where it starts before anything is deleted.
+                model.start = log.log_start_offset();
+                if result.is_err() {
+                    let at_least = model.end();
+                    return Err(Box::new(Possible { longest: model.clone(), at_least, anew: None }));
+                }
+                assert!(log.size() >= size.min(u64::from(*bytes)));
+            }
             Op::Roll => log.roll(disk, NOW).map_err(|_| unchanged())?,
             Op::Flush => log.flush(disk).map_err(|_| unchanged())?,
             Op::FlushRolled => log.flush_rolled(disk).map(|_| ()).map_err(|_| unchanged())?,
@@ -580,7 +602,10 @@ impl<D: TestDisk> Run<D> {
         self.model.start = possible.longest.start;
         self.open(false);
         let end = self.log.log_end_offset();
-        if possible.anew == Some(end) && self.log.size() == 0 {
+        // What is before the log's start need not have been flushed before it went.
+        let lost_before_start =
+            matches!(crash, Crash::PowerLoss(_)) && end == possible.longest.start && end > flushed;
+        if (possible.anew == Some(end) || lost_before_start) && self.log.size() == 0 {
             self.model = Model { start: end, base: end, batches: Vec::new(), ..self.model.clone() };
         } else {
             let mut model = possible.longest;
@@ -712,7 +737,8 @@ fn cases(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(300))]
+    // More than 20,000 steps.
+    #![proptest_config(cases(700))]
 
     #[test]
     fn a_log_on_a_simulated_disk_behaves_as_its_model(steps in steps()) {
