@@ -1,6 +1,7 @@
 //! Clients that are no part of the scenario: they share one host of its network, and somebody else says when they do what.
 
-use trial_node::{ConnId, Endpoint, Input, Request, Time};
+use trial_node::{ConnId, Endpoint, Input, ProducerEpoch, ProducerId, Request, Time, TopicPartition};
+use trial_wire::RequestKind;
 use trial_wire::message::MessageError;
 use trial_world::{HostId, World};
 
@@ -64,6 +65,17 @@ impl Run {
     /// [`MessageError`] when the request's version cannot express it.
     pub fn request(&mut self, conn: ConnId, request: Request) -> Result<(), MessageError> {
         self.traffic.request(self.world.now(), conn, &request);
+        if let RequestKind::WriteTxnMarkers(asked) = &*request.body {
+            for marker in &asked.markers {
+                let producer = (ProducerId(*marker.producer_id), ProducerEpoch(marker.producer_epoch));
+                for topic in &marker.topics {
+                    for index in &topic.partition_indexes {
+                        let tp = TopicPartition { topic: topic.name.clone(), partition: *index };
+                        self.watch.checkers.marker_asked_for(producer, marker.transaction_result, tp);
+                    }
+                }
+            }
+        }
         let (world, host) = self.outside();
         world.outside_request(host, conn, request)
     }

@@ -26,7 +26,9 @@ mod violation;
 use std::collections::BTreeMap;
 
 use trial_node::view::BrokerView;
-use trial_node::{ClientEvent, Disk, DiskError, NodeId, Now, Offset, Time, TopicPartition};
+use trial_node::{
+    ClientEvent, Disk, DiskError, NodeId, Now, Offset, ProducerEpoch, ProducerId, Time, TopicPartition,
+};
 use trial_storage::UnifiedLog;
 
 pub use liveness::{ClusterState, pending};
@@ -275,6 +277,16 @@ impl Checkers {
         if let Some(coordinators) = &mut self.coordinators {
             coordinators.down(node);
         }
+    }
+
+    /// Somebody who is no coordinator asks the leader of a partition to end a transaction there, as an administrator may.
+    pub fn marker_asked_for(
+        &mut self,
+        producer: (ProducerId, ProducerEpoch),
+        commit: bool,
+        tp: TopicPartition,
+    ) {
+        self.transactions.marker_asked_for(producer, commit, tp);
     }
 
     /// The last fault is over; from here on the cluster must recover.

@@ -46,6 +46,21 @@ impl Decisions {
         self.decided.get(&(producer_id, epoch))
     }
 
+    /// An administrator ends a transaction in a partition (`Admin.abortTransaction`, KIP-664): the leader is asked for the
+    /// marker without the coordinator. What the coordinator has decided otherwise stands.
+    pub(crate) fn by_hand(
+        &mut self,
+        (producer_id, epoch): (ProducerId, ProducerEpoch),
+        commit: bool,
+        tp: TopicPartition,
+    ) {
+        let none = Decision { commit, partitions: BTreeSet::new() };
+        let decision = self.decided.entry((producer_id, epoch)).or_insert(none);
+        if decision.commit == commit {
+            decision.partitions.insert(tp);
+        }
+    }
+
     /// Takes in the records of a partition of the log from one offset up to another; adds to `completed` what they complete.
     pub(crate) fn read(
         &mut self,

@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 
 use trial_coordinator::TRANSACTION_STATE;
 use trial_node::view::BrokerView;
-use trial_node::{Disk, DiskError, NodeId, Offset, Time, TopicIdPartition};
+use trial_node::{
+    Disk, DiskError, NodeId, Offset, ProducerEpoch, ProducerId, Time, TopicIdPartition, TopicPartition,
+};
 
 use crate::model::{Change, Slot};
 use crate::violation::Findings;
@@ -43,6 +45,16 @@ impl TransactionChecks {
             committed: BTreeMap::new(),
             decisions: Decisions::default(),
         }
+    }
+
+    /// See [`Checkers::marker_asked_for`](crate::Checkers::marker_asked_for).
+    pub(crate) fn marker_asked_for(
+        &mut self,
+        producer: (ProducerId, ProducerEpoch),
+        commit: bool,
+        tp: TopicPartition,
+    ) {
+        self.decisions.by_hand(producer, commit, tp);
     }
 
     /// A replica changed.

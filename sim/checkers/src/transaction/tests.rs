@@ -208,6 +208,18 @@ fn a_marker_that_nobody_decided_is_found() {
 }
 
 #[test]
+fn a_marker_that_an_administrator_asked_for_needs_no_decision() {
+    let (mut one, mut two) = cluster();
+    let mut checkers = only("transaction-marker");
+    coordinator(&mut checkers, &mut one, TransactionState::Ongoing, &["orders"]);
+    append(&mut checkers, &mut two, in_transaction(0, false), false);
+    let orders = TopicPartition::new("orders", 0);
+    checkers.marker_asked_for((PRODUCER, ProducerEpoch(0)), false, orders);
+    append(&mut checkers, &mut two, in_transaction(1, true), false);
+    assert_eq!(evidence(&checkers), nothing());
+}
+
+#[test]
 fn a_coordinator_that_forgot_is_found() {
     let mut one = cluster().0;
     one.transactions = Some(TransactionCoordinator::new(TransactionConfig::default()));
