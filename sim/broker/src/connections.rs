@@ -9,7 +9,7 @@ use trial_node::{ConnId, Io, Request, Response, Time};
 use trial_wire::{RequestKind, ResponseKind, StrBytes};
 
 use crate::Token;
-use crate::security::Session;
+use crate::security::{Amendment, Session};
 
 /// The port of the listener for clients and other brokers.
 pub const BROKER_PORT: u16 = 9092;
@@ -39,6 +39,8 @@ struct Connection {
     muted_until: Option<Time>,
     /// How far the client is known; `None` where everybody is trusted.
     session: Option<Box<Session>>,
+    /// What is to be done with the response to the request in progress.
+    amendment: Option<Box<Amendment>>,
 }
 
 /// All connections that this node accepted.
@@ -58,18 +60,32 @@ impl Connections {
         let session = session.map(Box::new);
         self.connections.insert(
             conn,
-            Connection { port, in_progress: None, held: VecDeque::new(), muted_until: None, session },
+            Connection {
+                port,
+                in_progress: None,
+                held: VecDeque::new(),
+                muted_until: None,
+                session,
+                amendment: None,
+            },
         );
-    }
-
-    /// How far a connection's client is known; `None` if it is trusted, or has gone.
-    pub(crate) fn session_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
-        self.connections.get_mut(&conn)?.session.as_deref_mut()
     }
 
     /// How far a connection's client is known; `None` if it is trusted, or has gone.
     pub(crate) fn session(&self, conn: ConnId) -> Option<&Session> {
         self.connections.get(&conn)?.session.as_deref()
+    }
+
+    /// Lets the response to the request that `token` names be amended on its way out.
+    pub(crate) fn amend(&mut self, token: Token, amendment: Amendment) {
+        let connection = self.connections.get_mut(&token.conn).expect("a request is served on a connection");
+        assert_eq!(connection.in_progress, Some(token.correlation_id), "it has not been answered yet");
+        connection.amendment = Some(Box::new(amendment));
+    }
+
+    /// As [`Connections::session`], to change it.
+    pub(crate) fn session_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
+        self.connections.get_mut(&conn)?.session.as_deref_mut()
     }
 
     /// Lets the client wait until `at` and then closes the connection, perhaps with a response before; until then nothing that
@@ -150,16 +166,25 @@ impl Connections {
     }
 
     /// As [`Connections::respond`], for a response that has its box already.
-    pub fn respond_boxed(&mut self, io: &mut Io<'_>, token: Token, body: Box<ResponseKind>) {
-        if self.finish(token) {
-            let Token { conn, correlation_id, api_version } = token;
-            io.respond(conn, Response { correlation_id, api_version, body });
+    pub fn respond_boxed(&mut self, io: &mut Io<'_>, token: Token, mut body: Box<ResponseKind>) {
+        let Some(finished) = self.finish(token) else { return };
+        if let Some(amendment) = finished.amendment {
+            amendment.apply(&mut body);
         }
+        if let Some(port) = finished.clients_port {
+            advertise(port, &mut body);
+        }
+        let Token { conn, correlation_id, api_version } = token;
+        io.respond(conn, Response { correlation_id, api_version, body });
     }
 
-    /// The request that `token` names is done and gets no response (Produce with `acks=0`).
-    pub fn no_response(&mut self, token: Token) {
-        self.finish(token);
+    /// The request that `token` names is done and gets no response (Produce with `acks=0`). If parts of it were refused, only
+    /// the end of the connection can tell.
+    pub fn no_response(&mut self, io: &mut Io<'_>, token: Token) {
+        let amendment = self.finish(token).and_then(|finished| finished.amendment);
+        if amendment.is_some_and(|amendment| amendment.refused.is_some()) {
+            self.close(io, token.conn);
+        }
     }
 
     /// Closes a connection, and with it drops what it still owes.
@@ -179,17 +204,51 @@ impl Connections {
         });
     }
 
-    /// Ends the request in progress; false if the connection has gone.
-    fn finish(&mut self, token: Token) -> bool {
-        let Some(connection) = self.connections.get_mut(&token.conn) else { return false };
+    /// Ends the request in progress; `None` if the connection has gone.
+    fn finish(&mut self, token: Token) -> Option<Finished> {
+        let connection = self.connections.get_mut(&token.conn)?;
         assert_eq!(
             connection.in_progress,
             Some(token.correlation_id),
             "a request is answered once, and while it is in progress"
         );
         connection.in_progress = None;
+        let amendment = connection.amendment.take();
+        let clients_port = connection.session.is_some().then_some(connection.port);
         self.ready.extend(connection.next(token.conn));
-        true
+        Some(Finished { amendment, clients_port })
+    }
+}
+
+/// What is to be done with a response before it goes out.
+struct Finished {
+    amendment: Option<Box<Amendment>>,
+    /// The port of the listener, if that is one for clients only.
+    clients_port: Option<u16>,
+}
+
+/// Tells clients of a listener of their own to come back to it: each broker has the same.
+fn advertise(port: u16, response: &mut ResponseKind) {
+    let listener = i32::from(port);
+    let replace = |port: &mut i32| {
+        if *port == i32::from(BROKER_PORT) {
+            *port = listener;
+        }
+    };
+    match response {
+        ResponseKind::Metadata(metadata) => metadata.brokers.iter_mut().for_each(|b| replace(&mut b.port)),
+        ResponseKind::FindCoordinator(found) => {
+            replace(&mut found.port);
+            found.coordinators.iter_mut().for_each(|c| replace(&mut c.port));
+        }
+        ResponseKind::DescribeCluster(cluster) => {
+            cluster.brokers.iter_mut().for_each(|b| replace(&mut b.port));
+        }
+        ResponseKind::Produce(produce) => {
+            produce.node_endpoints.iter_mut().for_each(|n| replace(&mut n.port))
+        }
+        ResponseKind::Fetch(fetch) => fetch.node_endpoints.iter_mut().for_each(|n| replace(&mut n.port)),
+        _ => {}
     }
 }
 
@@ -249,7 +308,7 @@ mod tests {
         assert_eq!(effects, [sent(1)]);
         let second = next(&mut connections).expect("the second takes its turn");
         assert_eq!(second.correlation_id, 2);
-        connections.no_response(second);
+        around.call(|io| connections.no_response(io, second));
         assert_eq!(next(&mut connections).expect("the third takes its turn").correlation_id, 3);
     }
 

@@ -66,7 +66,11 @@ impl Broker {
         };
         let epoch = raft.leader_and_epoch().1;
         let image = self.published.image.clone();
-        let (controller, records) = QuorumController::activate(config, now.mono, image);
+        let (controller, mut records) = QuorumController::activate(config, now.mono, image);
+        // Only a new cluster has something to begin with.
+        if !records.is_empty() {
+            records.extend(self.bootstrap_credentials(io));
+        }
         let next_offset = self.published.next_offset;
         self.controller = Some(ActiveController {
             controller,

@@ -109,6 +109,7 @@ impl Broker {
         let gone = old.topics().iter().filter(|(id, _)| image.topic(**id).is_none());
         loaded.deleted_topics.extend(gone.map(|(id, topic)| (*id, topic.clone())));
         loaded.brokers.extend(old.brokers().keys());
+        loaded.acls.extend(old.acls().keys());
         loaded.configs.insert(ConfigResource::BrokerDefault);
         *delta = loaded;
         self.published.next_offset = id.offset;
@@ -118,6 +119,7 @@ impl Broker {
     }
 
     fn publish_delta(&mut self, now: Now, io: &mut Io<'_>, delta: &MetadataDelta) {
+        self.security.acls_changed(&self.published.image, delta);
         let changes = self.published.changes(delta);
         if !delta.configs.is_empty() {
             let image = &self.published.image;

@@ -73,7 +73,7 @@ fn unknown(
     })
 }
 
-fn results(
+pub(super) fn results(
     topics: &[AddPartitionsToTxnTopic],
     error: impl Fn(&TopicName, i32) -> ErrorCode,
 ) -> Vec<AddPartitionsToTxnTopicResult> {
@@ -103,7 +103,7 @@ fn batched(results: Vec<AddPartitionsToTxnResult>) -> ResponseKind {
     AddPartitionsToTxnResponse::default().with_results_by_transaction(results).into()
 }
 
-fn refuse(request: &RequestKind, version: i16, error: ErrorCode) -> ResponseKind {
+pub(super) fn refuse(request: &RequestKind, version: i16, error: ErrorCode) -> ResponseKind {
     let RequestKind::AddPartitionsToTxn(request) = request else { unreachable!("it is what was asked") };
     if version < BATCHED_VERSION {
         let results = results(&request.v3_and_below_topics, |_, _| error);

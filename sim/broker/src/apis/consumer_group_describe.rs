@@ -35,7 +35,7 @@ pub(super) fn serve(
     serve_parts(broker, now, io, (caller, client_id), kind, parts.collect(), merge);
 }
 
-fn refuse(request: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
+pub(super) fn refuse(request: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
     let RequestKind::ConsumerGroupDescribe(request) = request else { unreachable!("it is what was asked") };
     let groups = request
         .group_ids

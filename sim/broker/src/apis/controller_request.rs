@@ -70,3 +70,19 @@ pub(crate) fn serve<R: ControllerRequest>(
         broker.decide(now, io, caller.token, &request);
     }
 }
+
+/// As [`serve`], for requests about ACLs: without an authorizer there are none.
+pub(crate) fn serve_acls<R: ControllerRequest>(
+    broker: &mut Broker,
+    now: Now,
+    io: &mut Io<'_>,
+    caller: Caller,
+    request: R,
+) {
+    if broker.security.authorizes() {
+        serve(broker, now, io, caller, request);
+    } else {
+        let refusal = request.refuse(ErrorCode::SecurityDisabled).into();
+        broker.connections.respond(io, caller.token, refusal);
+    }
+}

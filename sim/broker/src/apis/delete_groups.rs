@@ -32,7 +32,7 @@ pub(super) fn serve(
     serve_parts(broker, now, io, caller, kind, parts.collect(), merge);
 }
 
-fn refuse(request: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
+pub(super) fn refuse(request: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
     let RequestKind::DeleteGroups(request) = request else { unreachable!("it is what was asked") };
     let results = request.groups_names.iter().map(|group| {
         DeletableGroupResult::default().with_group_id(group.clone()).with_error_code(error.code())

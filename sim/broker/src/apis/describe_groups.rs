@@ -28,7 +28,7 @@ pub(super) fn serve(
     serve_parts(broker, now, io, caller, kind, parts.collect(), merge);
 }
 
-fn refuse(request: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
+pub(super) fn refuse(request: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
     let RequestKind::DescribeGroups(request) = request else { unreachable!("it is what was asked") };
     let groups = request
         .groups

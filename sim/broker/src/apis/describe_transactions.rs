@@ -26,7 +26,7 @@ pub(super) fn serve(
     serve_parts(broker, now, io, caller, kind, parts.collect(), merge);
 }
 
-fn refuse(request: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
+pub(super) fn refuse(request: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
     let RequestKind::DescribeTransactions(request) = request else { unreachable!("it is what was asked") };
     let states = request.transactional_ids.iter().map(|id| {
         TransactionState::default().with_transactional_id(id.clone()).with_error_code(error.code())

@@ -8,6 +8,7 @@ mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition;
 mod alter_partition_reassignments;
+mod alter_user_scram_credentials;
 mod api_versions;
 mod broker_heartbeat;
 mod broker_registration;
@@ -15,10 +16,13 @@ mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod controller_request;
 mod coordinated;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_groups;
 mod delete_topics;
+mod describe_acls;
 mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
@@ -27,9 +31,11 @@ mod describe_log_dirs;
 mod describe_quorum;
 mod describe_topic_partitions;
 mod describe_transactions;
+mod describe_user_scram_credentials;
 mod elect_leaders;
 mod end_txn;
 mod find_coordinator;
+mod gate;
 mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
@@ -96,6 +102,11 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
     if !broker.admits(now, io, token, &body) {
         return;
     }
+    match gate::check(broker, token, &mut body) {
+        gate::Ruling::Serve => {}
+        gate::Ruling::Refuse(refusal) => return broker.connections.respond(io, token, refusal),
+        gate::Ruling::Close => return broker.connections.close(io, token.conn),
+    }
     broker.note_client(token, port, &client_id, &mut body);
     match *body {
         RequestKind::Produce(request) => {
@@ -104,8 +115,9 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
             });
         }
         RequestKind::Fetch(request) if port != CONTROLLER_PORT => {
+            let access = broker.access(token.conn);
             broker.replicate(now, io, |replicas, ctx| {
-                replicas.handle_fetch(ctx, token, token.api_version, request)
+                replicas.handle_fetch(ctx, token, token.api_version, request, access)
             });
         }
         RequestKind::ListOffsets(request) => {
@@ -172,6 +184,15 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
         }
         RequestKind::ListConfigResources(request) => {
             list_config_resources::serve(broker, io, caller, &request);
+        }
+        RequestKind::DescribeAcls(request) => describe_acls::serve(broker, io, caller, &request),
+        RequestKind::CreateAcls(request) => controller_request::serve_acls(broker, now, io, caller, request),
+        RequestKind::DeleteAcls(request) => controller_request::serve_acls(broker, now, io, caller, request),
+        RequestKind::DescribeUserScramCredentials(request) => {
+            describe_user_scram_credentials::serve(broker, io, caller, &request);
+        }
+        RequestKind::AlterUserScramCredentials(request) => {
+            controller_request::serve(broker, now, io, caller, request);
         }
         RequestKind::DescribeCluster(request) => describe_cluster::serve(broker, io, caller, &request),
         RequestKind::DescribeConfigs(request) => describe_configs::serve(broker, io, caller, &request),

@@ -23,6 +23,11 @@ pub(crate) fn says_not_controller(response: &ResponseKind) -> bool {
         }
         ResponseKind::UpdateFeatures(response) => is(response.error_code),
         ResponseKind::ElectLeaders(response) => is(response.error_code),
+        ResponseKind::CreateAcls(response) => response.results.iter().any(|acl| is(acl.error_code)),
+        ResponseKind::DeleteAcls(response) => response.filter_results.iter().any(|acl| is(acl.error_code)),
+        ResponseKind::AlterUserScramCredentials(response) => {
+            response.results.iter().any(|user| is(user.error_code))
+        }
         ResponseKind::AlterPartitionReassignments(response) => is(response.error_code),
         ResponseKind::ListPartitionReassignments(response) => is(response.error_code),
         ResponseKind::UnregisterBroker(response) => is(response.error_code),

@@ -83,7 +83,7 @@ fn errors(topics: &[OffsetCommitRequestTopic], error: ErrorCode) -> ResponseKind
     OffsetCommitResponse::default().with_topics(topics.collect()).into()
 }
 
-fn refuse(request: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
+pub(super) fn refuse(request: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
     let RequestKind::OffsetCommit(request) = request else { unreachable!("it is what was asked") };
     errors(&request.topics, error)
 }

@@ -47,7 +47,7 @@ pub(super) fn serve(
     serve_parts(broker, now, io, caller, kind, parts, merge);
 }
 
-fn refuse(_: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
+pub(super) fn refuse(_: &RequestKind, _: i16, error: ErrorCode) -> ResponseKind {
     OffsetDeleteResponse::default().with_error_code(error.code()).into()
 }
 

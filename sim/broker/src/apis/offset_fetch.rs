@@ -125,7 +125,7 @@ fn merge_by_topic_id(parts: Vec<ResponseKind>) -> ResponseKind {
     merged.into()
 }
 
-fn refuse(request: &RequestKind, version: i16, error: ErrorCode) -> ResponseKind {
+pub(super) fn refuse(request: &RequestKind, version: i16, error: ErrorCode) -> ResponseKind {
     let RequestKind::OffsetFetch(request) = request else { unreachable!("it is what was asked") };
     let response = OffsetFetchResponse::default();
     let response = if version >= BATCHED_VERSION {

@@ -86,7 +86,7 @@ pub(super) fn serve(
     });
 }
 
-fn errors(topics: &[TxnOffsetCommitRequestTopic], error: ErrorCode) -> ResponseKind {
+pub(super) fn errors(topics: &[TxnOffsetCommitRequestTopic], error: ErrorCode) -> ResponseKind {
     let topics = topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| {
             TxnOffsetCommitResponsePartition::default()

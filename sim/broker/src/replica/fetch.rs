@@ -1,6 +1,7 @@
 //! Fetch requests of consumers and followers.
 
-use trial_node::{LeaderEpoch, NodeId, Offset, Span, TopicIdPartition};
+use trial_node::{LeaderEpoch, NodeId, Offset, Span, TopicIdPartition, TopicPartition, TraceEvent};
+use trial_security::acl::AclOperation;
 use trial_wire::messages::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
@@ -14,8 +15,9 @@ use super::fetch_session::{
 };
 use super::partition::{FollowerFetch, LogRead, ReadBound, Watcher};
 use super::read_replica::preferred_read_replica;
-use super::{Context, Happened, ReplicaManager};
+use super::{Context, Happened, Output, ReplicaManager};
 use crate::Token;
+use crate::security::Access;
 
 /// The first version that consumers may send to followers too (KIP-392).
 const FETCH_FROM_FOLLOWER_VERSION: i16 = 11;
@@ -80,8 +82,15 @@ impl PartitionRead {
 }
 
 impl ReplicaManager {
-    /// A Fetch request of a consumer or a follower.
-    pub fn handle_fetch(&mut self, ctx: &mut Context<'_>, token: Token, version: i16, request: FetchRequest) {
+    /// A Fetch request of a consumer or a follower; `access` says what it may read, `None` that it may everything.
+    pub(crate) fn handle_fetch(
+        &mut self,
+        ctx: &mut Context<'_>,
+        token: Token,
+        version: i16,
+        request: FetchRequest,
+        access: Option<Access>,
+    ) {
         let params = self.fetch_params(version, &request);
         match self.sessions.begin(ctx.metadata, ctx.rng, ctx.now.mono, params, &request) {
             Err(code) => {
@@ -101,6 +110,11 @@ impl ReplicaManager {
                     && let Some(session) = self.sessions.get_mut(began.key)
                 {
                     session.rack = request.rack_id;
+                }
+                if let (Some(access), None) = (access, params.replica)
+                    && let Some(session) = self.sessions.get_mut(began.key)
+                {
+                    session.access = Some(Box::new(access));
                 }
                 self.begin_fetch(ctx, token, version, began.key, request.max_wait_ms);
             }
@@ -191,7 +205,13 @@ impl ReplicaManager {
         while let Some(tp) = session.queue.pop_front() {
             let Some(fetched) = session.partitions.get_mut(&tp) else { continue };
             fetched.queued = false;
+            let readable = session.access.as_deref().is_none_or(|access| {
+                // Whether a topic exists that is told by its id is no secret.
+                let name = ctx.metadata.topic_name(tp.topic_id);
+                name.is_none_or(|name| access.topic(AclOperation::Read, name))
+            });
             let (outcome, behind) = match self.partitions.get_mut(&tp) {
+                _ if !readable => (Err(ErrorCode::TopicAuthorizationFailed), true),
                 None => {
                     // The watch went with the replica.
                     fetched.watching = false;
@@ -296,7 +316,14 @@ impl ReplicaManager {
         session.params.full = false;
         let mut response = FetchResponse::default().with_session_id(session.id());
         for (name, partition) in session.unknown.drain(..) {
-            let data = error_data(partition, ErrorCode::UnknownTopicOrPartition);
+            let readable = session.access.as_deref().is_none_or(|it| it.topic(AclOperation::Read, &name));
+            let data = error_data(
+                partition,
+                match readable {
+                    true => ErrorCode::UnknownTopicOrPartition,
+                    false => ErrorCode::TopicAuthorizationFailed,
+                },
+            );
             response
                 .responses
                 .push(FetchableTopicResponse::default().with_topic(name).with_partitions(vec![data]));

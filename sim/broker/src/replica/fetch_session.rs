@@ -13,6 +13,7 @@ use trial_wire::{ErrorCode, StrBytes, Uuid};
 
 use super::metadata::ClusterMetadata;
 use crate::Token;
+use crate::security::Access;
 
 /// The epoch of a request that wants a new session.
 const INITIAL_EPOCH: i32 = 0;
@@ -77,6 +78,8 @@ pub(super) struct FetchSession {
     pub waiting: Option<Waiting>,
     /// `client.rack` of a consumer that may be sent to another replica (KIP-392); else empty.
     pub rack: StrBytes,
+    /// What the client may read, as of its last fetch; `None` if that is everything.
+    pub access: Option<Box<Access>>,
     /// The topics of the request that nobody knows by name; answered once.
     pub unknown: Vec<(trial_wire::TopicName, i32)>,
     pub last_used: Time,
@@ -226,6 +229,7 @@ impl FetchSessions {
                     queue: VecDeque::new(),
                     waiting: None,
                     rack: StrBytes::new(),
+                    access: None,
                     unknown: Vec::new(),
                     last_used: now,
                 };

@@ -4,14 +4,18 @@
 //! authorizer, or SASL, clients have a listener of their own ([`CLIENT_PORT`]), and so do those whom TLS has made known
 //! ([`TLS_PORT`]): a connection there has a [`Session`].
 
+mod access;
+mod amendment;
 mod session;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use trial_metadata::MetadataImage;
+use trial_metadata::{MetadataDelta, MetadataImage, MetadataRecord};
 use trial_node::{ConnId, Io, Now, Request};
-use trial_security::{Credentials, SaslMechanism, ScramCredential, ScramMechanism};
+use trial_security::acl::Authorizer;
+use trial_security::scram::MIN_ITERATIONS;
+use trial_security::{Credentials, KafkaPrincipal, SaslMechanism, ScramCredential, ScramMechanism};
 use trial_wire::api::latest;
 use trial_wire::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use trial_wire::{ApiKey, RequestKind, StrBytes};
@@ -19,6 +23,8 @@ use trial_wire::{ApiKey, RequestKind, StrBytes};
 use crate::connections::{BROKER_PORT, CONTROLLER_PORT};
 use crate::{Broker, BrokerConfig, Token};
 
+pub(crate) use access::Access;
+pub(crate) use amendment::Amendment;
 pub(crate) use session::{Session, Surroundings, Verdict};
 
 /// The port of the listener for clients of a cluster with an authorizer or SASL.
@@ -69,9 +75,11 @@ pub fn tls_login(subject: &str) -> [Request; 2] {
     ]
 }
 
-/// How the broker gets to know its clients.
+/// How the broker gets to know its clients, and what it lets them do.
 #[derive(Clone, Debug)]
 pub(crate) struct Security {
+    /// The ACLs; none if everybody may do everything.
+    authorizer: Option<Arc<Authorizer>>,
     /// `sasl.enabled.mechanisms`.
     mechanisms: Arc<[SaslMechanism]>,
     /// The mechanism behind TLS.
@@ -82,7 +90,24 @@ impl Security {
     pub fn new(effective: &trial_metadata::BrokerConfig) -> Security {
         let names = effective.sasl_enabled_mechanisms.iter();
         let known = names.map(|name| SaslMechanism::named(name).expect("the config is validated"));
-        Security { mechanisms: known.collect(), external: Arc::new([SaslMechanism::External]) }
+        let mechanisms = known.collect();
+        let super_users = effective.super_users.split(';').map(|who| StrBytes::from(who.trim().to_owned()));
+        let allow_without_acl = effective.allow_everyone_if_no_acl_found;
+        let authorizer = (!effective.authorizer_class_name.is_empty())
+            .then(|| Arc::new(Authorizer::new(super_users, allow_without_acl)));
+        Security { authorizer, mechanisms, external: Arc::new([SaslMechanism::External]) }
+    }
+
+    /// Whether there is an authorizer.
+    pub fn authorizes(&self) -> bool {
+        self.authorizer.is_some()
+    }
+
+    /// ACLs have come or gone.
+    pub fn acls_changed(&mut self, image: &MetadataImage, delta: &MetadataDelta) {
+        let Some(authorizer) = self.authorizer.as_mut().filter(|_| !delta.acls.is_empty()) else { return };
+        let authorizer = Arc::make_mut(authorizer);
+        delta.acls.iter().for_each(|id| authorizer.set(*id, image.acls().get(id)));
     }
 
     /// The beginning of a connection that comes in on `port`; `None` where everybody is trusted.
@@ -116,6 +141,37 @@ impl Broker {
     pub(crate) fn accepted(&mut self, conn: ConnId, port: u16) {
         let session = self.security.session(port);
         self.connections.accepted(conn, port, session);
+    }
+
+    /// What the users of a new cluster log in with (`kafka-storage format --add-scram`).
+    pub(crate) fn bootstrap_credentials(&self, io: &mut Io<'_>) -> Vec<MetadataRecord> {
+        let scram = self.security.mechanisms.iter().filter_map(|mechanism| match mechanism {
+            SaslMechanism::Scram(scram) => Some(*scram),
+            SaslMechanism::Plain | SaslMechanism::External => None,
+        });
+        let mut records = Vec::new();
+        for mechanism in scram {
+            for (name, password) in &self.config.users {
+                let mut salt = [0; 16];
+                io.rng.fill(&mut salt);
+                let salt = bytes::Bytes::copy_from_slice(&salt);
+                let credential = ScramCredential::new(mechanism, password.as_bytes(), salt, MIN_ITERATIONS);
+                let name = StrBytes::from(name.clone());
+                records.push(MetadataRecord::UserScramCredential { name, mechanism, credential });
+            }
+        }
+        records
+    }
+
+    /// Who is at the other end of a connection; `None` if that is somebody who is trusted.
+    pub(crate) fn principal(&self, conn: ConnId) -> Option<&KafkaPrincipal> {
+        self.connections.session(conn)?.principal()
+    }
+
+    /// What the client at the other end of a connection may do; `None` if that is everything.
+    pub(crate) fn access(&self, conn: ConnId) -> Option<Access> {
+        let authorizer = self.security.authorizer.as_ref()?;
+        Some(Access::new(authorizer.clone(), self.principal(conn)?.clone()))
     }
 
     /// Whether a request is to be served. If not, it has been dealt with: it was part of an authentication, or came without

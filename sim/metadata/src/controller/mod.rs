@@ -1,5 +1,6 @@
 //! The active controller: decides what becomes of the cluster, as records.
 
+mod acls;
 mod brokers;
 mod configs;
 mod eligible;
@@ -9,6 +10,7 @@ mod partition_change;
 mod placement;
 mod quotas;
 mod reassign;
+mod scram;
 mod sessions;
 #[cfg(test)]
 mod testing;

@@ -286,7 +286,7 @@ impl Cluster {
                 };
                 self.in_flight.push((from, id, node));
                 self.with(node, |replicas, ctx| match *body {
-                    RequestKind::Fetch(request) => replicas.handle_fetch(ctx, token, version, request),
+                    RequestKind::Fetch(request) => replicas.handle_fetch(ctx, token, version, request, None),
                     RequestKind::ListOffsets(request) => {
                         replicas.handle_list_offsets(ctx, token, version, request);
                     }
@@ -422,7 +422,7 @@ impl Cluster {
 
     fn fetch(&mut self, to: NodeId, request: FetchRequest) -> Token {
         let token = self.token(17);
-        self.with(to, |replicas, ctx| replicas.handle_fetch(ctx, token, 17, request));
+        self.with(to, |replicas, ctx| replicas.handle_fetch(ctx, token, 17, request, None));
         self.run();
         token
     }

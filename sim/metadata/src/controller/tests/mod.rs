@@ -6,6 +6,7 @@ mod eligible;
 mod leaders;
 mod random;
 mod reassign;
+mod security;
 mod topics;
 
 use trial_node::{Offset, Span};
