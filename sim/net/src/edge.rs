@@ -44,9 +44,6 @@ pub(crate) fn read_request(mut frame: Bytes, listener: Option<Listener>) -> Resu
         return Err(Refused::NotServed { api, version });
     };
     let body = if line.supports(version) {
-        if api == ApiKey::Metadata {
-            forgive_long_count(version, &mut frame);
-        }
         decode_request(api, version, frame)?
     } else if api == ApiKey::ApiVersions {
         RequestKind::ApiVersions(ApiVersionsRequest::default())
@@ -59,20 +56,6 @@ pub(crate) fn read_request(mut frame: Bytes, listener: Option<Listener>) -> Resu
         client_id: header.client_id.unwrap_or_default(),
         body: Box::new(body),
     })
-}
-
-/// The first version of Metadata in which counts are compact.
-const METADATA_COMPACT: i16 = 9;
-/// The last version of Metadata that has an additional flag, of the cluster's operations.
-const METADATA_CLUSTER_OPERATIONS: i16 = 10;
-
-/// librdkafka (2.16) asks for all topics with a count of four bytes, all zero, where one byte is due. Kafka reads these four
-/// as all topics, its flags unset, and ignores what follows.
-fn forgive_long_count(version: i16, body: &mut Bytes) {
-    if version >= METADATA_COMPACT && body.starts_with(&[0; 4]) {
-        // All topics, each flag, no tagged fields.
-        body.truncate(if version <= METADATA_CLUSTER_OPERATIONS { 5 } else { 4 });
-    }
 }
 
 /// Whether the request gets a response. Produce with `acks=0` does not.
@@ -122,13 +105,6 @@ mod tests {
             assert!(request(Bytes::copy_from_slice(bytes)).is_err(), "{bytes:?}");
         }
         assert!(request(frame(3, 12, &[0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0x0f])).is_err());
-    }
-
-    #[test]
-    fn a_count_that_is_too_long_means_all_topics() {
-        let taken = request(frame(3, 13, &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0])).expect("Kafka takes it");
-        let all = MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
-        assert_eq!(*taken.body, RequestKind::Metadata(all));
     }
 
     #[test]
