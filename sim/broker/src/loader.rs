@@ -125,6 +125,10 @@ impl Broker {
             let image = &self.published.image;
             let node = self.config.node_id;
             self.effective = trial_metadata::BrokerConfig::resolve(&self.static_config, image, node);
+            self.replicas.set_throttles(
+                self.effective.leader_replication_throttled_rate,
+                self.effective.follower_replication_throttled_rate,
+            );
         }
         if delta.brokers.contains(&self.config.node_id) {
             self.registration_changed(io);

@@ -52,11 +52,11 @@ pub fn pending(state: &ClusterState<'_>) -> Vec<String> {
     newest.partitions(&mut |p| {
         let tp = TopicPartition { topic: p.topic.clone(), partition: p.id.partition };
         let name = tp.to_string();
-        if state
-            .assignments
-            .get(&tp)
-            .is_some_and(|wanted| wanted.iter().all(|replicas| replicas != p.replicas))
-        {
+        // What was taken back keeps the order of the reassignment.
+        let same = |wanted: &Vec<NodeId>| {
+            wanted.len() == p.replicas.len() && wanted.iter().all(|id| p.replicas.contains(id))
+        };
+        if state.assignments.get(&tp).is_some_and(|wanted| !wanted.iter().any(same)) {
             pending
                 .push(format!("{name} has replicas {}, which is not where it was moved to", ids(p.replicas)));
         }

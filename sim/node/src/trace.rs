@@ -124,6 +124,13 @@ pub enum TraceEvent {
         /// Its replicas, as before.
         replicas: Vec<NodeId>,
     },
+    /// A leader sent a consumer to a replica in its rack (KIP-392).
+    ReadReplicaChosen {
+        /// The partition.
+        tp: TopicPartition,
+        /// The replica.
+        replica: NodeId,
+    },
     /// A replica cut its log because it had diverged from the leader's.
     LogTruncated {
         /// The partition.
@@ -251,6 +258,7 @@ impl TraceEvent {
             TraceEvent::ReassignmentStarted { .. } => "reassignment-started",
             TraceEvent::ReassignmentCompleted { .. } => "reassignment-completed",
             TraceEvent::ReassignmentCancelled { .. } => "reassignment-cancelled",
+            TraceEvent::ReadReplicaChosen { .. } => "read-replica-chosen",
             TraceEvent::LogTruncated { .. } => "log-truncated",
             TraceEvent::LogStartAdvanced { .. } => "log-start-advanced",
             TraceEvent::LogCompacted { .. } => "log-compacted",
@@ -278,6 +286,7 @@ impl TraceEvent {
             | TraceEvent::ReassignmentStarted { tp, .. }
             | TraceEvent::ReassignmentCompleted { tp, .. }
             | TraceEvent::ReassignmentCancelled { tp, .. }
+            | TraceEvent::ReadReplicaChosen { tp, .. }
             | TraceEvent::LogTruncated { tp, .. }
             | TraceEvent::LogStartAdvanced { tp, .. }
             | TraceEvent::LogCompacted { tp, .. }
@@ -287,7 +296,7 @@ impl TraceEvent {
     }
 
     /// Every kind there is, for messages that suggest one.
-    pub const KINDS: [&'static str; 33] = [
+    pub const KINDS: [&'static str; 34] = [
         "broker-started",
         "broker-unfenced",
         "broker-fenced",
@@ -308,6 +317,7 @@ impl TraceEvent {
         "reassignment-started",
         "reassignment-completed",
         "reassignment-cancelled",
+        "read-replica-chosen",
         "log-truncated",
         "log-start-advanced",
         "log-compacted",
@@ -376,6 +386,7 @@ impl fmt::Display for TraceEvent {
                 write!(f, " {tp} replicas=")?;
                 node_list(f, replicas)
             }
+            TraceEvent::ReadReplicaChosen { tp, replica } => write!(f, " {tp} replica={replica}"),
             TraceEvent::LogTruncated { tp, from, to } | TraceEvent::LogStartAdvanced { tp, from, to } => {
                 write!(f, " {tp} from={from} to={to}")
             }

@@ -115,6 +115,6 @@ fn config_type(kind: ConfigKind) -> i8 {
         ConfigKind::Int(..) => 3,
         ConfigKind::Long(..) => 5,
         ConfigKind::Ratio => 6,
-        ConfigKind::ListOf(_) | ConfigKind::SubsetOf(_) => 7,
+        ConfigKind::ListOf(_) | ConfigKind::SubsetOf(_) | ConfigKind::Replicas => 7,
     }
 }

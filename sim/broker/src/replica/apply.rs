@@ -7,7 +7,8 @@ use trial_storage::{LogConfig, LogOpen, TimestampType, UnifiedLog, log_dir};
 use trial_wire::{Compression, Uuid};
 
 use super::metadata::PartitionState;
-use super::partition::{Partition, RoleChange};
+use super::partition::{Partition, RoleChange, Throttled};
+use super::throttle::is_listed;
 use super::{ClusterMetadata, Context, Happened, MetadataChanges, Output, ReplicaConfig, ReplicaManager};
 
 impl ReplicaManager {
@@ -178,7 +179,9 @@ impl ReplicaManager {
         log.set_cleaned_to(checkpointed(&self.checkpoints.cleaned_to));
         log.assign_topic_id(ctx.disk, tp.topic_id)?;
         let min_insync_replicas = min_insync_replicas(ctx.metadata, tp.topic_id);
-        Ok(Some(Partition::new(tp, topic, log, min_insync_replicas)))
+        let mut partition = Partition::new(tp, topic, log, min_insync_replicas);
+        partition.throttled = throttled(ctx.metadata, tp, self.config.node_id);
+        Ok(Some(partition))
     }
 
     fn configure(&mut self, ctx: &Context<'_>, topic_id: Uuid) {
@@ -191,6 +194,7 @@ impl ReplicaManager {
         for partition in self.partitions.range_mut(first..=last).map(|(_, partition)| partition) {
             partition.log.set_config(config);
             partition.min_insync_replicas = min_insync_replicas;
+            partition.throttled = throttled(around.metadata, partition.id, around.me);
             // What was under a larger minimum may be committed under a smaller one.
             if partition.maybe_increment_high_watermark(around) {
                 moved = true;
@@ -223,6 +227,18 @@ impl ReplicaManager {
 fn number<T: std::str::FromStr>(metadata: &dyn ClusterMetadata, topic_id: Uuid, key: &str, default: T) -> T {
     let parsed = metadata.topic_config(topic_id, key).map(|value| value.parse().ok());
     parsed.map_or(default, |number| number.expect("the config's range is within the type's"))
+}
+
+/// Which of the topic's lists of throttled replicas (KIP-73) name this broker's replica.
+fn throttled(metadata: &dyn ClusterMetadata, tp: TopicIdPartition, me: NodeId) -> Throttled {
+    let listed = |key| {
+        let list = metadata.topic_config(tp.topic_id, key);
+        list.is_some_and(|list| is_listed(list, tp.partition, me))
+    };
+    Throttled {
+        leader: listed("leader.replication.throttled.replicas"),
+        follower: listed("follower.replication.throttled.replicas"),
+    }
 }
 
 fn min_insync_replicas(metadata: &dyn ClusterMetadata, topic_id: Uuid) -> usize {

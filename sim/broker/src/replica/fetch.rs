@@ -229,7 +229,14 @@ impl ReplicaManager {
                         };
                         partition.watchers.push(Watcher { key, bound });
                     }
-                    let limit = budget.min(usize::try_from(fetched.max_bytes).unwrap_or(0));
+                    let throttled = self.leader_throttle.is_on()
+                        && partition.throttled.leader
+                        && params.replica.is_some_and(|replica| !partition.is_in_sync(replica))
+                        && self.leader_throttle.is_exceeded(ctx.now.mono);
+                    let (limit, min_one) = match throttled {
+                        true => (0, false),
+                        false => (budget.min(usize::try_from(fetched.max_bytes).unwrap_or(0)), min_one),
+                    };
                     let elsewhere = (!session.rack.is_empty())
                         .then(|| {
                             let (me, offset) = (self.config.node_id, fetched.fetch_offset);
@@ -344,6 +351,20 @@ impl ReplicaManager {
                 fetched.sent_log_start_offset = sent.map_or(Offset::UNKNOWN, |read| read.log_start_offset);
             }
             let tp = read.tp;
+            if let Ok(Read { preferred: Some(replica), .. }) = read.outcome
+                && let Some(partition) = self.partitions.get(&tp)
+            {
+                self.after.outputs.push_back(Output::Trace(TraceEvent::ReadReplicaChosen {
+                    tp: TopicPartition { topic: partition.topic.clone(), partition: tp.partition },
+                    replica,
+                }));
+            }
+            if self.leader_throttle.is_on()
+                && session.params.replica.is_some()
+                && self.partitions.get(&tp).is_some_and(|partition| partition.throttled.leader)
+            {
+                self.leader_throttle.record(ctx.now.mono, read.len());
+            }
             let mut data = partition_data(read, session.params);
             if version >= CURRENT_LEADER_VERSION {
                 name_current_leader(ctx, tp, &mut data, &mut response.node_endpoints);

@@ -40,6 +40,8 @@ struct Fetching {
     last_fetched_epoch: Option<LeaderEpoch>,
     log_start_offset: Offset,
     phase: Phase,
+    /// Whether it had everything that was committed, when the leader last told.
+    caught_up: bool,
     /// What the leader's session has of it: offset, leader epoch, last fetched epoch and log start.
     sent: Option<(Offset, LeaderEpoch, Option<LeaderEpoch>, Offset)>,
     /// Whether the next request has to name it.
@@ -205,6 +207,7 @@ impl ReplicaManager {
             last_fetched_epoch: partition.log.latest_epoch(),
             log_start_offset: partition.log.log_start_offset(),
             phase: Phase::Fetching,
+            caught_up: false,
             sent: None,
             changed: true,
         };
@@ -240,6 +243,10 @@ impl ReplicaManager {
         if fetcher.in_flight.is_some() || fetcher.backing_off.is_some() {
             return;
         }
+        if self.follower_throttle.is_exceeded(ctx.now.mono) {
+            self.hold_back(ctx.now.mono, leader);
+        }
+        let Some(fetcher) = self.fetchers.get_mut(&leader) else { return };
         let (in_flight, version, body) = if let Some((tp, epoch, timestamp)) = fetcher.next_lookup() {
             let Some(name) = ctx.metadata.topic_name(tp.topic_id) else { return };
             let wanted = ListOffsetsPartition::default()
@@ -276,6 +283,25 @@ impl ReplicaManager {
             fetcher.in_flight = Some((id, in_flight));
         }
         self.after.outputs.push_back(Output::ToBroker { node: leader, id, version, body: Box::new(body) });
+    }
+
+    /// Leaves out throttled replicas that are not in sync (KIP-73) until the fetcher's next back-off is over.
+    fn hold_back(&mut self, now: Time, leader: NodeId) {
+        let Some(fetcher) = self.fetchers.get(&leader) else { return };
+        let throttled = |tp: &TopicIdPartition| {
+            self.partitions.get(tp).is_some_and(|partition| partition.throttled.follower)
+        };
+        let held: Vec<TopicIdPartition> = fetcher
+            .partitions
+            .iter()
+            .filter(|(tp, fetching)| {
+                fetching.phase == Phase::Fetching && !fetching.caught_up && throttled(tp)
+            })
+            .map(|(tp, _)| *tp)
+            .collect();
+        for tp in held {
+            self.delay(now, leader, tp);
+        }
     }
 
     pub(super) fn handle_leader_response(
@@ -358,6 +384,7 @@ impl ReplicaManager {
             None => {
                 if self.append_from_leader(ctx, tp, &data).is_ok() {
                     self.reposition(leader, tp);
+                    self.note_lag(leader, tp, Offset(data.high_watermark));
                 } else {
                     self.delay(ctx.now.mono, leader, tp);
                 }
@@ -365,6 +392,13 @@ impl ReplicaManager {
             Some(ErrorCode::OffsetOutOfRange) => fetcher.set_phase(tp, Phase::OutOfRange(LATEST)),
             Some(ErrorCode::FencedLeaderEpoch) => fetcher.set_phase(tp, Phase::Fenced),
             Some(_) => self.delay(ctx.now.mono, leader, tp),
+        }
+    }
+
+    fn note_lag(&mut self, leader: NodeId, tp: TopicIdPartition, high_watermark: Offset) {
+        let fetcher = self.fetchers.get_mut(&leader);
+        if let Some(fetching) = fetcher.and_then(|fetcher| fetcher.partitions.get_mut(&tp)) {
+            fetching.caught_up = high_watermark <= fetching.offset;
         }
     }
 
@@ -383,6 +417,9 @@ impl ReplicaManager {
     ) -> Result<(), AppendError> {
         let Some(partition) = self.partitions.get_mut(&tp) else { return Ok(()) };
         let records = data.records.clone().unwrap_or_default();
+        if partition.throttled.follower {
+            self.follower_throttle.record(ctx.now.mono, records.len());
+        }
         let grew = match append_as_follower(ctx, partition, records) {
             Ok(grew) => grew,
             Err(error) => {

@@ -36,6 +36,7 @@ mod read_replica;
 mod retention;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod timers;
 mod transactions;
 mod verification;
@@ -63,6 +64,7 @@ use partition::{Partition, ReadBound, Surroundings};
 use produce::DelayedProduce;
 use producer_ids::ProducerIds;
 use purgatory::{Deadlines, Purgatory};
+use throttle::Throttle;
 use timers::Timer;
 use verification::Verifications;
 
@@ -279,6 +281,9 @@ pub struct ReplicaManager {
     timers: Deadlines<Timer>,
     started: Time,
     after: Aftermath,
+    /// What this broker sends as a leader, and fetches as a follower, of throttled replicas.
+    leader_throttle: Throttle,
+    follower_throttle: Throttle,
     /// All logs are closed.
     stopped: bool,
     /// Kept for its memory.
@@ -402,6 +407,8 @@ impl ReplicaManager {
             timers,
             started: now.mono,
             after: Aftermath::default(),
+            leader_throttle: Throttle::new(),
+            follower_throttle: Throttle::new(),
             stopped: false,
             reads: Vec::new(),
         })
@@ -410,6 +417,14 @@ impl ReplicaManager {
     /// The broker epoch of the last successful registration; −1 before the first.
     pub fn set_broker_epoch(&mut self, epoch: i64) {
         self.broker_epoch = epoch;
+    }
+
+    /// Sets `leader.replication.throttled.rate` and `follower.replication.throttled.rate`, in bytes per second; the largest
+    /// number is no limit.
+    pub fn set_throttles(&mut self, leader: i64, follower: i64) {
+        let limit = |rate: i64| u64::try_from(rate).ok().filter(|_| rate < i64::MAX).unwrap_or(u64::MAX);
+        self.leader_throttle.set_limit(limit(leader));
+        self.follower_throttle.set_limit(limit(follower));
     }
 
     /// The answer to a request of ours, or its failure. Answers to requests that are not awaited any more are ignored.

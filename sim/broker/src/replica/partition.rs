@@ -73,6 +73,13 @@ pub(super) enum LeaderAppendError {
     Log(AppendError),
 }
 
+/// Which lists of throttled replicas (KIP-73) name a replica.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Throttled {
+    pub leader: bool,
+    pub follower: bool,
+}
+
 /// One partition's replica.
 #[derive(Clone, Debug)]
 pub(super) struct Partition {
@@ -85,6 +92,8 @@ pub(super) struct Partition {
     pub partition_epoch: i32,
     pub role: Role,
     pub min_insync_replicas: usize,
+    /// Whether what this broker sends of it as a leader is throttled, and what it fetches of it as a follower.
+    pub throttled: Throttled,
     pub watchers: Vec<Watcher>,
     /// Whether the change list has it.
     pub noted_as_changed: bool,
@@ -109,6 +118,7 @@ impl Partition {
             partition_epoch: -1,
             role: Role::Follower,
             min_insync_replicas,
+            throttled: Throttled::default(),
             watchers: Vec::new(),
             noted_as_changed: false,
             noted_last_stable_offset: Offset::UNKNOWN,
@@ -187,6 +197,7 @@ impl Partition {
             high_watermark: self.log.high_watermark(),
             last_stable_offset: self.log.last_stable_offset(),
             truncations: self.log.truncations(),
+            compacted: self.log.config().compact,
         }
     }
 

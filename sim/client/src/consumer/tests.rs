@@ -16,6 +16,8 @@ use crate::testing::{Bench, Cluster, Waiting, properties, topic_name};
 
 use super::*;
 
+mod read_replica;
+
 /// A consumer of all partitions, which has asked for what it must and has no answers.
 fn bench(partitions: i32, config: &[(&str, &str)]) -> Bench<Consumer> {
     let cluster = Cluster::new(2, "orders", partitions);

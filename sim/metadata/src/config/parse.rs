@@ -24,6 +24,8 @@ pub struct ConfigDef {
 pub enum ConfigLink {
     /// A topic config whose default is this broker config.
     Broker(&'static str),
+    /// A topic config that no broker config is the default of.
+    TopicOnly,
     /// A broker config that may be changed while the broker runs (KIP-226), cluster-wide or for one broker.
     Dynamic,
     /// A broker config that only the operator's properties set.
@@ -47,6 +49,8 @@ pub enum ConfigKind {
     ListOf(&'static [&'static str]),
     /// Some of some words, separated by commas, or none.
     SubsetOf(&'static [&'static str]),
+    /// Replicas by partition and broker, as in `0:1,1:2`; `*` for all, `none` or nothing for none.
+    Replicas,
     /// Any text.
     Text,
 }
@@ -109,6 +113,11 @@ impl ConfigDef {
             ConfigKind::ListOf(words) | ConfigKind::SubsetOf(words) => {
                 text.split(',').all(|item| words.contains(&item.trim()))
             }
+            ConfigKind::Replicas if matches!(text, "" | "*" | "none") => true,
+            ConfigKind::Replicas => text.split(',').all(|pair| {
+                let number = |text: &str| text.parse().is_ok_and(|number: i32| number >= 0);
+                pair.trim().split_once(':').is_some_and(|(index, id)| number(index) && number(id))
+            }),
             ConfigKind::Text => true,
         };
         if valid {
@@ -164,6 +173,9 @@ impl fmt::Display for ConfigKind {
             ConfigKind::OneOf(words) => write!(f, "one of {}", words.join(", ")),
             ConfigKind::ListOf(words) => write!(f, "a list of {}", words.join(", ")),
             ConfigKind::SubsetOf(words) => write!(f, "a list of {}, or nothing", words.join(", ")),
+            ConfigKind::Replicas => {
+                f.write_str("a list of replicas by partition and broker, as in 0:1,1:2, or *, or none")
+            }
             ConfigKind::Text => f.write_str("text"),
         }
     }

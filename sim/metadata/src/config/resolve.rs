@@ -190,6 +190,7 @@ impl<'a> Layers<'a> {
     fn values(&self, def: &'static ConfigDef) -> impl Iterator<Item = (&'static str, &'a str, ConfigSource)> {
         let (topic_key, broker_key, dynamic) = match def.link {
             ConfigLink::Broker(synonym) => (Some(def.name), synonym, true),
+            ConfigLink::TopicOnly => (Some(def.name), def.name, false),
             ConfigLink::Dynamic => (None, def.name, true),
             ConfigLink::ReadOnly => (None, def.name, false),
         };

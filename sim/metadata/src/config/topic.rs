@@ -2,8 +2,8 @@
 
 use super::configs;
 use super::parse::ConfigDef;
-use super::parse::ConfigKind::{Bool, Int, ListOf, Long, OneOf, Ratio};
-use super::parse::ConfigLink::Broker;
+use super::parse::ConfigKind::{Bool, Int, ListOf, Long, OneOf, Ratio, Replicas};
+use super::parse::ConfigLink::{Broker, TopicOnly};
 
 configs! {
     /// Every topic config that we honour.
@@ -25,8 +25,12 @@ configs! {
     "file.delete.delay.ms" = "60000", Long(0, i64::MAX), Broker("log.segment.delete.delay.ms");
     #[doc = "how many records may be appended before the log is flushed to the device."]
     "flush.messages" = "9223372036854775807", Long(1, i64::MAX), Broker("log.flush.interval.messages");
+    #[doc = "which replicas their followers fetch no faster than follower.replication.throttled.rate says (KIP-73)."]
+    "follower.replication.throttled.replicas" = "", Replicas, TopicOnly;
     #[doc = "how many bytes of records lie between two entries of the offset index."]
     "index.interval.bytes" = "4096", Int(0, i32::MAX), Broker("log.index.interval.bytes");
+    #[doc = "which replicas, as leaders, send to followers no faster than leader.replication.throttled.rate says (KIP-73)."]
+    "leader.replication.throttled.replicas" = "", Replicas, TopicOnly;
     #[doc = "how many milliseconds a record may stay uncompacted in a compacted topic."]
     "max.compaction.lag.ms" = "9223372036854775807", Long(1, i64::MAX), Broker("log.cleaner.max.compaction.lag.ms");
     #[doc = "the largest record batch, in bytes, that may be appended."]

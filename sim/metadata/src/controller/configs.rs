@@ -84,6 +84,7 @@ impl QuorumController {
                 Err(error) => response.with_error_code(error.code()).with_error_message(error.message()),
             });
         }
+        self.clear_eligible(&mut records);
         if request.validate_only {
             records.clear();
         }
@@ -106,13 +107,16 @@ impl QuorumController {
         let current = self.image.config(&resource).unwrap_or(&none);
         let gone = current.keys().filter(|name| !values.contains_key(*name)).map(|name| (name, None));
         let set = values.iter().filter(|(name, value)| current.get(*name) != Some(*value));
-        let changed = gone.chain(set.map(|(name, value)| (name, Some(value.clone()))));
+        let changed: Vec<_> = gone.chain(set.map(|(name, value)| (name, Some(value.clone())))).collect();
+        for (name, value) in &changed {
+            self.check_min_isr(&resource, name, value.as_ref())?;
+        }
         let record = |(name, value): (&StrBytes, _)| MetadataRecord::Config {
             resource: resource.clone(),
             name: name.clone(),
             value,
         };
-        Ok(changed.map(record).collect())
+        Ok(changed.into_iter().map(record).collect())
     }
 
     /// The resource of this type and name.
@@ -179,7 +183,7 @@ fn new_value(
     let value = match config.config_operation {
         SET => operand.clone(),
         APPEND | SUBTRACT => {
-            if !matches!(def.kind, ConfigKind::ListOf(_)) {
+            if !matches!(def.kind, ConfigKind::ListOf(_) | ConfigKind::Replicas) {
                 let what = format!("Config {} is not a list, which alone can be added to.", config.name);
                 return Err(ApiError::new(ErrorCode::InvalidConfig, what));
             }

@@ -62,9 +62,9 @@ impl QuorumController {
 /// controller goes by, and none for single brokers.
 pub(super) fn activation_records(config: &ControllerConfig, image: &MetadataImage) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
-    // No topic has this name: what is left is what applies to all.
-    let every = TopicName::default();
-    let minimum = topic_value(&config.static_config, image, config.node_id, &every, MIN_ISR);
+    // Without any override, what is left is what the operator gave, or the default.
+    let (bare, every) = (MetadataImage::default(), TopicName::default());
+    let minimum = topic_value(&config.static_config, &bare, config.node_id, &every, MIN_ISR);
     let set = |image: &MetadataImage, resource: &ConfigResource| {
         image.config(resource).is_some_and(|overrides| overrides.contains_key(MIN_ISR.as_bytes()))
     };

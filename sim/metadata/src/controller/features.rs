@@ -5,8 +5,9 @@ use trial_wire::messages::update_features_response::UpdatableFeatureResult;
 use trial_wire::messages::{UpdateFeaturesRequest, UpdateFeaturesResponse};
 use trial_wire::{ErrorCode, StrBytes};
 
+use super::eligible::activation_records;
 use super::{ApiError, ControllerResult, QuorumController};
-use crate::feature::{FEATURES, METADATA_VERSION_FEATURE};
+use crate::feature::{ELIGIBLE_LEADER_REPLICAS_VERSION_FEATURE, FEATURES, METADATA_VERSION_FEATURE};
 use crate::record::MetadataRecord;
 
 /// `FeatureUpdate.UpgradeType` on the wire.
@@ -47,6 +48,13 @@ impl QuorumController {
                     );
                 }
             }
+        }
+        let turns_on = |record: &MetadataRecord| {
+            matches!(record, MetadataRecord::FeatureLevel { name, level: 1.. }
+                if name.as_str() == ELIGIBLE_LEADER_REPLICAS_VERSION_FEATURE)
+        };
+        if !self.tracks_eligible_leaders() && records.iter().any(turns_on) {
+            records.extend(activation_records(&self.config, &self.image));
         }
         let mut response = UpdateFeaturesResponse::default();
         if version <= PER_FEATURE_VERSION {

@@ -54,6 +54,29 @@ fn encodings_are_kafkas() {
 }
 
 #[test]
+fn quotas_are_kafkas_and_come_back() {
+    let text = StrBytes::from_static_str;
+    let entity = QuotaEntity {
+        user: Some(QuotaName::Named(text("a"))),
+        client_id: Some(QuotaName::Default),
+        ip: None,
+    };
+    let record = |value| MetadataRecord::ClientQuota { entity: entity.clone(), key: text("k"), value };
+    let bytes = |value: f64, remove: u8| {
+        let start = b"\x01\x0e\0\x03\x0aclient-id\0\0\x05user\x02a\0\x02k";
+        [&start[..], &value.to_bits().to_be_bytes(), &[remove, 0]].concat()
+    };
+    for (value, expected) in [(Some(1.5), bytes(1.5, 0)), (None, bytes(0.0, 1))] {
+        let record = record(value.map(QuotaValue::from_wire));
+        assert_eq!(encoded(&record), expected);
+        assert_eq!(MetadataRecord::decode(&expected), Ok(record));
+    }
+    let other = b"\x01\x0e\0\x02\x05host\x02a\0\x02k\0\0\0\0\0\0\0\0\0\0";
+    let unknown = RecordError::Field { key: 14, version: 0, field: "EntityType" };
+    assert_eq!(MetadataRecord::decode(other), Err(unknown));
+}
+
+#[test]
 fn errors_name_key_and_version() {
     assert_eq!(MetadataRecord::decode(&[1, 99, 4, 0]), Err(RecordError::Unsupported { key: 99, version: 4 }));
     assert_eq!(MetadataRecord::decode(&[1, 20, 1, 0]), Err(RecordError::Unsupported { key: 20, version: 1 }));

@@ -6,6 +6,7 @@ mod fetching;
 mod producing;
 mod replicating;
 mod restarting;
+mod throttling;
 mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -62,6 +63,7 @@ struct TestMetadata {
     partitions: BTreeMap<TopicIdPartition, Assigned>,
     brokers: BTreeMap<NodeId, Registered>,
     configs: BTreeMap<&'static str, String>,
+    racks: BTreeMap<NodeId, trial_wire::StrBytes>,
     names: BTreeMap<Uuid, TopicName>,
 }
 
@@ -89,6 +91,9 @@ impl ClusterMetadata for TestMetadata {
             in_controlled_shutdown: b.in_controlled_shutdown,
             endpoint: &b.endpoint,
         })
+    }
+    fn rack(&self, id: NodeId) -> Option<&trial_wire::StrBytes> {
+        self.racks.get(&id).filter(|_| self.brokers.get(&id).is_some_and(|broker| !broker.fenced))
     }
     fn topic_config(&self, _: Uuid, key: &str) -> Option<&str> {
         self.configs.get(key).map(String::as_str)
@@ -171,6 +176,18 @@ impl Cluster {
         };
         for id in [A, B, C] {
             cluster.start(id, SimDisk::new());
+        }
+        cluster.publish();
+        cluster
+    }
+
+    /// As [`Cluster::new`], with brokers in racks that send consumers to them (KIP-392).
+    fn with_racks(racks: &[(NodeId, &'static str)]) -> Cluster {
+        let mut cluster = Cluster::new(&[]);
+        let rack = |rack| trial_wire::StrBytes::from_static_str(rack);
+        cluster.metadata.racks = racks.iter().map(|(id, name)| (*id, rack(name))).collect();
+        for id in [A, B, C] {
+            cluster.with(id, |replicas, _| replicas.config.rack_aware_selector = true);
         }
         cluster.publish();
         cluster

@@ -2,6 +2,8 @@
 
 use trial_node::NodeId;
 use trial_wire::Uuid;
+use trial_wire::messages::UpdateFeaturesRequest;
+use trial_wire::messages::update_features_request::FeatureUpdateKey;
 
 use super::super::testing::{TestCluster, nodes, topic_name};
 use crate::record::{ConfigResource, MetadataRecord};
@@ -97,4 +99,21 @@ fn the_minimum_is_the_same_on_all_brokers() {
     assert_eq!(set(&mut cluster, ConfigResource::BrokerDefault, None), invalid);
     assert_eq!(set(&mut cluster, ConfigResource::BrokerDefault, Some("1")), 0);
     assert_eq!(cluster.last.0[1], MetadataRecord::ClearElr { topic: None });
+}
+
+#[test]
+fn the_minimum_becomes_the_same_when_the_feature_is_turned_on_later() {
+    let mut cluster = TestCluster::of(1, &[("min.insync.replicas", "2")]);
+    let broker = ConfigResource::Broker(NodeId(0));
+    cluster.alter_config(&broker, 0, "min.insync.replicas", Some("1"));
+    let update = FeatureUpdateKey::default()
+        .with_feature("eligible.leader.replicas.version".into())
+        .with_max_version_level(1)
+        .with_upgrade_type(1);
+    let request = UpdateFeaturesRequest::default().with_feature_updates(vec![update]);
+    let result = cluster.controller.update_features(&request, 2);
+    assert_eq!(cluster.carry_out(result).error_code, 0);
+    assert_eq!(cluster.image.config(&broker), None);
+    let default = cluster.image.config(&ConfigResource::BrokerDefault).unwrap();
+    assert_eq!(default.values().map(|value| value.as_str()).collect::<Vec<_>>(), ["2"]);
 }
