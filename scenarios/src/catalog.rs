@@ -27,6 +27,8 @@ catalog! {
     "lone-in-sync",
     "reassignment-under-load",
     "reassignment-cancelled",
+    "rack-aware-follower-fetch",
+    "elr-power-loss",
     "impatient-producer",
     "contested-elections",
     "churn",
