@@ -1,7 +1,8 @@
-//! DescribeTransactions and ListTransactions (KIP-664, KIP-994).
+//! DescribeTransactions and ListTransactions (KIP-664, KIP-994, KIP-1152).
 
 use std::collections::BTreeSet;
 
+use regex::{Regex, RegexBuilder};
 use trial_node::view::TransactionState;
 use trial_wire::messages::describe_transactions_response::{TopicData, TransactionState as Described};
 use trial_wire::messages::list_transactions_response::TransactionState as Listed;
@@ -63,6 +64,13 @@ impl TransactionCoordinator {
                 None => unknown.push(filter.clone()),
             }
         }
+        let pattern = body.transactional_id_pattern.as_deref().filter(|pattern| !pattern.is_empty());
+        let Ok(pattern) = pattern.map(whole).transpose() else {
+            let response = ListTransactionsResponse::default()
+                .with_error_code(ErrorCode::InvalidRegularExpression.code());
+            self.outputs.push_back(Output::Respond { call, body: ResponseKind::ListTransactions(response) });
+            return;
+        };
         let producers: BTreeSet<i64> = body.producer_id_filters.iter().map(|id| id.0).collect();
         let mut listed = Vec::new();
         for (id, entry) in &self.ids {
@@ -70,6 +78,7 @@ impl TransactionCoordinator {
             let open_ms = env.now.wall_ms - known.log.start_ms;
             let is_wanted = (producers.is_empty() || producers.contains(&known.log.producer_id.0))
                 && (body.state_filters.is_empty() || states.contains(&known.log.state))
+                && pattern.as_ref().is_none_or(|pattern| pattern.is_match(id))
                 && (body.duration_filter < 0 || open_ms > body.duration_filter);
             if is_wanted {
                 listed.push(
@@ -85,6 +94,13 @@ impl TransactionCoordinator {
             .with_transaction_states(listed);
         self.outputs.push_back(Output::Respond { call, body: ResponseKind::ListTransactions(response) });
     }
+}
+
+/// A pattern that matches whole ids (KIP-1152). Kafka's expressions are RE2's, which this is made after; it takes time in
+/// proportion to an id's length, and a limited amount of memory.
+fn whole(pattern: &str) -> Result<Regex, regex::Error> {
+    const SIZE_MAX: usize = 1 << 20;
+    RegexBuilder::new(&format!(r"\A(?:{pattern})\z")).size_limit(SIZE_MAX).build()
 }
 
 fn name(state: TransactionState) -> StrBytes {

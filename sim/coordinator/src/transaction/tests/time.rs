@@ -99,4 +99,12 @@ fn transactions_are_listed_by_filters() {
     assert_eq!(listed(all().with_producer_id_filters(vec![ProducerId(1001)])), (0, 0));
     assert_eq!(listed(all().with_duration_filter(9)), (1, 0));
     assert_eq!(listed(all().with_duration_filter(10)), (0, 0));
+    let pattern = |text| all().with_transactional_id_pattern(Some(StrBytes::from_static_str(text)));
+    assert_eq!(listed(pattern(".*")), (1, 0));
+    assert_eq!(listed(pattern("")), (1, 0), "none");
+    assert_eq!(listed(pattern(".")), (0, 0), "of a whole id");
+    assert_eq!(listed(pattern("no|such")), (0, 0));
+    let bad = answer(&mut bench, RequestKind::ListTransactions(pattern("(")));
+    let ResponseKind::ListTransactions(bad) = bad else { panic!("{bad:?}") };
+    assert_eq!(bad.error_code, trial_wire::ErrorCode::InvalidRegularExpression.code());
 }
