@@ -102,7 +102,7 @@ fn transactions_are_listed_by_filters() {
     let pattern = |text| all().with_transactional_id_pattern(Some(StrBytes::from_static_str(text)));
     assert_eq!(listed(pattern(".*")), (1, 0));
     assert_eq!(listed(pattern("")), (1, 0), "none");
-    assert_eq!(listed(pattern(".")), (0, 0), "of a whole id");
+    assert_eq!(listed(pattern("|x")), (0, 0), "of a whole id");
     assert_eq!(listed(pattern("no|such")), (0, 0));
     let bad = answer(&mut bench, RequestKind::ListTransactions(pattern("(")));
     let ResponseKind::ListTransactions(bad) = bad else { panic!("{bad:?}") };
