@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use trial_node::{Span, Time};
 use trial_security::{Credentials, KafkaPrincipal, Refusal, SaslMechanism, SaslServer, Step};
+use trial_wire::api::lookup;
 use trial_wire::messages::{
     SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
 };
-use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes};
+use trial_wire::{ApiKey, ErrorCode, RequestKind, ResponseKind, StrBytes};
 
 /// Two authentications of one connection are at least so far apart.
 const REAUTHENTICATION_INTERVAL: Span = Span::from_secs(1);
@@ -100,7 +101,9 @@ impl Session {
         let state = std::mem::replace(&mut self.state, State::Failed);
         match (state, request) {
             (State::Fresh, RequestKind::ApiVersions(_)) => {
-                self.state = State::Versioned;
+                // Who asks in a version that we do not speak asks again in an older one (KIP-511).
+                let spoken = lookup(ApiKey::ApiVersions).is_some_and(|api| api.supports(around.version));
+                self.state = if spoken { State::Versioned } else { State::Fresh };
                 Verdict::Serve
             }
             (State::Fresh | State::Versioned, RequestKind::SaslHandshake(request)) => {

@@ -12,6 +12,7 @@ use trial_wire::{ApiKey, ErrorCode, RequestKind, ResponseKind, StrBytes, api, me
 use super::config::NetworkConfig;
 use super::connection::{Connection, InFlight, Purpose, State};
 use super::metadata::Metadata;
+use super::sasl::{Dialogue, Next};
 
 /// A client's connections: at most one per broker, made when somebody wants to send.
 ///
@@ -141,7 +142,9 @@ impl<C> NetworkClient<C> {
 
     /// Whether a connection to a broker stands, even if too much is in flight on it.
     pub fn is_connected(&self, node: NodeId) -> bool {
-        self.connections.get(&node).is_some_and(|c| matches!(c.state, State::Ready { .. }))
+        self.connections
+            .get(&node)
+            .is_some_and(|c| matches!(c.state, State::Ready { .. } | State::LoggingIn { again: true, .. }))
     }
 
     /// Keeps a second connection to a broker, so that nothing on it has to wait behind the long polls on the first, as Kafka's
@@ -159,7 +162,11 @@ impl<C> NetworkClient<C> {
         let Some(endpoint) = endpoint else { return false };
         let connection = self.connections.entry(node).or_insert_with(|| Connection::new(endpoint.clone()));
         if connection.can_send(&self.config) {
-            return true;
+            if connection.log_in_at > now.mono {
+                return true;
+            }
+            self.log_in(now, node, true, io);
+            return false;
         }
         self.wants = None;
         if matches!(connection.state, State::Disconnected { .. }) {
@@ -301,6 +308,7 @@ impl<C> NetworkClient<C> {
                     self.metadata.update(now.mono, body, io.rng);
                 }
             }
+            (Purpose::Login, body) => self.logged_in(now, node, &body, io, done),
             (Purpose::ApiVersions | Purpose::Metadata, _) => unreachable!("the API was compared above"),
         }
     }
@@ -317,8 +325,12 @@ impl<C> NetworkClient<C> {
         match ErrorCode::try_from_code(response.error_code) {
             None => {
                 let connection = self.connections.get_mut(&node).expect("it just answered");
-                let conn = connection.conn().expect("it just answered");
-                connection.negotiated(conn, &response.api_keys);
+                connection.negotiated(&response.api_keys);
+                if self.config.login.is_none() {
+                    connection.make_ready(connection.conn().expect("it just answered"));
+                } else {
+                    self.log_in(now, node, false, io);
+                }
                 if response.finalized_features_epoch > self.features_epoch {
                     self.features_epoch = response.finalized_features_epoch;
                     let mut features = response.finalized_features.iter();
@@ -329,6 +341,50 @@ impl<C> NetworkClient<C> {
             // KIP-511: the broker does not know our version of this API; every broker knows version 0.
             Some(ErrorCode::UnsupportedVersion) if asked_in > 0 => self.ask_versions(now, node, 0, io),
             Some(_) => self.disconnect(now, node, Lost::Nonsense("an error to ApiVersions"), io, done),
+        }
+    }
+
+    /// Begins to log in.
+    fn log_in(&mut self, now: Now, node: NodeId, again: bool, io: &mut Io<'_>) {
+        let login = self.config.login.as_ref().expect("only called for a client that logs in");
+        let (dialogue, first) = Dialogue::begin(login, io.rng);
+        let connection = self.connections.get_mut(&node).expect("it is connected");
+        let conn = connection.conn().expect("it is connected");
+        connection.state = State::LoggingIn { conn, again };
+        connection.dialogue = Some(Box::new(dialogue));
+        self.send_login(now, node, ApiKey::SaslHandshake, first, io);
+    }
+
+    fn send_login(&mut self, now: Now, node: NodeId, api: ApiKey, body: RequestKind, io: &mut Io<'_>) {
+        // A broker that does not speak it will say so in its own way.
+        let version = self.version(node, api).unwrap_or_else(|| api::latest(api));
+        let message = (api, version, body);
+        self.dispatch(now, io, node, message, Purpose::Login, self.config.request_timeout);
+    }
+
+    /// The broker has answered a request of the login.
+    fn logged_in(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        body: &ResponseKind,
+        io: &mut Io<'_>,
+        done: &mut Vec<Completion<C>>,
+    ) {
+        let connection = self.connections.get_mut(&node).expect("it just answered");
+        let Some(dialogue) = &mut connection.dialogue else { return };
+        let next = match body {
+            ResponseKind::SaslHandshake(response) => dialogue.shaken(response),
+            ResponseKind::SaslAuthenticate(response) => dialogue.answered(response, io.rng),
+            _ => unreachable!("the API was compared before"),
+        };
+        match next {
+            Next::Send(body) => self.send_login(now, node, Dialogue::NEXT_API, body, io),
+            Next::Done(again) => {
+                connection.make_ready(connection.conn().expect("it just answered"));
+                connection.log_in_at = again.map_or(Time::MAX, |after| now.mono + after);
+            }
+            Next::Failed(why) => self.disconnect(now, node, Lost::NotLetIn(why), io, done),
         }
     }
 
@@ -354,7 +410,7 @@ impl<C> NetworkClient<C> {
         connection.disconnected(now.mono, &self.config, io.rng);
         for request in std::mem::take(&mut connection.in_flight) {
             match request.purpose {
-                Purpose::ApiVersions => {}
+                Purpose::ApiVersions | Purpose::Login => {}
                 Purpose::Metadata => {
                     self.metadata_in_flight = false;
                     self.metadata.update_failed(now.mono, io.rng);
@@ -443,7 +499,10 @@ impl<C> NetworkClient<C> {
                 Some(self.first_reconnect().unwrap_or(now.mono + self.config.reconnect.max));
             return;
         };
-        if self.connections.get(&node).is_some_and(|connection| connection.can_send(&self.config)) {
+        let fit = |connection: &Connection<C>| {
+            connection.can_send(&self.config) && connection.log_in_at > now.mono
+        };
+        if self.connections.get(&node).is_some_and(fit) {
             let Some(api_version) = self.version(node, ApiKey::Metadata) else {
                 self.metadata_retry_at = Some(now.mono + self.config.reconnect.max);
                 return;
@@ -534,17 +593,19 @@ impl<C> NetworkClient<C> {
 }
 
 /// Why a connection ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Lost {
     Closed(CloseReason),
     SetupTimedOut,
     TimedOut,
     Idle,
     Nonsense(&'static str),
+    /// The client could not log in.
+    NotLetIn(String),
 }
 
 impl Lost {
-    fn text(self) -> &'static str {
+    fn text(&self) -> &str {
         match self {
             Lost::Closed(CloseReason::Refused) => "connection refused",
             Lost::Closed(CloseReason::PeerClosed) => "closed by the broker",
@@ -554,6 +615,7 @@ impl Lost {
             Lost::TimedOut => "no response within request.timeout.ms",
             Lost::Idle => "idle",
             Lost::Nonsense(what) => what,
+            Lost::NotLetIn(why) => why,
         }
     }
 }

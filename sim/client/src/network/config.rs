@@ -5,6 +5,7 @@ use trial_node::{OpenError, Span};
 use crate::properties::Properties;
 
 use super::backoff::ExponentialBackoff;
+use super::sasl::Login;
 
 /// What Kafka's clients have in common, with Kafka's defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct NetworkConfig {
     pub connections_max_idle: Span,
     /// `max.in.flight.requests.per.connection`; 1 and up. Only producers can set it.
     pub max_in_flight: usize,
+    /// `security.protocol` and what goes with it: who the client logs in as, if it does.
+    pub login: Option<Login>,
 }
 
 impl Default for NetworkConfig {
@@ -43,6 +46,7 @@ impl Default for NetworkConfig {
             rebootstrap_trigger: Span::from_secs(300),
             connections_max_idle: Span::from_secs(540),
             max_in_flight: 100,
+            login: None,
         }
     }
 }
@@ -65,6 +69,7 @@ impl NetworkConfig {
         let trigger = "metadata.recovery.rebootstrap.trigger.ms";
         properties.millis(trigger, &mut config.rebootstrap_trigger)?;
         properties.millis("connections.max.idle.ms", &mut config.connections_max_idle)?;
+        config.login = Login::read(properties)?;
         Ok(config)
     }
 }

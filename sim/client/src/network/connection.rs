@@ -7,6 +7,7 @@ use trial_wire::messages::api_versions_response::ApiVersion;
 use trial_wire::{ApiKey, api};
 
 use super::config::NetworkConfig;
+use super::sasl::Dialogue;
 
 /// The newest version of an API that clients ask in. OffsetCommit and OffsetFetch name topics by id from version 10 on; a
 /// consumer knows the names of all its topics, but for those that it was just assigned not always the ids.
@@ -26,6 +27,8 @@ pub(super) enum State {
     Connecting { conn: ConnId, deadline: Time },
     /// It stands; the broker has been asked for its API versions.
     CheckingVersions { conn: ConnId },
+    /// The client logs in; `again` if it had before.
+    LoggingIn { conn: ConnId, again: bool },
     /// Requests may be sent.
     Ready { conn: ConnId },
 }
@@ -35,6 +38,7 @@ pub(super) enum State {
 pub(super) enum Purpose<C> {
     ApiVersions,
     Metadata,
+    Login,
     /// The owner of the network client, who gets this back.
     Owner(C),
 }
@@ -59,6 +63,10 @@ pub(super) struct Connection<C> {
     versions: Vec<(i16, i16)>,
     pub last_attempt: Time,
     pub last_used: Time,
+    /// How far the client has come with logging in, while it does.
+    pub dialogue: Option<Box<Dialogue>>,
+    /// When it has to log in again.
+    pub log_in_at: Time,
     /// Disconnects since the connection was last ready.
     pub failures: u32,
     /// Connection attempts in a row that did not even connect.
@@ -78,6 +86,8 @@ impl<C> Connection<C> {
             versions: Vec::new(),
             last_attempt: Time::ZERO,
             last_used: Time::ZERO,
+            dialogue: None,
+            log_in_at: Time::MAX,
             failures: 0,
             setup_failures: 0,
             wanted: false,
@@ -88,9 +98,10 @@ impl<C> Connection<C> {
     pub fn conn(&self) -> Option<ConnId> {
         match self.state {
             State::Disconnected { .. } => None,
-            State::Connecting { conn, .. } | State::CheckingVersions { conn } | State::Ready { conn } => {
-                Some(conn)
-            }
+            State::Connecting { conn, .. }
+            | State::CheckingVersions { conn }
+            | State::LoggingIn { conn, .. }
+            | State::Ready { conn } => Some(conn),
         }
     }
 
@@ -99,7 +110,10 @@ impl<C> Connection<C> {
     }
 
     pub fn is_preparing(&self) -> bool {
-        matches!(self.state, State::Connecting { .. } | State::CheckingVersions { .. })
+        matches!(
+            self.state,
+            State::Connecting { .. } | State::CheckingVersions { .. } | State::LoggingIn { .. }
+        )
     }
 
     /// Ready, not throttled, and not too many requests are waiting for their responses.
@@ -129,10 +143,12 @@ impl<C> Connection<C> {
         self.failures += 1;
         self.throttled_until = None;
         self.versions.clear();
+        self.dialogue = None;
+        self.log_in_at = Time::MAX;
     }
 
     /// The broker told its versions: ours and its newest common ones hold from now on.
-    pub fn negotiated(&mut self, conn: ConnId, theirs: &[ApiVersion]) {
+    pub fn negotiated(&mut self, theirs: &[ApiVersion]) {
         self.versions.clear();
         for ours in api::APIS {
             let Some(theirs) = theirs.iter().find(|theirs| theirs.api_key == ours.key as i16) else {
@@ -144,7 +160,12 @@ impl<C> Connection<C> {
             }
         }
         self.versions.sort_unstable();
+    }
+
+    /// The client has logged in, or need not.
+    pub fn make_ready(&mut self, conn: ConnId) {
         self.state = State::Ready { conn };
+        self.dialogue = None;
         self.failures = 0;
         self.setup_failures = 0;
     }
@@ -160,7 +181,7 @@ impl<C> Connection<C> {
         match self.state {
             State::Disconnected { retry_at } => self.wanted.then_some(retry_at),
             State::Connecting { deadline, .. } => Some(deadline),
-            State::CheckingVersions { .. } | State::Ready { .. } => {
+            State::CheckingVersions { .. } | State::LoggingIn { .. } | State::Ready { .. } => {
                 let idle = self.last_used + config.connections_max_idle;
                 let end = self.in_flight.iter().map(|request| request.expires_at).min().unwrap_or(idle);
                 Some(self.throttled_until.map_or(end, |until| until.min(end)))

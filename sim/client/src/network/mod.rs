@@ -6,11 +6,13 @@ mod client;
 mod config;
 mod connection;
 mod metadata;
+mod sasl;
 
 pub use backoff::ExponentialBackoff;
 pub use client::{Completion, Failure, NetworkClient, Outgoing};
 pub use config::NetworkConfig;
 pub use metadata::{LeaderHint, Metadata, Partition, Topic, TopicSlot};
+pub use sasl::Login;
 
 #[cfg(test)]
 mod tests;

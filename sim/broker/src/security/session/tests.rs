@@ -107,6 +107,10 @@ fn nothing_but_the_handshake_comes_first() {
     assert_eq!(test.who().as_deref(), Some("User:alice"));
     assert_eq!(test.take(MetadataRequest::default()), Verdict::Serve);
     assert_eq!(test.take(ApiVersionsRequest::default()), Verdict::Serve);
+    let mut test = Test { version: 99, ..fresh() };
+    test.take(ApiVersionsRequest::default());
+    test.version = 0;
+    assert_eq!(test.take(ApiVersionsRequest::default()), Verdict::Serve, "in an older version");
     let mut test = fresh();
     test.take(ApiVersionsRequest::default());
     assert_eq!(test.take(ApiVersionsRequest::default()), Verdict::Fail(None), "once is enough");
