@@ -51,41 +51,50 @@ impl Rope {
         self.push(joined.freeze());
     }
 
-    /// The chunk that holds `position`. Most reads are near the end of a log, so the last chunks are looked at first.
+    /// The chunk that holds `position`.
     fn find(&self, position: u64) -> usize {
-        let n = self.chunks.len();
-        for i in (n.saturating_sub(4)..n).rev() {
-            if self.chunks[i].start <= position {
-                return i;
-            }
-        }
         self.chunks.partition_point(|chunk| chunk.start <= position).saturating_sub(1)
+    }
+
+    /// As [`Rope::find`], for a reader whose last chunk was `cursor`: most readers go on from where they were.
+    #[inline]
+    fn find_from(&self, cursor: &mut usize, position: u64) -> usize {
+        let holds = |place: usize| {
+            self.chunks.get(place).is_some_and(|chunk| chunk.start <= position && position < chunk.end())
+        };
+        if !holds(*cursor) {
+            *cursor = if holds(*cursor + 1) { *cursor + 1 } else { self.find(position) };
+        }
+        *cursor
     }
 
     /// `len` bytes at `position`, which must be there. A read across chunks joins them for good, so that the next reader of
     /// the same bytes (another replica, then the consumers) shares one allocation.
     pub(super) fn read(&mut self, position: u64, len: u64) -> Bytes {
-        self.read_within(position, len).unwrap_or_else(|| self.read_across(position, len))
+        let mut cursor = self.chunks.len();
+        self.read_within(&mut cursor, position, len).unwrap_or_else(|| self.read_across(position, len))
     }
 
-    /// As [`Rope::read`], if the bytes are in one chunk.
-    pub(super) fn read_within(&self, position: u64, len: u64) -> Option<Bytes> {
+    /// As [`Rope::read`], if the bytes are in one chunk. `cursor` is the reader's place: any number at first, then what the last
+    /// read left there.
+    pub(super) fn read_within(&self, cursor: &mut usize, position: u64, len: u64) -> Option<Bytes> {
         if len == 0 {
             return Some(Bytes::new());
         }
-        let (chunk, range) = self.within(position, len)?;
+        let (chunk, range) = self.within(cursor, position, len)?;
         Some(chunk.slice(range))
     }
 
     /// As [`Rope::read_within`], without a reference to what holds the bytes.
-    pub(super) fn peek_within(&self, position: u64, len: u64) -> Option<&[u8]> {
-        let (chunk, range) = self.within(position, len)?;
+    pub(super) fn peek_within(&self, cursor: &mut usize, position: u64, len: u64) -> Option<&[u8]> {
+        let (chunk, range) = self.within(cursor, position, len)?;
         Some(&chunk[range])
     }
 
-    fn within(&self, position: u64, len: u64) -> Option<(&Bytes, Range<usize>)> {
+    #[inline]
+    fn within(&self, cursor: &mut usize, position: u64, len: u64) -> Option<(&Bytes, Range<usize>)> {
         assert!(position + len <= self.len, "reads are checked against the length before");
-        let chunk = self.chunks.get(self.find(position))?;
+        let chunk = self.chunks.get(self.find_from(cursor, position))?;
         let from = position.checked_sub(chunk.start)? as usize;
         (position + len <= chunk.end()).then_some((&chunk.bytes, from..from + len as usize))
     }

@@ -41,9 +41,13 @@ pub struct SimDisk {
     usage: DiskUsage,
 }
 
+const NOT_OPEN: &str = "a file is used between its open and its close, by the process that opened it";
+
 #[derive(Clone, Debug)]
 struct Handle {
     node: u32,
+    /// The chunk of the file that was read last.
+    cursor: usize,
     /// For error messages.
     path: Arc<str>,
 }
@@ -331,22 +335,32 @@ impl SimDisk {
         }
     }
 
-    /// The content of an open file, to be read at `position`.
-    fn content_for(&self, file: FileId, position: u64, len: u64) -> Result<&Rope, DiskError> {
-        let content = &self.file(file).content;
-        let file_len = content.len();
+    /// The content of an open file, to be read at `position`, and the reader's cursor.
+    #[inline]
+    fn content_for(
+        &mut self,
+        file: FileId,
+        position: u64,
+        len: u64,
+    ) -> Result<(&Rope, &mut usize), DiskError> {
+        let handle = self.handles[file.0 as usize].as_mut().expect(NOT_OPEN);
+        let Some(Node { kind: Kind::File(inner), .. }) = &self.nodes[handle.node as usize] else {
+            unreachable!("only files are opened, and open files exist")
+        };
+        let file_len = inner.content.len();
         if position.checked_add(len).is_some_and(|end| end <= file_len) {
-            return Ok(content);
+            self.usage.operations += 1;
+            self.usage.bytes_read += len;
+            return Ok((&inner.content, &mut handle.cursor));
         }
-        let path = self.handle(file).path.to_string();
-        Err(DiskError::PastEnd { path, position, len, file_len })
+        Err(DiskError::PastEnd { path: handle.path.to_string(), position, len, file_len })
     }
 
     fn handle(&self, file: FileId) -> &Handle {
         self.handles
             .get(file.0 as usize)
             .and_then(Option::as_ref)
-            .expect("a file is used between its open and its close, by the process that opened it")
+            .expect(NOT_OPEN)
     }
 
     fn mark_dirty(&mut self, id: u32) {
@@ -501,7 +515,7 @@ impl Disk for SimDisk {
                 node
             }
         };
-        self.handles.push(Some(Handle { node, path: path.into() }));
+        self.handles.push(Some(Handle { node, cursor: 0, path: path.into() }));
         Ok(FileId(self.handles.len() as u32 - 1))
     }
 
@@ -527,24 +541,20 @@ impl Disk for SimDisk {
     }
 
     fn read(&mut self, file: FileId, position: u64, len: u64) -> Result<Bytes, DiskError> {
-        let content = self.content_for(file, position, len)?;
-        let bytes = match content.read_within(position, len) {
+        let (content, cursor) = self.content_for(file, position, len)?;
+        Ok(match content.read_within(cursor, position, len) {
             Some(bytes) => bytes,
             None => self.file_mut(file).content.read(position, len),
-        };
-        self.usage.operations += 1;
-        self.usage.bytes_read += len;
-        Ok(bytes)
+        })
     }
 
     fn read_into(&mut self, file: FileId, position: u64, out: &mut [u8]) -> Result<(), DiskError> {
         let len = out.len() as u64;
-        match self.content_for(file, position, len)?.peek_within(position, len) {
+        let (content, cursor) = self.content_for(file, position, len)?;
+        match content.peek_within(cursor, position, len) {
             Some(bytes) => out.copy_from_slice(bytes),
             None => out.copy_from_slice(&self.file_mut(file).content.read(position, len)),
         }
-        self.usage.operations += 1;
-        self.usage.bytes_read += len;
         Ok(())
     }
 
