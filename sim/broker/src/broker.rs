@@ -283,7 +283,12 @@ impl Broker {
 
     /// Goes round the parts until none has anything more to do.
     fn settle(&mut self, now: Now, io: &mut Io<'_>) {
-        while self.fatal.is_none() && self.phase != Phase::Halted && self.round(now, io) {}
+        while self.fatal.is_none() && self.phase != Phase::Halted {
+            self.round(now, io);
+            if self.is_idle() {
+                break;
+            }
+        }
         self.quorum_changed |= self.quorum.raft.take_changed();
         self.coordinators.note_changed();
         if let Some(what) = self.fatal.take() {
@@ -291,27 +296,31 @@ impl Broker {
         }
     }
 
-    /// One round; whether anything happened.
-    fn round(&mut self, now: Now, io: &mut Io<'_>) -> bool {
-        let mut busy = false;
+    /// Whether no part has left anything for another round.
+    fn is_idle(&self) -> bool {
+        self.connections.is_idle()
+            && !self.quorum.raft.has_outputs()
+            && !self.replicas.has_outputs()
+            && !self.coordinators.have_outputs()
+            && !self.channels.have_completions()
+    }
+
+    /// One round.
+    fn round(&mut self, now: Now, io: &mut Io<'_>) {
         while let Some(call) = self.connections.next_call() {
             apis::serve(self, now, io, call);
-            busy = true;
         }
         while let Some(output) = self.quorum.raft.poll_output() {
             self.raft_output(now, io, output);
-            busy = true;
         }
         while let Some(output) = self.replicas.poll_output() {
             self.replica_output(now, io, output);
-            busy = true;
         }
-        busy |= self.coordinator_outputs(now, io);
+        self.coordinator_outputs(now, io);
         while let Some(completion) = self.channels.take_completion() {
             self.completed(now, io, completion);
-            busy = true;
         }
-        busy |= self.expire(now, io);
+        self.expire(now, io);
         if let Some(body) = self.lifecycle.poll_request(now, self.published.next_offset + -1) {
             let version = latest(request_api(&body));
             self.lifecycle_requests.enqueue(now, (), version, body);
@@ -326,7 +335,6 @@ impl Broker {
             self.forwarding.drive(now, io, &mut self.channels, leader);
         }
         self.maybe_finish_resigning(io);
-        busy
     }
 
     fn replica_output(&mut self, now: Now, io: &mut Io<'_>, output: replica::Output) {
@@ -413,22 +421,17 @@ impl Broker {
         }
     }
 
-    /// Gives up on requests that no controller took in time; whether there were any.
-    fn expire(&mut self, now: Now, io: &mut Io<'_>) -> bool {
-        let mut any = false;
+    /// Gives up on requests that no controller took in time.
+    fn expire(&mut self, now: Now, io: &mut Io<'_>) {
         while let Some(answer) = self.lifecycle_requests.take_expired(now) {
             self.lifecycle_answer(now, io, answer);
-            any = true;
         }
         while let Some(answer) = self.replication_requests.take_expired(now) {
             self.replication_answer(now, io, answer);
-            any = true;
         }
         while let Some(answer) = self.forwarding.take_expired(now) {
             self.forwarding_answer(now, io, answer);
-            any = true;
         }
-        any
     }
 
     fn lifecycle_answer(&mut self, now: Now, io: &mut Io<'_>, answer: Answer<()>) {

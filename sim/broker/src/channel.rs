@@ -336,6 +336,11 @@ impl Channels {
         self.completions.pop_front()
     }
 
+    /// Whether [`Channels::take_completion`] has something.
+    pub fn have_completions(&self) -> bool {
+        !self.completions.is_empty()
+    }
+
     /// When [`Channels::timeout`] has to be called, at the latest; [`Time::MAX`] for never.
     pub fn deadline(&self) -> Time {
         self.deadline

@@ -147,6 +147,11 @@ impl Connections {
         self.ready.extend(connection.next(conn));
     }
 
+    /// Whether no request waits for its turn that has come.
+    pub fn is_idle(&self) -> bool {
+        self.ready.is_empty()
+    }
+
     /// The next request whose turn has come.
     #[inline]
     pub fn next_call(&mut self) -> Option<Call> {

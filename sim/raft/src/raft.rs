@@ -254,6 +254,11 @@ impl<L: ReplicatedLog> Raft<L> {
         self.outputs.pop_front()
     }
 
+    /// Whether [`Raft::poll_output`] has something.
+    pub fn has_outputs(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// Appends records with these values (no keys, no headers) in one batch, if this node leads `epoch`. Gives the offset
     /// of the last one at once; the batch is written now or within `controller.quorum.append.linger.ms`, and committed when
     /// the high watermark is above that offset. `values` must not be empty.

@@ -128,6 +128,11 @@ impl Coordinators {
         self.changed.clear();
     }
 
+    /// Whether a coordinator wants something done.
+    pub fn have_outputs(&self) -> bool {
+        self.groups.has_outputs() || self.transactions.has_outputs()
+    }
+
     /// Makes the list of what has changed.
     pub fn note_changed(&mut self) {
         self.changed.extend(self.groups.changed().chain(self.transactions.changed()));
@@ -212,15 +217,13 @@ impl Broker {
         }
     }
 
-    /// Carries out what coordinators want; whether there was anything.
-    pub(crate) fn coordinator_outputs(&mut self, now: Now, io: &mut Io<'_>) -> bool {
-        let mut busy = false;
+    /// Carries out what coordinators want.
+    pub(crate) fn coordinator_outputs(&mut self, now: Now, io: &mut Io<'_>) {
         loop {
             let Coordinators { groups, transactions, .. } = &mut self.coordinators;
             let Some(output) = groups.poll_output().or_else(|| transactions.poll_output()) else {
-                return busy;
+                return;
             };
-            busy = true;
             match output {
                 Output::Respond { call, body } => {
                     let complete = self.coordinators.calls.answered(call, body);

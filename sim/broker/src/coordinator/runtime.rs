@@ -295,6 +295,11 @@ impl<C: Coordinator> Runtime<C> {
         self.outputs.pop_front()
     }
 
+    /// Whether [`Runtime::poll_output`] has something.
+    pub fn has_outputs(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// The broker stops: there is nobody left to answer.
     pub fn stop(&mut self) {
         self.changed.extend(self.shards.values().map(|shard| shard.tp));

@@ -374,6 +374,10 @@ impl ReplicaManager {
                 Some(topic) => topic.partitions.push(data),
                 None => {
                     let topic = FetchableTopicResponse::default().with_partitions(vec![data]);
+                    if response.responses.is_empty() {
+                        // Most responses have no other.
+                        response.responses.reserve_exact(1);
+                    }
                     response.responses.push(if by_name {
                         let name = ctx.metadata.topic_name(tp.topic_id).cloned().unwrap_or_default();
                         topic.with_topic(name).with_topic_id(NO_TOPIC_ID)

@@ -143,8 +143,13 @@ impl Fetcher {
                 .with_partition_max_bytes(max_bytes);
             match topics.last_mut().filter(|topic| topic.topic_id == tp.topic_id) {
                 Some(topic) => topic.partitions.push(wanted),
-                None => topics
-                    .push(FetchTopic::default().with_topic_id(tp.topic_id).with_partitions(vec![wanted])),
+                None => {
+                    if topics.is_empty() {
+                        // Most requests have no other.
+                        topics.reserve_exact(1);
+                    }
+                    topics.push(FetchTopic::default().with_topic_id(tp.topic_id).with_partitions(vec![wanted]));
+                }
             }
         };
         let mut changed = std::mem::take(&mut self.changed);

@@ -305,6 +305,8 @@ struct Aftermath {
     outputs: VecDeque<Output>,
     /// Replicas that an observer has to look at again.
     changed: Vec<TopicIdPartition>,
+    /// How often that list was begun anew; a replica on it has this number.
+    noting: u64,
     /// Partitions of which those who wait for something to be committed, or deleted everywhere, may be answered.
     acknowledged: Vec<TopicIdPartition>,
     /// Waiting fetches that may be answered.
@@ -329,8 +331,8 @@ struct Happened {
 impl Aftermath {
     /// Notes for everyone who is concerned that something happened to a replica.
     fn note(&mut self, partition: &mut Partition, sessions: &mut FetchSessions, happened: Happened) {
-        if !partition.noted_as_changed {
-            partition.noted_as_changed = true;
+        if partition.noted_in != self.noting {
+            partition.noted_in = self.noting;
             self.changed.push(partition.id);
         }
         if happened.high_watermark || happened.role {
@@ -448,6 +450,11 @@ impl ReplicaManager {
         self.after.outputs.pop_front()
     }
 
+    /// Whether [`ReplicaManager::poll_output`] has something.
+    pub fn has_outputs(&self) -> bool {
+        !self.after.outputs.is_empty()
+    }
+
     /// The replicas that were created, changed or removed since [`ReplicaManager::clear_changed`], each once.
     pub fn changed(&self) -> &[TopicIdPartition] {
         &self.after.changed
@@ -455,11 +462,8 @@ impl ReplicaManager {
 
     /// Begins to note changes anew.
     pub fn clear_changed(&mut self) {
-        for tp in self.after.changed.drain(..) {
-            if let Some(partition) = self.partitions.get_mut(&tp) {
-                partition.noted_as_changed = false;
-            }
-        }
+        self.after.changed.clear();
+        self.after.noting += 1;
     }
 
     /// A replica as an observer sees it; `None` if this broker does not host it.

@@ -95,8 +95,8 @@ pub(super) struct Partition {
     /// Whether what this broker sends of it as a leader is throttled, and what it fetches of it as a follower.
     pub throttled: Throttled,
     pub watchers: Vec<Watcher>,
-    /// Whether the change list has it.
-    pub noted_as_changed: bool,
+    /// The change list that has it or had it last.
+    pub noted_in: u64,
     /// The last stable offset of which consumers have been told that there is something to read.
     pub noted_last_stable_offset: Offset,
 }
@@ -120,7 +120,7 @@ impl Partition {
             min_insync_replicas,
             throttled: Throttled::default(),
             watchers: Vec::new(),
-            noted_as_changed: false,
+            noted_in: u64::MAX,
             noted_last_stable_offset: Offset::UNKNOWN,
         }
     }

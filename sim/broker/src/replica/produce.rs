@@ -129,6 +129,8 @@ impl ReplicaManager {
         let mut delayed =
             DelayedProduce { token, version, response: ProduceResponse::default(), waits: Vec::new() };
         delayed.response.responses.reserve_exact(request.topic_data.len());
+        // Most requests have one partition.
+        delayed.waits.reserve_exact(1);
         let mut failed = false;
         for topic in request.topic_data {
             let by_id = version >= TOPIC_ID_VERSION;
