@@ -106,6 +106,7 @@ impl BrokerView for Broker {
                     leader: state.leader,
                     leader_epoch: state.leader_epoch,
                     isr: &state.isr,
+                    elr: &state.elr,
                     replicas: &state.replicas,
                 });
             }

@@ -13,6 +13,9 @@
 mod client;
 mod cluster;
 mod coordinator_replay;
+mod deletion;
+#[cfg(test)]
+mod deletion_tests;
 mod liveness;
 mod load;
 mod model;
@@ -32,7 +35,7 @@ use trial_node::{
 use trial_storage::UnifiedLog;
 
 pub use liveness::{ClusterState, pending};
-pub use load::{Load, Pipeline, PipelineCounts, Promise};
+pub use load::{Cleanup, Load, Pipeline, PipelineCounts, Promise};
 pub use violation::Violation;
 
 use client::{Concerns, History, Seen, for_each_record};
@@ -92,6 +95,7 @@ macro_rules! properties {
             transaction::registered::INFO,
             transaction::one_marker::INFO,
             coordinator_replay::INFO,
+            deletion::INFO,
             rebuilt_state::INFO,
             liveness::INFO,
             quorum::metadata_agreement::INFO,
@@ -132,6 +136,7 @@ properties! {
         cluster::leader_completeness::LeaderCompleteness => cluster::leader_completeness::INFO,
         cluster::log_matching::LogMatching => cluster::log_matching::INFO,
         cluster::isr_completeness::IsrCompleteness => cluster::isr_completeness::INFO,
+        cluster::elr_completeness::ElrCompleteness => cluster::elr_completeness::INFO,
         cluster::committed_regression::CommittedRegression => cluster::committed_regression::INFO,
         cluster::batch_identity::BatchIdentity => cluster::batch_identity::INFO,
         cluster::producer_sequence::ProducerSequence => cluster::producer_sequence::INFO,
@@ -159,6 +164,7 @@ pub struct Checkers {
     coordinators: Option<CoordinatorReplay>,
     above_high_watermark: bool,
     rebuilt_state: bool,
+    deletion: bool,
     liveness: bool,
     last_heal: Option<Time>,
     findings: Findings,
@@ -197,6 +203,7 @@ impl Checkers {
             coordinators: wanted(coordinator_replay::INFO.name).then(Default::default),
             above_high_watermark: wanted(client::above_high_watermark::INFO.name),
             rebuilt_state: wanted(rebuilt_state::INFO.name),
+            deletion: wanted(deletion::INFO.name),
             liveness: wanted(liveness::INFO.name),
             last_heal: None,
             findings: Findings::default(),
@@ -243,7 +250,18 @@ impl Checkers {
                 property.changed(at, &self.model, &change, &mut self.findings);
             }
             self.transactions.changed(at, broker, disk, tp, &change, &mut self.findings)?;
+            if change.now.head.log_start_offset > change.before.log_start_offset {
+                let (load, gone) = self.history.gone_for(change.name);
+                let mut judged = Findings::default();
+                let out = if self.deletion { &mut self.findings } else { &mut judged };
+                out.of(deletion::INFO.name);
+                deletion::log_start_moved(at, load, gone, &change, out);
+            }
             if let Some(to) = self.model.newly_committed(&found) {
+                if self.history.load().may_lose(change.name) {
+                    let gone = self.history.gone_for(change.name).1;
+                    deletion::committed(at, (broker, disk), tp, gone, (&change, to))?;
+                }
                 self.transactions.committed(at, broker, disk, tp, (&change, to), &mut self.findings)?;
             }
             self.model.commit(&found);
@@ -299,6 +317,12 @@ impl Checkers {
         if self.rebuilt_state {
             self.findings.of(rebuilt_state::INFO.name);
             rebuilt_state::judge(now, node, log, copy, &mut self.findings);
+        }
+        if self.deletion
+            && let Some((name, gone)) = self.history.gone(log.folder())
+        {
+            self.findings.of(deletion::INFO.name);
+            deletion::at_rest(now, node, (log, copy), (name, gone), &mut self.findings);
         }
     }
 

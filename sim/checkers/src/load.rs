@@ -1,7 +1,8 @@
 //! What the load is made of, as far as its own events do not tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use trial_node::{Span, TopicPartition};
 use trial_wire::TopicName;
 
 /// What checkers must know of the load.
@@ -10,8 +11,31 @@ pub struct Load {
     /// The consumers with `isolation.level=read_uncommitted`, by number. All others read what is committed only, or read
     /// topics that nobody writes to in transactions.
     pub read_uncommitted: BTreeSet<u32>,
+    /// What the topics' configuration says of old records. Nothing is demanded of topics that are not here.
+    pub cleanup: BTreeMap<TopicName, Cleanup>,
     /// The pipelines. No two of them may read and write the same topics.
     pub pipelines: Vec<Pipeline>,
+}
+
+impl Load {
+    /// Whether records of the partition may be compacted away, or go for their age.
+    pub(crate) fn may_lose(&self, tp: &TopicPartition) -> bool {
+        let may = |cleanup: &Cleanup| cleanup.compact || (cleanup.delete && cleanup.retention.is_some());
+        !self.cleanup.is_empty() && self.cleanup.get(&tp.topic).is_some_and(may)
+    }
+}
+
+/// What a topic's configuration says of old records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cleanup {
+    /// Whether `cleanup.policy` has `compact` in it.
+    pub compact: bool,
+    /// Whether it has `delete` in it.
+    pub delete: bool,
+    /// `retention.bytes`; `None` if there is no limit.
+    pub retention_bytes: Option<u64>,
+    /// `retention.ms`; `None` if there is no limit, or none that the run could come near.
+    pub retention: Option<Span>,
 }
 
 /// A pipeline: what it reads, it writes to another topic.

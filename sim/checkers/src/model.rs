@@ -89,6 +89,8 @@ pub(crate) struct Head {
     pub(crate) log_end_offset: Offset,
     pub(crate) high_watermark: Offset,
     truncations: u64,
+    /// Its topic's configuration has it compacted.
+    pub(crate) compacted: bool,
     /// Its process runs.
     pub(crate) up: bool,
     /// Where its log ended when its broker lost power, until the log is as long again: it may have acknowledged up to there
@@ -118,8 +120,16 @@ pub(crate) struct ClusterModel {
     partitions: Vec<Partition>,
     /// Where the partition is that was asked for by name last.
     last_named: u32,
-    /// The newest metadata that any broker has applied: up to where, its digest, and each partition's leader epoch and ISR.
-    decided: (MetadataView, BTreeMap<TopicIdPartition, (LeaderEpoch, Vec<NodeId>)>),
+    /// The newest metadata that any broker has applied: up to where, its digest, and each partition.
+    decided: (MetadataView, BTreeMap<TopicIdPartition, Decided>),
+}
+
+/// What the controller has decided of a partition.
+#[derive(Clone, Debug)]
+struct Decided {
+    leader_epoch: LeaderEpoch,
+    isr: Vec<NodeId>,
+    elr: Vec<NodeId>,
 }
 
 /// Where the model keeps a partition; properties, too, know partitions by it, since it is quick to compare.
@@ -163,6 +173,9 @@ pub(crate) struct Change<'a> {
     pub(crate) truncated_to: Option<Offset>,
     /// What was committed before this change.
     pub(crate) committed: &'a Committed,
+    /// Whether the partition's logs are compacted: then each replica writes its batches anew as it likes, and only their
+    /// records can be compared.
+    pub(crate) compacted: bool,
 }
 
 impl ChangeFound {
@@ -178,6 +191,7 @@ impl ChangeFound {
             appended: &now.batches.0[now.batches.0.len() - self.appended..],
             truncated_to: self.truncated_to,
             committed: &partition.committed,
+            compacted: now.head.compacted,
         }
     }
 }
@@ -218,9 +232,8 @@ impl ClusterModel {
             || view.truncations != before.truncations
             || view.log_end_offset < before.log_end_offset
         {
-            reread(&mut replica.batches, view.log_start_offset, |from, each| {
-                broker.batches(disk, tp, from, each)
-            })?
+            let (known, start) = (&mut replica.batches, view.log_start_offset);
+            reread(known, start, view.compacted, |from, each| broker.batches(disk, tp, from, each))?
         } else if view.log_end_offset > before.log_end_offset {
             let known = replica.batches.0.len();
             let batches = &mut replica.batches.0;
@@ -240,6 +253,7 @@ impl ClusterModel {
             log_end_offset,
             high_watermark: view.high_watermark,
             truncations: view.truncations,
+            compacted: view.compacted,
             up: true,
             before_power_loss: before.before_power_loss.filter(|had| log_end_offset < *had),
         };
@@ -277,14 +291,15 @@ impl ClusterModel {
     /// Takes in what a broker's metadata says of the ISRs, if it is newer than what is known.
     pub(crate) fn learn(&mut self, broker: &dyn BrokerView) {
         let view = broker.metadata();
-        let (known, isrs) = &mut self.decided;
+        let (known, decided) = &mut self.decided;
         if view.offset <= known.offset {
             return;
         }
         if view.digest != known.digest {
-            isrs.clear();
+            decided.clear();
             broker.partitions(&mut |p| {
-                isrs.insert(p.id, (p.leader_epoch, p.isr.to_vec()));
+                let (isr, elr) = (p.isr.to_vec(), p.elr.to_vec());
+                decided.insert(p.id, Decided { leader_epoch: p.leader_epoch, isr, elr });
             });
         }
         *known = view;
@@ -293,10 +308,17 @@ impl ClusterModel {
     /// The ISR that the controller decided on last, as far as any broker knows, if it is of this leader epoch. The leader may
     /// not have been told yet, and must count on it all the same (KIP-497).
     pub(crate) fn decided_isr(&self, slot: Slot, epoch: LeaderEpoch) -> &[NodeId] {
-        match self.decided.1.get(&self.partitions[slot.0 as usize].id) {
-            Some((of, isr)) if *of == epoch => isr,
-            _ => &[],
-        }
+        self.decided(slot, epoch).map_or(&[], |decided| &decided.isr)
+    }
+
+    /// Likewise, who is eligible to lead without being in sync (KIP-966).
+    pub(crate) fn decided_elr(&self, slot: Slot, epoch: LeaderEpoch) -> &[NodeId] {
+        self.decided(slot, epoch).map_or(&[], |decided| &decided.elr)
+    }
+
+    fn decided(&self, slot: Slot, epoch: LeaderEpoch) -> Option<&Decided> {
+        let decided = self.decided.1.get(&self.partitions[slot.0 as usize].id);
+        decided.filter(|decided| decided.leader_epoch == epoch)
     }
 
     /// The highest high watermark that any replica of a partition has had; of topics that were deleted and made again, that of
@@ -319,14 +341,22 @@ impl ClusterModel {
     }
 }
 
-/// Reads a log anew and tells how many batches at its end are new, and up to where it is as before.
+/// Reads a log anew and tells how many batches at its end are new, and up to where it is as before. One that is compacted is
+/// as before as far as it reaches.
 fn reread(
     known: &mut Batches,
     log_start: Offset,
+    compacted: bool,
     read: impl FnOnce(Offset, &mut dyn FnMut(BatchView)) -> Result<(), DiskError>,
 ) -> Result<(usize, Option<Offset>), DiskError> {
     let mut fresh = Vec::new();
     read(log_start, &mut |b| fresh.push(b))?;
+    if compacted {
+        let (before, end) = (known.end(log_start), Batches(fresh.clone()).end(log_start));
+        let appended = fresh.len() - fresh.partition_point(|batch| batch.base_offset < before);
+        known.0 = fresh;
+        return Ok((appended, (end < before).then_some(end)));
+    }
     let skipped = known.0.partition_point(|b| b.last_offset < log_start);
     let same = known.0[skipped..].iter().zip(&fresh).take_while(|(a, b)| same_batch(a, b)).count();
     let cut = known.0.len() - skipped > same;
@@ -400,7 +430,7 @@ impl QuorumModel {
             || view.truncations != before.truncations
             || view.log_end_offset < before.log_end_offset
         {
-            reread(&mut known.batches, view.log_start_offset, |from, each| {
+            reread(&mut known.batches, view.log_start_offset, false, |from, each| {
                 broker.quorum_batches(disk, from, each)
             })?
             .1

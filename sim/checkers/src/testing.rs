@@ -24,9 +24,12 @@ pub(crate) struct FakeReplica {
     pub(crate) leader: bool,
     pub(crate) epoch: i32,
     pub(crate) isr: Vec<NodeId>,
+    pub(crate) elr: Vec<NodeId>,
     pub(crate) high_watermark: i64,
     pub(crate) batches: Vec<BatchView>,
     pub(crate) truncations: u64,
+    pub(crate) log_start_offset: i64,
+    pub(crate) compacted: bool,
     /// By how much it overstates its log's end.
     pub(crate) boasts: i64,
     /// What it says is its last stable offset; its high watermark if it says nothing.
@@ -141,11 +144,12 @@ impl BrokerView for Fake {
             leader: replica.leader,
             leader_epoch: LeaderEpoch(replica.epoch),
             isr: &replica.isr,
-            log_start_offset: Offset(0),
+            log_start_offset: Offset(replica.log_start_offset),
             log_end_offset: replica.batches.last().map_or(Offset(0), |b| b.last_offset + 1) + replica.boasts,
             high_watermark: Offset(replica.high_watermark),
             last_stable_offset: Offset(replica.last_stable_offset.unwrap_or(replica.high_watermark)),
             truncations: replica.truncations,
+            compacted: replica.compacted,
         })
     }
     fn batches(
@@ -239,6 +243,7 @@ impl BrokerView for Fake {
                 leader: NodeId(self.id),
                 leader_epoch: LeaderEpoch(replica.epoch),
                 isr: &replica.isr,
+                elr: &replica.elr,
                 replicas: &replicas,
             });
         }

@@ -117,6 +117,8 @@ pub struct ReplicaView<'a> {
     /// Grows with each truncation (and with each loss at recovery), so that an observer knows to look again at what it has
     /// seen.
     pub truncations: u64,
+    /// Whether the topic's configuration has it compacted: then it may have fewer records than other replicas.
+    pub compacted: bool,
 }
 
 /// A record batch as a log's file holds it.
@@ -189,6 +191,8 @@ pub struct PartitionView<'a> {
     pub leader_epoch: LeaderEpoch,
     /// Its in-sync replicas.
     pub isr: &'a [NodeId],
+    /// The replicas that may lead without being in sync (KIP-966).
+    pub elr: &'a [NodeId],
     /// All its replicas, the preferred leader first.
     pub replicas: &'a [NodeId],
 }

@@ -44,6 +44,7 @@ impl ClientProperty for ConsumerSkip {
             _ => return,
         };
         if let Some(from) = from.filter(|from| *from < to) {
+            let from = from.max(history.partition(slot).1.gone.below).min(to);
             self.gaps.push(Gap { at, consumer, slot, from, to });
         }
     }
@@ -55,9 +56,13 @@ impl ClientProperty for ConsumerSkip {
             // What is not committed takes up offsets, but is not handed out; nor is it to a consumer that might see it, where
             // only what the log has kept can be known.
             let shown = |id: Option<RecordId>| id.is_some_and(|id| !history.may_be_hidden(id));
-            let read = (gap.from.0..end).find(|offset| shown(partition.value(Offset(*offset))));
+            let compacted = |offset: Offset| partition.gone.superseded.contains(&offset);
+            let read = (gap.from.0..end)
+                .find(|offset| shown(partition.value(Offset(*offset))) && !compacted(Offset(*offset)));
             let mut unread = partition.acked.range(gap.from..gap.to);
-            let acked = unread.find(|(_, id)| shown(Some(**id))).map(|(offset, _)| offset.0);
+            let acked = unread
+                .find(|(offset, id)| shown(Some(**id)) && !compacted(**offset))
+                .map(|(offset, _)| offset.0);
             if let Some(offset) = read.or(acked) {
                 out.report(
                     gap.at,

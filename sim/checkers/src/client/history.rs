@@ -7,6 +7,7 @@ use trial_wire::TopicName;
 
 use crate::client::position::Positions;
 use crate::client::transactions::{Transaction, Transactions};
+use crate::deletion::Gone;
 use crate::load::Load;
 
 /// One record of a workload.
@@ -38,6 +39,8 @@ pub(crate) struct Known {
     pub(crate) read_to: Offset,
     /// Offsets that were acknowledged but not read, with what was acknowledged there.
     pub(crate) acked: BTreeMap<Offset, RecordId>,
+    /// What may have been deleted, or compacted away.
+    pub(crate) gone: Gone,
     /// What the audit found, in the order of the offsets: a record that is there twice is here twice.
     pub(crate) audited: Vec<(Offset, Option<RecordId>)>,
 }
@@ -247,6 +250,22 @@ impl History {
         self.slots.get(tp).copied()
     }
 
+    /// What may be gone from a partition, to be added to; and what the load is made of.
+    pub(crate) fn gone_for(&mut self, tp: &TopicPartition) -> (&Load, &mut Gone) {
+        let slot = self.slot_or_new(tp);
+        (&self.load, &mut self.partitions[slot as usize].gone)
+    }
+
+    /// What may be gone from a partition that is known; with its name.
+    pub(crate) fn gone(&self, folder: &str) -> Option<(&TopicPartition, &Gone)> {
+        let is_it = |tp: &TopicPartition| {
+            folder.strip_prefix(tp.topic.as_str()).and_then(|rest| rest.strip_prefix('-'))
+                == Some(tp.partition.to_string().as_str())
+        };
+        let slot = self.names.iter().position(is_it)?;
+        Some((&self.names[slot], &self.partitions[slot].gone))
+    }
+
     /// A partition by its slot, with its name.
     pub(crate) fn partition(&self, slot: u32) -> (&TopicPartition, &Known) {
         (&self.names[slot as usize], &self.partitions[slot as usize])
@@ -291,7 +310,9 @@ impl History {
             && self.all_sent().any(|(_, s)| {
                 let acked = s.acked.filter(|_| unread(s));
                 acked.is_some_and(|(slot, offset)| {
-                    self.is_consumed(&self.names[slot as usize].topic) && !self.is_passed_over(slot, offset)
+                    self.is_consumed(&self.names[slot as usize].topic)
+                        && !self.is_passed_over(slot, offset)
+                        && !self.partitions[slot as usize].gone.has(offset)
                 })
             })
     }
@@ -319,7 +340,8 @@ impl History {
             let acked = sent.acked.filter(|(_, offset)| *offset != Offset::UNKNOWN);
             let is_there = self.transaction_of(sent).is_none_or(Transaction::is_committed);
             let audited = |slot| self.is_audited(self.partition(slot).0);
-            is_there && sent.audited.is_none() && acked.is_some_and(|(slot, _)| audited(slot))
+            let lost = |(slot, offset)| audited(slot) && !self.partition(slot).1.gone.has(offset);
+            is_there && sent.audited.is_none() && acked.is_some_and(lost)
         });
         lost.count() as u64
     }

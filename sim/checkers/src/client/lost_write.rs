@@ -8,7 +8,8 @@ use crate::{ClientProperty, PropertyInfo};
 
 pub(crate) const INFO: PropertyInfo = PropertyInfo {
     name: "lost-write",
-    about: "A record acknowledged with acks=all is still in the log when everything is over.",
+    about: "A record acknowledged with acks=all is still in the log when everything is over, unless its topic's configuration \
+            lets it go.",
     source: "Kafka documentation, Replication; Jepsen, Redpanda 21.10.1",
 };
 
@@ -24,6 +25,9 @@ impl ClientProperty for LostWrite {
         for (id, sent) in history.all_sent().filter(|(_, s)| s.audited.is_none() && history.is_promised(s)) {
             let Some((slot, offset)) = sent.acked else { continue };
             let (name, partition) = history.partition(slot);
+            if partition.gone.has(offset) {
+                continue;
+            }
             // Where the audit has not been, only what consumers have passed by is known to be lost.
             if !history.is_audited(name) && (sent.read.is_some() || partition.read_to <= offset) {
                 continue;

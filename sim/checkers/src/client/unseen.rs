@@ -25,7 +25,9 @@ impl ClientProperty for Unseen {
         for (id, sent) in history.all_sent().filter(|(_, s)| s.read.is_none() && history.is_promised(s)) {
             let Some((slot, offset)) = sent.acked else { continue };
             let (name, partition) = history.partition(slot);
-            let passed = partition.read_to > offset || history.is_passed_over(slot, offset);
+            let passed = partition.gone.has(offset)
+                || partition.read_to > offset
+                || history.is_passed_over(slot, offset);
             if passed || !history.is_consumed(&name.topic) {
                 continue;
             }

@@ -22,6 +22,9 @@ pub(crate) struct BatchIdentity {
 
 impl ClusterProperty for BatchIdentity {
     fn changed(&mut self, at: Time, _: &ClusterModel, change: &Change<'_>, out: &mut Findings) {
+        if change.compacted {
+            return;
+        }
         for batch in change.appended {
             let seen = self.seen.entry((change.slot, batch.leader_epoch)).or_default();
             let at_index = first_from(seen, batch.base_offset);

@@ -19,7 +19,7 @@ impl ClusterProperty for LeaderCompleteness {
     fn changed(&mut self, at: Time, _: &ClusterModel, change: &Change<'_>, out: &mut Findings) {
         let Change { before, now, committed, .. } = change;
         let began = now.head.leader && !(before.leader && before.leader_epoch == now.head.leader_epoch);
-        if !began {
+        if !began || change.compacted {
             return;
         }
         let from = now.head.log_start_offset;

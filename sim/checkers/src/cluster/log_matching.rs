@@ -38,7 +38,7 @@ impl ClusterProperty for LogMatching {
             *matched = (*matched).min(cut);
         }
         let to = now.head.high_watermark.min(now.head.log_end_offset).min(committed.end);
-        if to <= *matched {
+        if to <= *matched || change.compacted {
             return;
         }
         let from = (*matched).max(now.head.log_start_offset);

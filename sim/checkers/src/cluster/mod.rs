@@ -2,6 +2,7 @@
 
 pub(crate) mod batch_identity;
 pub(crate) mod committed_regression;
+pub(crate) mod elr_completeness;
 pub(crate) mod isr_completeness;
 pub(crate) mod leader_completeness;
 pub(crate) mod log_matching;

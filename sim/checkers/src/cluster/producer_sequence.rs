@@ -25,7 +25,8 @@ pub(crate) struct ProducerSequence {
 
 impl ClusterProperty for ProducerSequence {
     fn changed(&mut self, at: Time, _: &ClusterModel, change: &Change<'_>, out: &mut Findings) {
-        if change.appended.is_empty() && change.truncated_to.is_none() {
+        // A follower may be sent what is left of a compacted log.
+        if change.compacted || (change.appended.is_empty() && change.truncated_to.is_none()) {
             return;
         }
         let last = self.last.entry((change.slot, change.broker)).or_default();

@@ -134,6 +134,20 @@ fn a_member_that_the_leader_has_not_been_told_of_counts() {
 }
 
 #[test]
+fn an_eligible_replica_that_lacks_what_is_committed_is_found() {
+    let mut checkers = only("elr-completeness");
+    let (mut one, _) = replicated(&mut checkers);
+    let mut three = Fake::new(3);
+    let elr = vec![NodeId(2)];
+    three.replicas.insert(TP, FakeReplica { leader: true, elr, ..FakeReplica::default() });
+    three.quorum_step(&mut checkers, |n| n.metadata = MetadataView { offset: Offset(9), digest: 1 });
+    one.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
+    assert!(checkers.violations().is_empty());
+    one.step(&mut checkers, |r| r.high_watermark = 4);
+    assert_eq!(checkers.violations()[0].evidence[1], "broker 2 is eligible to lead and its log ends at 3");
+}
+
+#[test]
 fn a_leader_that_forgets_is_found() {
     let mut checkers = only("committed-regression");
     let (mut one, _) = replicated(&mut checkers);
