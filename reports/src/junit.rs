@@ -62,11 +62,12 @@ fn test_case(JunitRun { record, repeat }: &JunitRun<'_>) -> TestCase {
     case.set_classname(format!("trial.{}", record.scenario))
         .set_time(Duration::from_nanos(record.wall_ns))
         .set_system_out(format!(
-            "trace hash {}\n{} records acknowledged, {} read, {} simulated ms\n",
+            "trace hash {}\n{} records acknowledged, {} read, {} {} ms\n",
             record.trace_hash,
             record.acked_records,
             record.read_records,
-            record.simulated_ns / 1_000_000
+            record.simulated_ns / 1_000_000,
+            record.kind_of_time()
         ));
     case
 }

@@ -44,8 +44,8 @@ pub(crate) fn throughput(record: &RunRecord, time: TimeAxis) -> String {
     }
     out += &legend(&names);
     let y = ValueAxis::linear(most);
-    let what = "Records per second along simulated time: sent, acknowledged, read";
-    out += &along_time(what, time, &record.timeline.faults, &y, &|v| rate(*v), &curves);
+    let what = format!("Records per second along {} time: sent, acknowledged, read", record.kind_of_time());
+    out += &along_time(&what, time, &record.timeline.faults, &y, &|v| rate(*v), &curves);
     let total = series.acked_bytes.iter().fold(0u64, |sum, v| sum.saturating_add(*v));
     let peak = per_second(&series.acked_bytes).into_iter().flatten().fold(0.0, f64::max);
     let mean = total as f64 * 1e9 / time.end_ns() as f64;
@@ -112,7 +112,10 @@ pub(crate) fn distributions(record: &RunRecord) -> String {
         ("end to end", "intended send time → consumer's read", &record.latency_ns.end_to_end, Ink::Second),
     ];
     let mut out = String::from("<section id=\"latency\">\n<h2>Latency in full</h2>\n");
-    out += "<p>Simulated time, measured from the instant at which a record was <em>meant</em> to be sent: a producer that is held up does not hide the wait. The further right, the rarer: each step to the right is ten times as rare.</p>\n";
+    let kind = if record.in_real_time() { "Real" } else { "Simulated" };
+    out += &format!(
+        "<p>{kind} time, measured from the instant at which a record was <em>meant</em> to be sent: a producer that is held up does not hide the wait. The further right, the rarer: each step to the right is ten times as rare.</p>\n"
+    );
     let present: Vec<_> = both.iter().filter(|(_, _, d, _)| d.count > 0).collect();
     if present.is_empty() {
         out += "<p class=\"none\">No record was acknowledged or read, so there is no latency.</p>\n";

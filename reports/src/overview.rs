@@ -26,11 +26,12 @@ pub(crate) fn header(record: &RunRecord) -> String {
     }
     let seed = record.seed.to_string();
     let simulated = format!("{} s", seconds(record.simulated_ns));
+    let time = format!("{} time", record.kind_of_time());
     for (name, value) in [
         ("engine", &record.engine),
         ("profile", &record.profile),
         ("seed", &seed),
-        ("simulated time", &simulated),
+        (&time, &simulated),
         ("commit", &record.commit),
         ("trace hash", &record.trace_hash),
     ] {
@@ -46,10 +47,12 @@ fn story(record: &RunRecord) -> String {
     let clients = record.timeline.lanes.len() as u64 - brokers;
     let faults = record.timeline.faults.len() as u64;
     let mut out = format!(
-        "A simulated Kafka cluster of {} served {} for {} s of simulated time and went through {}. ",
+        "A {} of {} served {} for {} s of {} time and went through {}. ",
+        if record.in_real_time() { "Kafka cluster on loopback sockets" } else { "simulated Kafka cluster" },
         counted(brokers, "broker"),
         counted(clients, "client"),
         seconds(record.simulated_ns),
+        record.kind_of_time(),
         if faults == 0 { "no fault".to_owned() } else { counted(faults, "fault") },
     );
     out += &format!(
@@ -132,7 +135,8 @@ pub(crate) fn violations(record: &RunRecord) -> String {
             "<article class=\"violation {class}\">\n<h3>{} <span class=\"badge small\">{note}</span></h3>\n",
             esc(&violation.property)
         );
-        out += &format!("<p>Found at {} s of simulated time.</p>\n", seconds(violation.at_ns));
+        out +=
+            &format!("<p>Found at {} s of {} time.</p>\n", seconds(violation.at_ns), record.kind_of_time());
         if !violation.evidence.is_empty() {
             out += "<ul class=\"evidence\">\n";
             for line in &violation.evidence {
@@ -200,10 +204,15 @@ pub(crate) fn command(record: &RunRecord) -> String {
         .filter_map(|choice| choice.split_once('='))
         .map(|(key, value)| format!(" --{} {value}", key.replace('.', "-")))
         .collect();
+    let engine = match record.engine.as_str() {
+        "world" => String::new(),
+        other => format!(" --engine {other}"),
+    };
     format!(
-        "<pre class=\"command\">trial run {} --seed {}{}</pre>\n",
+        "<pre class=\"command\">trial run {} --seed {}{}{}</pre>\n",
         esc(&scenario),
         record.seed,
-        esc(&chosen)
+        esc(&chosen),
+        esc(&engine)
     )
 }

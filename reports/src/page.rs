@@ -46,7 +46,10 @@ pub fn to_html(record: &RunRecord) -> String {
 
 fn over_time(record: &RunRecord, time: TimeAxis) -> String {
     let mut out = String::from("<section id=\"time\">\n<h2>What happened</h2>\n");
-    out += "<p>Everything here shares one axis: simulated time since the start of the run. Shaded bands are faults. Point at a shape for its details.</p>\n";
+    out += &format!(
+        "<p>Everything here shares one axis: {} time since the start of the run. Shaded bands are faults. Point at a shape for its details.</p>\n",
+        record.kind_of_time()
+    );
     out += "<div class=\"scroll\">\n<h3>Hosts</h3>\n";
     if record.timeline.lanes.is_empty() {
         out += "<p class=\"none\">No host was recorded.</p>\n";
@@ -243,7 +246,10 @@ fn details(record: &RunRecord) -> String {
         out += &format!("<li>{}</li>\n", esc(checker));
     }
     out += "</ul></details>\n";
-    out += "<details><summary>Hash checkpoints <small>to find where two runs part</small></summary>\n<div class=\"scroll\">\n<table class=\"numbers\">\n<thead><tr><th>events</th><th>simulated time (s)</th><th class=\"text\">trace hash</th></tr></thead>\n<tbody>\n";
+    out += &format!(
+        "<details><summary>Hash checkpoints <small>to find where two runs part</small></summary>\n<div class=\"scroll\">\n<table class=\"numbers\">\n<thead><tr><th>events</th><th>{} time (s)</th><th class=\"text\">trace hash</th></tr></thead>\n<tbody>\n",
+        record.kind_of_time()
+    );
     for (events, at, hash) in record.checkpoints.iter().take(CHECKPOINTS_MAX) {
         out += &format!(
             "<tr><td>{}</td><td>{}</td><td class=\"text\"><code>{}</code></td></tr>\n",
@@ -265,6 +271,12 @@ fn details(record: &RunRecord) -> String {
 
 fn footer(record: &RunRecord) -> String {
     let wall = if record.wall_ns == 0 { "not measured".to_owned() } else { span(record.wall_ns) };
+    if record.in_real_time() {
+        return format!(
+            "<footer>\n<h2>Run it again</h2>\n{}<p>In real time no two runs are the same.</p>\n</footer>\n",
+            command(record)
+        );
+    }
     format!(
         "<footer>\n<h2>Repeat it</h2>\n{}<p>The same binary, scenario and seed give the same trace hash, on every machine.</p>\n\
          <aside><b>Wall clock</b> The run took {wall} of real time. That is a property of the machine that simulated it, and no number above depends on it.</aside>\n</footer>\n",

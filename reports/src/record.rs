@@ -29,7 +29,8 @@ pub struct RunRecord {
     pub scenario: String,
     /// What it is about, in one sentence.
     pub about: String,
-    /// What carried the nodes: `world` (simulated time).
+    /// What carried the nodes: `world` or `turmoil` (simulated time), or `tcp`, where every time that this record calls
+    /// simulated is real.
     pub engine: String,
     /// The hardware profile that costs were charged by; `zero-cost` charges none.
     pub profile: String,
@@ -42,7 +43,7 @@ pub struct RunRecord {
     pub commit: String,
     /// Whether the run was as expected.
     pub verdict: Verdict,
-    /// The rolling hash over every input and effect, 32 hex digits.
+    /// The rolling hash over every input and effect, 32 hex digits. In real time no other run has the same.
     pub trace_hash: String,
     /// How far simulated time went, in ns of simulated time.
     pub simulated_ns: u64,
@@ -233,6 +234,18 @@ pub struct Compression {
     pub record_bytes: u64,
     /// The committed batches of the workloads' topics as one replica's log holds them, in bytes, headers included.
     pub batch_bytes: u64,
+}
+
+impl RunRecord {
+    /// Whether the run's time was real, and nothing of it can be repeated.
+    pub fn in_real_time(&self) -> bool {
+        self.engine == "tcp"
+    }
+
+    /// What kind of time the run's was, for people.
+    pub fn kind_of_time(&self) -> &'static str {
+        if self.in_real_time() { "real" } else { "simulated" }
+    }
 }
 
 impl Compression {

@@ -77,7 +77,7 @@ pub(crate) fn draw(timeline: &Timeline, violations: &[ViolationRecord], time: Ti
         r#"<line class="axis" x1="{LEFT}" y1="{bottom:.1}" x2="{}" y2="{bottom:.1}"/>"#,
         WIDTH - RIGHT
     );
-    let what = "Timeline: what each host did, along simulated time";
+    let what = "Timeline: what each host did, along the run's time";
     format!(
         "<svg class=\"timeline\" viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" aria-label=\"{what}\">{HATCHES}{out}</svg>\n",
         bottom + 24.0

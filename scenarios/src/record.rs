@@ -162,7 +162,16 @@ impl<E: Engine<Member>> Run<E> {
                 found: format!("{acked} records"),
             });
         }
-        if let Some(limit) = expect.p99_ms_max {
+        for (error, min) in &expect.failed_min {
+            let failed = self.watch.metrics.failed.get(error.as_str()).copied().unwrap_or(0);
+            list.push(Expectation {
+                what: format!("at least {min} records fail with {error}"),
+                met: failed >= *min,
+                found: format!("{failed} records"),
+            });
+        }
+        // Where a message takes as long as the engine's tick, or the machine's other work, lets it, no scenario is to blame.
+        if let Some(limit) = expect.p99_ms_max.filter(|_| E::MODELS_COSTS) {
             let p99 = self.watch.metrics.latencies().produce.p99;
             list.push(Expectation {
                 what: format!("produce p99 is at most {limit} ms"),

@@ -188,7 +188,7 @@ fn one(engine: Engine, scenario: &Scenario, options: RunOptions, bar: bool) -> R
 fn carry_out<E: Carries<Member>>(run: ScenarioRun<E>, bar: Option<&str>) -> Result<Finished> {
     let planned = run.planned().0 / 1_000_000_000;
     let bar = if let Some(name) = bar.filter(|_| std::io::stderr().is_terminal()) {
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} simulated seconds")?;
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} seconds")?;
         ProgressBar::new(planned).with_style(style).with_message(name.to_owned())
     } else {
         ProgressBar::hidden()
@@ -285,14 +285,19 @@ pub fn print_summary(record: &RunRecord, html: Option<PathBuf>) {
     {
         say!("  unavailable   {} at most ({})", seconds(worst.0), worst.1.partition);
     }
-    say!(
-        "  simulated     {} in {} of wall time, {} events, {} RPCs",
-        seconds(record.simulated_ns),
-        seconds(record.wall_ns),
-        record.events,
-        record.rpcs
-    );
-    say!("  trace hash    {}", record.trace_hash);
+    if record.in_real_time() {
+        let (events, rpcs) = (record.events, record.rpcs);
+        say!("  real time     {}, {events} events, {rpcs} RPCs", seconds(record.simulated_ns));
+    } else {
+        say!(
+            "  simulated     {} in {} of wall time, {} events, {} RPCs",
+            seconds(record.simulated_ns),
+            seconds(record.wall_ns),
+            record.events,
+            record.rpcs
+        );
+        say!("  trace hash    {}", record.trace_hash);
+    }
     if let Some(html) = html {
         say!("  report        {}", html.display());
     }

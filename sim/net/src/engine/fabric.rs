@@ -30,7 +30,8 @@ pub trait Fabric {
     /// Adds a host and switches it on.
     fn add_host(&mut self, name: &str, to_driver: ToDriver) -> UnboundedSender<Call>;
 
-    /// Switches a host off: it is silent, and everything that its kernel knew is gone.
+    /// Switches a host off: everything that its kernel knew is gone, and nobody is told if the fabric can help it. The caller
+    /// cuts its links, as long as it is off.
     fn switch_off(&mut self, host: u32);
 
     /// Switches it on again.

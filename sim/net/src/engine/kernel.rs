@@ -145,14 +145,20 @@ impl<S: Stack> Kernel<S> {
             match call {
                 Call::Listen { process, port } => Running::listen(&running, process, port).await,
                 Call::Connect { socket, to } => Running::spawn(&running, None, socket, Some(to)),
-                Call::Exit => running.listening.borrow_mut().abort_all(),
+                Call::Exit => end(&running.listening).await,
                 Call::Kill => {
-                    running.listening.borrow_mut().abort_all();
-                    running.connected.borrow_mut().abort_all();
+                    end(&running.listening).await;
+                    end(&running.connected).await;
                 }
             }
         }
     }
+}
+
+/// Ends tasks; their sockets are closed then.
+async fn end(tasks: &RefCell<JoinSet<()>>) {
+    let mut tasks = tasks.take();
+    tasks.shutdown().await;
 }
 
 impl<S: Stack> Running<S> {
@@ -284,4 +290,73 @@ async fn write<T: AsyncRead + AsyncWrite>(
         gathered.clear();
     }
     stream.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::task::{LocalSet, spawn_local, yield_now};
+
+    use super::*;
+
+    /// One end of a pipe that holds 1 KiB.
+    struct Pipe(RefCell<Option<DuplexStream>>);
+
+    impl Stack for Pipe {
+        type Listener = ();
+        type Stream = DuplexStream;
+
+        async fn listen(&self, _port: u16) -> io::Result<()> {
+            Ok(())
+        }
+
+        async fn accept(_listener: &()) -> io::Result<DuplexStream> {
+            pending().await
+        }
+
+        async fn connect(&self, _to: &Endpoint) -> io::Result<DuplexStream> {
+            self.0.borrow_mut().take().ok_or(ErrorKind::ConnectionRefused.into())
+        }
+    }
+
+    /// Lets all tasks go on until none can.
+    async fn idle() {
+        for _ in 0..10_000 {
+            yield_now().await;
+        }
+    }
+
+    #[test]
+    fn who_sends_more_than_the_node_takes_is_held_back() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it needs nothing");
+        LocalSet::new().block_on(&runtime, async {
+            let (near, mut far) = duplex(1 << 10);
+            let (events, mut told) = unbounded_channel();
+            let (calls, taken) = unbounded_channel();
+            let ids = SocketIds::default();
+            let stack = Pipe(RefCell::new(Some(near)));
+            spawn_local(Kernel { host: 0, stack, events, ids: ids.clone() }.run(taken));
+            let (socket, end) = Socket::new(&ids);
+            calls.send(Call::Connect { socket: end, to: Endpoint::new("far", 1) }).expect("the kernel runs");
+            spawn_local(async move {
+                for _ in 0..12 {
+                    far.write_u32(256 << 10).await.expect("the other end is there");
+                    far.write_all(&vec![0; 256 << 10]).await.expect("the other end is there");
+                }
+                pending::<()>().await;
+            });
+            idle().await;
+            let mut frames = || {
+                std::iter::from_fn(|| told.try_recv().ok())
+                    .filter(|event| matches!(event, Event::Frame { .. }))
+                    .count()
+            };
+            assert_eq!(frames(), 4, "the window holds four of them");
+            socket.taken(256 << 10);
+            idle().await;
+            assert_eq!(frames(), 1);
+        });
+    }
 }

@@ -3,7 +3,7 @@
 //! What a partition keeps back arrives once it has healed, as TCP's retransmissions see to: so it is turmoil's `hold`, not its
 //! `partition`, which would lose it while both ends believe that the connection stands. A hold always has both directions; of
 //! one that is meant for one direction only, the other's messages are handed on by us, tick by tick. A host without power is
-//! crashed and all its links are held; what was under way to it or from it is lost.
+//! crashed and all its links are held: who has sent it something learns, when it is on again, that it knows no such connection.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -168,16 +168,16 @@ impl Fabric for Turmoil {
     fn switch_off(&mut self, host: u32) {
         let others = (0..self.names.len() as u32).filter(|other| *other != host).collect::<Vec<_>>();
         for &other in &others {
-            let (a, b) = self.pair(host, other);
-            self.sim.partition(a, b);
+            let (off, on) = self.pair(host, other);
+            // What is under way to it waits for its kernel, which will know nothing of it; what it has sent is lost, and so are
+            // the farewells of the sockets that go down with it.
+            self.sim.hold(off, on);
+            self.sim.partition_oneway(off, on);
         }
         self.sim.crash(self.names[host as usize].as_str());
         for other in others {
-            let (a, b) = self.pair(host, other);
-            match self.links.get(&(host.min(other), host.max(other))) {
-                Some(link) if link.is_cut() => self.sim.hold(a, b),
-                _ => self.sim.repair(a, b),
-            }
+            let (off, on) = self.pair(host, other);
+            self.sim.hold(off, on);
         }
     }
 
