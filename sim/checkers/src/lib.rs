@@ -10,6 +10,7 @@
 //! [`Checkers::audited`], [`Checkers::committed_offsets`], [`Checkers::at_rest`] for each log, and [`Checkers::finish`] once.
 //! [`Checkers::violations`] can be read at any time.
 
+mod chunked;
 mod client;
 mod cluster;
 mod coordinator_replay;
@@ -219,13 +220,14 @@ impl Checkers {
         let slot = self.history.slot_of(event);
         let concerned = &self.client_of[Concerns::of(event).number()];
         for_each_record(event, |event| {
-            let seen = Seen { at, event, slot };
+            let sent = event.id().and_then(|id| self.history.sent(id));
+            let seen = Seen { at, event, slot, sent };
             for place in concerned {
                 let (name, _, property) = &mut self.client[usize::from(*place)];
                 self.findings.of(name);
                 property.event(seen, &self.history, &mut self.findings);
             }
-            self.history.apply(seen);
+            self.history.apply(event, slot);
         });
     }
 

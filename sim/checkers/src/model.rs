@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::chunked::Chunked;
 use trial_node::view::{BatchView, BrokerView, MetadataView, QuorumView};
 use trial_node::{Disk, DiskError, LeaderEpoch, NodeId, Offset, TopicIdPartition, TopicPartition};
 
 /// Batches in offset order, from the first that the log still has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Batches(Vec<BatchView>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Batches(Chunked<BatchView>);
 
 impl Batches {
     /// The offset after the last batch; `log_start` if there is none.
@@ -15,31 +16,41 @@ impl Batches {
         self.0.last().map_or(log_start, |batch| batch.last_offset + 1).max(log_start)
     }
 
+    /// All batches.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &BatchView> + Clone {
+        self.0.iter()
+    }
+
     /// The batches that end at or after `from`.
-    pub(crate) fn from(&self, from: Offset) -> &[BatchView] {
-        &self.0[first_from(&self.0, from)..]
+    pub(crate) fn from(&self, from: Offset) -> impl Iterator<Item = &BatchView> + Clone {
+        self.0.range(first_from(&self.0, from)..self.0.len())
     }
 
     /// The batches that hold an offset in `from..to`.
-    pub(crate) fn range(&self, from: Offset, to: Offset) -> &[BatchView] {
-        let rest = self.from(from);
-        if rest.last().is_none_or(|last| last.base_offset < to) {
-            return rest;
+    pub(crate) fn range(&self, from: Offset, to: Offset) -> impl Iterator<Item = &BatchView> + Clone {
+        let (first, mut end) = (first_from(&self.0, from), self.0.len());
+        if self.0.last().is_some_and(|last| last.base_offset >= to) {
+            end = self.0.partition_point(first..end, |b| b.base_offset < to);
         }
-        &rest[..rest.partition_point(|b| b.base_offset < to)]
+        self.0.range(first..end)
+    }
+
+    /// Takes batches over from another log, of an offset in `from..to`.
+    fn extend_from(&mut self, other: &Batches, from: Offset, to: Offset) {
+        self.0.extend(other.range(from, to).copied());
     }
 }
 
 /// The index of the first batch that ends at or after `from`. Nearly always it is one of the last few: looks from the end in
 /// growing steps before it halves.
-pub(crate) fn first_from(batches: &[BatchView], from: Offset) -> usize {
+pub(crate) fn first_from(batches: &Chunked<BatchView>, from: Offset) -> usize {
     let (mut low, mut high, mut step) = (batches.len(), batches.len(), 1);
-    while low > 0 && batches[low - 1].last_offset >= from {
+    while low > 0 && batches.get(low - 1).is_some_and(|b| b.last_offset >= from) {
         high = low - 1;
         low = high.saturating_sub(step);
         step *= 2;
     }
-    low + batches[low..high].partition_point(|b| b.last_offset < from)
+    batches.partition_point(low..high, |b| b.last_offset < from)
 }
 
 /// The first offset in `from..to` where two logs differ, with what each holds there.
@@ -49,11 +60,14 @@ pub(crate) fn first_difference(
     from: Offset,
     to: Offset,
 ) -> Option<(Option<BatchView>, Option<BatchView>)> {
-    let (a, b) = (one.range(from, to), other.range(from, to));
-    (0..a.len().max(b.len())).map(|i| (a.get(i).copied(), b.get(i).copied())).find(|(x, y)| match (x, y) {
-        (Some(x), Some(y)) => !same_batch(x, y),
-        _ => true,
-    })
+    let (mut a, mut b) = (one.range(from, to), other.range(from, to));
+    loop {
+        match (a.next(), b.next()) {
+            (None, None) => return None,
+            (Some(x), Some(y)) if same_batch(x, y) => {}
+            (x, y) => return Some((x.copied(), y.copied())),
+        }
+    }
 }
 
 /// Whether two logs' batches are one and the same: a leader writes an offset once in its epoch, and the CRC covers the rest.
@@ -118,6 +132,8 @@ pub(crate) struct Committed {
 pub(crate) struct ClusterModel {
     slots: BTreeMap<TopicIdPartition, Slot>,
     partitions: Vec<Partition>,
+    /// The batches that the last look at a replica found.
+    appended: Vec<BatchView>,
     /// Where the partition is that was asked for by name last.
     last_named: u32,
     /// The newest metadata that any broker has applied: up to where, its digest, and each partition.
@@ -136,6 +152,27 @@ struct Decided {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot(u32);
 
+/// Something for each partition, by its slot.
+#[derive(Clone, Debug)]
+pub(crate) struct PerSlot<T>(Vec<T>);
+
+impl<T> Default for PerSlot<T> {
+    fn default() -> Self {
+        PerSlot(Vec::new())
+    }
+}
+
+impl<T: Default> PerSlot<T> {
+    /// What there is for a partition.
+    pub(crate) fn of(&mut self, slot: Slot) -> &mut T {
+        let index = slot.0 as usize;
+        if self.0.len() <= index {
+            self.0.resize_with(index + 1, T::default);
+        }
+        &mut self.0[index]
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Partition {
     id: TopicIdPartition,
@@ -150,7 +187,6 @@ pub(crate) struct ChangeFound {
     slot: Slot,
     broker: NodeId,
     before: Head,
-    appended: usize,
     truncated_to: Option<Offset>,
 }
 
@@ -188,7 +224,7 @@ impl ChangeFound {
             broker: self.broker,
             before: self.before,
             now,
-            appended: &now.batches.0[now.batches.0.len() - self.appended..],
+            appended: &model.appended,
             truncated_to: self.truncated_to,
             committed: &partition.committed,
             compacted: now.head.compacted,
@@ -228,19 +264,20 @@ impl ClusterModel {
         });
         let replica = partitions[slot.0 as usize].replicas.entry(node).or_default();
         let before = replica.head;
-        let (appended, truncated_to) = if !before.up
+        let appended = &mut self.appended;
+        appended.clear();
+        let truncated_to = if !before.up
             || view.truncations != before.truncations
             || view.log_end_offset < before.log_end_offset
         {
-            let (known, start) = (&mut replica.batches, view.log_start_offset);
-            reread(known, start, view.compacted, |from, each| broker.batches(disk, tp, from, each))?
-        } else if view.log_end_offset > before.log_end_offset {
-            let known = replica.batches.0.len();
-            let batches = &mut replica.batches.0;
-            broker.batches(disk, tp, before.log_end_offset, &mut |b| batches.push(b))?;
-            (replica.batches.0.len() - known, None)
+            broker.batches(disk, tp, view.log_start_offset, &mut |b| appended.push(b))?;
+            replica.batches.replace(view.log_start_offset, view.compacted, appended)
         } else {
-            (0, None)
+            if view.log_end_offset > before.log_end_offset {
+                broker.batches(disk, tp, before.log_end_offset, &mut |b| appended.push(b))?;
+                replica.batches.0.extend(appended.iter().copied());
+            }
+            None
         };
         if replica.isr != view.isr {
             replica.isr = view.isr.to_vec();
@@ -257,7 +294,7 @@ impl ClusterModel {
             up: true,
             before_power_loss: before.before_power_loss.filter(|had| log_end_offset < *had),
         };
-        Ok(Some(ChangeFound { slot, broker: node, before, appended, truncated_to }))
+        Ok(Some(ChangeFound { slot, broker: node, before, truncated_to }))
     }
 
     /// Up to where a replica's high watermark claims that the partition is committed, if that is further than before.
@@ -273,7 +310,7 @@ impl ClusterModel {
         let Some(claimed) = self.newly_committed(change) else { return };
         let Partition { replicas, committed, .. } = &mut self.partitions[change.slot.0 as usize];
         let batches = &replicas[&change.broker].batches;
-        committed.batches.0.extend_from_slice(batches.range(committed.end, claimed));
+        committed.batches.extend_from(batches, committed.end, claimed);
         committed.end = claimed;
     }
 
@@ -341,29 +378,26 @@ impl ClusterModel {
     }
 }
 
-/// Reads a log anew and tells how many batches at its end are new, and up to where it is as before. One that is compacted is
-/// as before as far as it reaches.
-fn reread(
-    known: &mut Batches,
-    log_start: Offset,
-    compacted: bool,
-    read: impl FnOnce(Offset, &mut dyn FnMut(BatchView)) -> Result<(), DiskError>,
-) -> Result<(usize, Option<Offset>), DiskError> {
-    let mut fresh = Vec::new();
-    read(log_start, &mut |b| fresh.push(b))?;
-    if compacted {
-        let (before, end) = (known.end(log_start), Batches(fresh.clone()).end(log_start));
-        let appended = fresh.len() - fresh.partition_point(|batch| batch.base_offset < before);
-        known.0 = fresh;
-        return Ok((appended, (end < before).then_some(end)));
+impl Batches {
+    /// Puts what was read of a whole log in the place of what was known of it. Leaves only what is new in `fresh`, and tells up to
+    /// where the log is as before if it was cut there. One that is compacted is as before as far as it reaches.
+    fn replace(&mut self, log_start: Offset, compacted: bool, fresh: &mut Vec<BatchView>) -> Option<Offset> {
+        let mut now = Batches::default();
+        now.0.extend(fresh.iter().copied());
+        let before = std::mem::replace(self, now);
+        if compacted {
+            let (before, end) = (before.end(log_start), self.end(log_start));
+            fresh.drain(..fresh.partition_point(|batch| batch.base_offset < before));
+            return (end < before).then_some(end);
+        }
+        let known = before.0.len();
+        let skipped = before.0.partition_point(0..known, |b| b.last_offset < log_start);
+        let same = before.0.range(skipped..known).zip(&*fresh).take_while(|(a, b)| same_batch(a, b)).count();
+        let cut = known - skipped > same;
+        let end = fresh[..same].last().map_or(log_start, |b| b.last_offset + 1);
+        fresh.drain(..same);
+        cut.then_some(end)
     }
-    let skipped = known.0.partition_point(|b| b.last_offset < log_start);
-    let same = known.0[skipped..].iter().zip(&fresh).take_while(|(a, b)| same_batch(a, b)).count();
-    let cut = known.0.len() - skipped > same;
-    let end = fresh[..same].last().map_or(log_start, |b| b.last_offset + 1);
-    let appended = fresh.len() - same;
-    known.0 = fresh;
-    Ok((appended, cut.then_some(end)))
 }
 
 /// One node's part in the quorum as last seen.
@@ -430,10 +464,9 @@ impl QuorumModel {
             || view.truncations != before.truncations
             || view.log_end_offset < before.log_end_offset
         {
-            reread(&mut known.batches, view.log_start_offset, false, |from, each| {
-                broker.quorum_batches(disk, from, each)
-            })?
-            .1
+            let mut fresh = Vec::new();
+            broker.quorum_batches(disk, view.log_start_offset, &mut |b| fresh.push(b))?;
+            known.batches.replace(view.log_start_offset, false, &mut fresh)
         } else {
             if view.log_end_offset > before.log_end_offset {
                 let batches = &mut known.batches.0;
@@ -452,7 +485,7 @@ impl QuorumModel {
         let claimed = node.view.high_watermark.unwrap_or(Offset::ZERO);
         let claimed = claimed.min(node.batches.end(node.view.log_start_offset));
         if claimed > self.committed.end {
-            self.committed.batches.0.extend_from_slice(node.batches.range(self.committed.end, claimed));
+            self.committed.batches.extend_from(&node.batches, self.committed.end, claimed);
             self.committed.end = claimed;
         }
     }

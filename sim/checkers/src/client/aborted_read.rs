@@ -32,9 +32,9 @@ impl ClientProperty for AbortedRead {
         Concerns::POLLED
     }
 
-    fn event(&mut self, Seen { at, event, .. }: Seen<'_>, history: &History, _: &mut Findings) {
+    fn event(&mut self, Seen { at, event, sent, .. }: Seen<'_>, history: &History, _: &mut Findings) {
         let Event::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
-        let Some(transaction) = history.sent(id).and_then(|sent| history.transaction_of(sent)) else {
+        let Some(transaction) = sent.and_then(|sent| history.transaction_of(sent)) else {
             return;
         };
         if !transaction.is_committed() && history.reads_committed(consumer) {

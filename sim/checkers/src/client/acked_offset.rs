@@ -20,18 +20,18 @@ impl ClientProperty for AckedOffset {
         Concerns::POLLED.and(Concerns::ACKED)
     }
 
-    fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
+    fn event(&mut self, Seen { at, event, slot, sent }: Seen<'_>, history: &History, out: &mut Findings) {
         // Whichever comes second is judged. A producer that may duplicate has its record at other offsets too.
         match event {
             Event::Polled { tp, offset, id: Some(id), .. } => {
-                let Some(sent) = history.sent(id).filter(|s| s.idempotent) else { return };
-                if let Some(acked) = sent.acked.filter(|acked| *acked != (slot, offset)) {
+                let Some(sent) = sent.filter(|s| s.idempotent) else { return };
+                if let Some(acked) = sent.acked().filter(|acked| *acked != (slot, offset)) {
                     judge(at, id, (history.partition(acked.0).0, acked.1), (tp, offset), out);
                 }
             }
             Event::Acked { id, tp, offset } => {
-                let Some(sent) = history.sent(id).filter(|s| s.idempotent) else { return };
-                if let Some(read) = sent.read.filter(|read| *read != (slot, offset)) {
+                let Some(sent) = sent.filter(|s| s.idempotent) else { return };
+                if let Some(read) = sent.read().filter(|read| *read != (slot, offset)) {
                     judge(at, id, (tp, offset), (history.partition(read.0).0, read.1), out);
                 }
             }

@@ -25,7 +25,7 @@ impl ClientProperty for Conservation {
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
         let transfers = history.contents().iter().filter(|(_, c)| matches!(c, Content::Transfer { .. }));
-        let topics = transfers.filter_map(|(id, _)| history.sent(*id)?.acked);
+        let topics = transfers.filter_map(|(id, _)| history.sent(*id)?.acked());
         let topics: BTreeSet<&str> =
             topics.map(|(slot, _)| history.partition(slot).0.topic.as_str()).collect();
         for topic in topics {
@@ -36,7 +36,7 @@ impl ClientProperty for Conservation {
                 continue;
             }
             // A side that is in the log twice counts twice.
-            let there = history.partitions_of(topic).flat_map(|(_, _, known)| &known.audited);
+            let there = history.partitions_of(topic).flat_map(|(_, _, known)| known.audited.iter());
             let amounts = there.filter_map(|(_, id)| match history.contents().get(&(*id)?)? {
                 Content::Transfer { amount, .. } => Some(*amount),
                 _ => None,

@@ -18,7 +18,7 @@ impl ClientProperty for ConsumerBackwards {
         Concerns::POLLED
     }
 
-    fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
+    fn event(&mut self, Seen { at, event, slot, .. }: Seen<'_>, history: &History, out: &mut Findings) {
         let Event::Polled { consumer, tp, offset, .. } = event else { return };
         if let Some(expected) = history.position(consumer, slot).filter(|expected| offset < *expected) {
             out.report(

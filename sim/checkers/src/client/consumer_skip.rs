@@ -33,7 +33,7 @@ impl ClientProperty for ConsumerSkip {
         Concerns::POLLED.and(Concerns::OTHER)
     }
 
-    fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, _: &mut Findings) {
+    fn event(&mut self, Seen { at, event, slot, .. }: Seen<'_>, history: &History, _: &mut Findings) {
         let (consumer, from, to) = match event {
             Event::Polled { consumer, offset, .. } => (consumer, history.position(consumer, slot), offset),
             Event::Single(ClientEvent::PositionReset { consumer, from, to, .. })

@@ -18,10 +18,10 @@ impl ClientProperty for Duplicate {
         Concerns::POLLED
     }
 
-    fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
+    fn event(&mut self, Seen { at, event, slot, sent }: Seen<'_>, history: &History, out: &mut Findings) {
         let Event::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
-        let Some(sent) = history.sent(id).filter(|s| s.idempotent) else { return };
-        let Some((first_slot, first)) = sent.read.or(sent.audited) else { return };
+        let Some(sent) = sent.filter(|s| s.idempotent) else { return };
+        let Some((first_slot, first)) = sent.read().or(sent.audited()) else { return };
         if (first_slot, first) != (slot, offset) {
             let (first_tp, _) = history.partition(first_slot);
             out.report(

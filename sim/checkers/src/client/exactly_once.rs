@@ -33,7 +33,7 @@ type Inputs = BTreeMap<(u32, Offset), Input>;
 fn inputs(pipeline: &Pipeline, history: &History) -> Inputs {
     let mut inputs = Inputs::new();
     for (slot, _, known) in history.partitions_of(pipeline.from.as_str()) {
-        for (offset, _) in &known.audited {
+        for (offset, _) in known.audited.iter() {
             inputs.entry((slot, *offset)).or_default().exists = true;
         }
     }

@@ -47,7 +47,7 @@ impl ClientProperty for GroupPosition {
         Concerns::OTHER
     }
 
-    fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
+    fn event(&mut self, Seen { at, event, slot, .. }: Seen<'_>, history: &History, out: &mut Findings) {
         match event {
             Event::Single(ClientEvent::Group(event)) => self.group_event(event),
             Event::Single(ClientEvent::ClientStarted { consumers: true, first, count }) => {

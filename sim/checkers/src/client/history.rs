@@ -5,36 +5,75 @@ use std::collections::{BTreeMap, BTreeSet};
 use trial_node::{ClientEvent, Content, GroupEvent, Offset, PolledRecord, RecordId, Time, TopicPartition};
 use trial_wire::TopicName;
 
+use crate::chunked::Chunked;
 use crate::client::position::Positions;
 use crate::client::transactions::{Transaction, Transactions};
 use crate::deletion::Gone;
 use crate::load::Load;
 
-/// One record of a workload.
+/// One record of a workload. There is one for each record of a run, so it is packed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sent {
+    acked: Place,
+    read: Place,
+    audited: Place,
+    /// The transaction's number and 1; 0 for none.
+    transaction: u32,
     /// `acks=all`: an acknowledgement is a promise.
     pub(crate) promised: bool,
     /// The producer promises order and no duplicates.
     pub(crate) idempotent: bool,
-    /// Where it was acknowledged: the partition's slot and the offset.
-    pub(crate) acked: Option<(u32, Offset)>,
     /// The producer reported a failure after which the record must not exist.
     pub(crate) refused: bool,
-    /// Where it was first read: the partition's slot and the offset.
-    pub(crate) read: Option<(u32, Offset)>,
-    /// Where the audit found it first: the partition's slot and the offset.
-    pub(crate) audited: Option<(u32, Offset)>,
-    /// The transaction that it belongs to.
-    pub(crate) transaction: Option<u32>,
     invoked: bool,
+}
+
+/// An offset of a partition, or nowhere.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(packed(4))]
+struct Place {
+    offset: i64,
+    /// The partition's slot and 1; 0 for nowhere.
+    slot: u32,
+}
+
+impl Place {
+    fn new(slot: u32, offset: Offset) -> Place {
+        Place { offset: offset.0, slot: slot + 1 }
+    }
+
+    fn get(self) -> Option<(u32, Offset)> {
+        Some((self.slot.checked_sub(1)?, Offset(self.offset)))
+    }
+}
+
+impl Sent {
+    /// Where it was acknowledged: the partition's slot and the offset.
+    pub(crate) fn acked(&self) -> Option<(u32, Offset)> {
+        self.acked.get()
+    }
+
+    /// Where it was first read: the partition's slot and the offset.
+    pub(crate) fn read(&self) -> Option<(u32, Offset)> {
+        self.read.get()
+    }
+
+    /// Where the audit found it first: the partition's slot and the offset.
+    pub(crate) fn audited(&self) -> Option<(u32, Offset)> {
+        self.audited.get()
+    }
+
+    /// The transaction that it belongs to.
+    pub(crate) fn transaction(&self) -> Option<u32> {
+        self.transaction.checked_sub(1)
+    }
 }
 
 /// One partition as clients know it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     /// What was first read at each offset.
-    pub(crate) values: Vec<Option<RecordId>>,
+    pub(crate) values: Chunked<Option<RecordId>>,
     /// The furthest that a consumer has got.
     pub(crate) read_to: Offset,
     /// Offsets that were acknowledged but not read, with what was acknowledged there.
@@ -42,7 +81,7 @@ pub(crate) struct Known {
     /// What may have been deleted, or compacted away.
     pub(crate) gone: Gone,
     /// What the audit found, in the order of the offsets: a record that is there twice is here twice.
-    pub(crate) audited: Vec<(Offset, Option<RecordId>)>,
+    pub(crate) audited: Chunked<(Offset, Option<RecordId>)>,
 }
 
 impl Known {
@@ -63,6 +102,17 @@ pub(crate) enum Event<'a> {
     Polled { consumer: u32, tp: &'a TopicPartition, offset: Offset, id: Option<RecordId> },
     /// What is not about several records, as it came.
     Single(&'a ClientEvent),
+}
+
+impl Event<'_> {
+    /// The record that it is about, if there is one and was one before.
+    pub(crate) fn id(&self) -> Option<RecordId> {
+        match self {
+            Event::Acked { id, .. } | Event::Failed { id, .. } => Some(*id),
+            Event::Polled { id, .. } => *id,
+            Event::Single(_) => None,
+        }
+    }
 }
 
 /// A set of kinds of event: which ones a property looks at.
@@ -126,6 +176,9 @@ pub(crate) struct Seen<'a> {
     pub(crate) event: Event<'a>,
     /// The slot of the partition that the event names; 0 if it names none.
     pub(crate) slot: u32,
+    /// The record that the event is about, as it was before the event; `None` if it is about none, or about one that was never
+    /// handed to a producer.
+    pub(crate) sent: Option<&'a Sent>,
 }
 
 /// Takes an event apart into what happened to each record, and calls `each` with that.
@@ -161,7 +214,7 @@ pub(crate) fn for_each_record<'a>(event: &'a ClientEvent, mut each: impl FnMut(E
 /// The state of the clients' history.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
-    sent: Vec<Vec<Sent>>,
+    sent: Vec<Chunked<Sent>>,
     slots: BTreeMap<TopicPartition, u32>,
     names: Vec<TopicPartition>,
     partitions: Vec<Known>,
@@ -220,7 +273,7 @@ impl History {
 
     /// The transaction that a record belongs to.
     pub(crate) fn transaction_of(&self, sent: &Sent) -> Option<&Transaction> {
-        sent.transaction.map(|index| self.transactions.get(index))
+        sent.transaction().map(|index| self.transactions.get(index))
     }
 
     /// Every record that means something, with what it means.
@@ -305,10 +358,10 @@ impl History {
 
     /// Whether a record whose acknowledgement is a promise has yet to be read by a consumer of its topic.
     pub(crate) fn awaits_reading(&self) -> bool {
-        let unread = |s: &Sent| s.read.is_none() && self.is_promised(s);
+        let unread = |s: &Sent| s.read().is_none() && self.is_promised(s);
         self.acked_unread > 0
             && self.all_sent().any(|(_, s)| {
-                let acked = s.acked.filter(|_| unread(s));
+                let acked = s.acked().filter(|_| unread(s));
                 acked.is_some_and(|(slot, offset)| {
                     self.is_consumed(&self.names[slot as usize].topic)
                         && !self.is_passed_over(slot, offset)
@@ -337,11 +390,11 @@ impl History {
     /// Acknowledged records that the audit did not find where it has read everything.
     pub(crate) fn lost_records(&self) -> u64 {
         let lost = self.all_sent().filter(|(_, sent)| {
-            let acked = sent.acked.filter(|(_, offset)| *offset != Offset::UNKNOWN);
+            let acked = sent.acked().filter(|(_, offset)| *offset != Offset::UNKNOWN);
             let is_there = self.transaction_of(sent).is_none_or(Transaction::is_committed);
             let audited = |slot| self.is_audited(self.partition(slot).0);
             let lost = |(slot, offset)| audited(slot) && !self.partition(slot).1.gone.has(offset);
-            is_there && sent.audited.is_none() && acked.is_some_and(lost)
+            is_there && sent.audited().is_none() && acked.is_some_and(lost)
         });
         lost.count() as u64
     }
@@ -356,11 +409,12 @@ impl History {
         self.audited.contains(tp)
     }
 
-    pub(crate) fn apply(&mut self, Seen { event, slot, .. }: Seen<'_>) {
+    /// Takes an event about the partition in `slot` into account.
+    pub(crate) fn apply(&mut self, event: Event<'_>, slot: u32) {
         self.positions.advance(&event, slot);
         match event {
             Event::Single(ClientEvent::SendInvoked { id, idempotent, acks, content, .. }) => {
-                let transaction = self.transactions.sent(*id);
+                let transaction = self.transactions.sent(*id).map_or(0, |index| index + 1);
                 let sent = self.sent_mut(*id);
                 let promised = *acks == -1;
                 *sent = Sent { promised, idempotent: *idempotent, transaction, invoked: true, ..*sent };
@@ -370,8 +424,8 @@ impl History {
             }
             Event::Acked { id, offset, .. } => {
                 let sent = self.sent_mut(id);
-                sent.acked = Some((slot, offset));
-                if sent.promised && sent.read.is_none() {
+                sent.acked = Place::new(slot, offset);
+                if sent.promised && sent.read().is_none() {
                     self.acked_unread += 1;
                 }
                 if offset != Offset::UNKNOWN {
@@ -390,30 +444,27 @@ impl History {
                 if found.last().is_none_or(|(last, _)| *last < offset) {
                     found.push((offset, id));
                 }
-                if let Some(id) = id.filter(|id| self.sent(*id).is_some()) {
-                    self.sent_mut(id).audited.get_or_insert((slot, offset));
+                if let Some(sent) = id.and_then(|id| self.known_mut(id))
+                    && sent.audited().is_none()
+                {
+                    sent.audited = Place::new(slot, offset);
                 }
             }
             Event::Polled { offset, id, .. } => {
                 let partition = &mut self.partitions[slot as usize];
                 let index = usize::try_from(offset.0).unwrap_or(0);
-                if partition.values.len() <= index {
-                    partition.values.resize(index + 1, None);
-                }
-                if partition.values[index].is_none() {
-                    partition.values[index] = id;
-                }
+                let value = partition.values.grown(index, &None);
+                *value = value.or(id);
                 partition.read_to = partition.read_to.max(offset + 1);
                 if !partition.acked.is_empty() {
                     partition.acked.remove(&offset);
                 }
-                if let Some(id) = id.filter(|id| self.sent(*id).is_some()) {
-                    let sent = self.sent_mut(id);
-                    if sent.read.is_none() {
-                        sent.read = Some((slot, offset));
-                        if sent.promised && sent.acked.is_some() {
-                            self.acked_unread -= 1;
-                        }
+                if let Some(sent) = id.and_then(|id| self.known_mut(id))
+                    && sent.read().is_none()
+                {
+                    sent.read = Place::new(slot, offset);
+                    if sent.promised && sent.acked().is_some() {
+                        self.acked_unread -= 1;
                     }
                 }
             }
@@ -442,15 +493,17 @@ impl History {
     fn sent_mut(&mut self, id: RecordId) -> &mut Sent {
         let producer = id.producer as usize;
         if self.sent.len() <= producer {
-            self.sent.resize_with(producer + 1, Vec::new);
+            self.sent.resize_with(producer + 1, Chunked::default);
         }
-        let records = &mut self.sent[producer];
         let sequence =
             usize::try_from(id.sequence).expect("a run has fewer records than the address space has bytes");
-        if records.len() <= sequence {
-            records.resize(sequence + 1, Sent::default());
-        }
-        &mut records[sequence]
+        self.sent[producer].grown(sequence, &Sent::default())
+    }
+
+    /// A record that was handed to a producer.
+    fn known_mut(&mut self, id: RecordId) -> Option<&mut Sent> {
+        let records = self.sent.get_mut(id.producer as usize)?;
+        records.get_mut(usize::try_from(id.sequence).ok()?).filter(|s| s.invoked)
     }
 
     fn slot_or_new(&mut self, tp: &TopicPartition) -> u32 {

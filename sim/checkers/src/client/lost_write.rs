@@ -22,17 +22,18 @@ impl ClientProperty for LostWrite {
     }
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
-        for (id, sent) in history.all_sent().filter(|(_, s)| s.audited.is_none() && history.is_promised(s)) {
-            let Some((slot, offset)) = sent.acked else { continue };
+        for (id, sent) in history.all_sent().filter(|(_, s)| s.audited().is_none() && history.is_promised(s))
+        {
+            let Some((slot, offset)) = sent.acked() else { continue };
             let (name, partition) = history.partition(slot);
             if partition.gone.has(offset) {
                 continue;
             }
             // Where the audit has not been, only what consumers have passed by is known to be lost.
-            if !history.is_audited(name) && (sent.read.is_some() || partition.read_to <= offset) {
+            if !history.is_audited(name) && (sent.read().is_some() || partition.read_to <= offset) {
                 continue;
             }
-            let seen = match (sent.read, partition.value(offset)) {
+            let seen = match (sent.read(), partition.value(offset)) {
                 (Some(_), _) => "it was read before it was lost".to_owned(),
                 (None, Some(other)) => {
                     format!(

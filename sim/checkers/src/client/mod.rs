@@ -28,4 +28,4 @@ mod tests;
 #[cfg(test)]
 mod transaction_tests;
 
-pub(crate) use history::{Concerns, Event, History, Seen, for_each_record};
+pub(crate) use history::{Concerns, Event, History, Seen, Sent, for_each_record};

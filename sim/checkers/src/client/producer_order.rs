@@ -23,11 +23,11 @@ impl ClientProperty for ProducerOrder {
         Concerns::POLLED.and(Concerns::OTHER)
     }
 
-    fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
+    fn event(&mut self, Seen { at, event, slot, sent }: Seen<'_>, _: &History, out: &mut Findings) {
         match event {
             Event::Polled { consumer, tp, offset, id: Some(id) } => {
                 let RecordId { producer, sequence } = id;
-                if !history.sent(id).is_some_and(|s| s.idempotent) {
+                if !sent.is_some_and(|s| s.idempotent) {
                     return;
                 }
                 let of_consumer = grown(&mut self.last, consumer);

@@ -20,9 +20,9 @@ impl ClientProperty for ReadBeforeCommit {
         Concerns::POLLED
     }
 
-    fn event(&mut self, Seen { at, event, .. }: Seen<'_>, history: &History, out: &mut Findings) {
+    fn event(&mut self, Seen { at, event, sent, .. }: Seen<'_>, history: &History, out: &mut Findings) {
         let Event::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
-        let Some(transaction) = history.sent(id).and_then(|sent| history.transaction_of(sent)) else {
+        let Some(transaction) = sent.and_then(|sent| history.transaction_of(sent)) else {
             return;
         };
         if transaction.state == State::Open && history.reads_committed(consumer) {

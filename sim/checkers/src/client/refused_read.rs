@@ -1,6 +1,6 @@
 //! What was refused is not there.
 
-use crate::client::{Concerns, Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen, Sent};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -18,11 +18,11 @@ impl ClientProperty for RefusedRead {
         Concerns::POLLED.and(Concerns::FAILED)
     }
 
-    fn event(&mut self, Seen { at, event, .. }: Seen<'_>, history: &History, out: &mut Findings) {
+    fn event(&mut self, Seen { at, event, sent, .. }: Seen<'_>, history: &History, out: &mut Findings) {
         // Whichever comes second is judged.
         match event {
             Event::Polled { consumer, tp, offset, id: Some(id) } => {
-                let what = match history.sent(id) {
+                let what = match sent {
                     None => "was never sent",
                     Some(sent) if sent.refused => "failed for certain",
                     Some(_) => return,
@@ -36,7 +36,7 @@ impl ClientProperty for RefusedRead {
                 );
             }
             Event::Failed { id, error, ambiguous: false } => {
-                let Some((slot, offset)) = history.sent(id).and_then(|sent| sent.read) else { return };
+                let Some((slot, offset)) = sent.and_then(Sent::read) else { return };
                 let (tp, _) = history.partition(slot);
                 out.report(
                     at,

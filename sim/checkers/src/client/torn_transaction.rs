@@ -33,7 +33,7 @@ impl ClientProperty for TornTransaction {
             for id in &transaction.sent {
                 let Some(sent) = history.sent(*id).filter(|sent| !sent.refused) else { continue };
                 let audited = |slot| history.is_audited(history.partition(slot).0);
-                match (sent.audited, sent.acked) {
+                match (sent.audited(), sent.acked()) {
                     (Some(_), _) => there.push(id),
                     // Where the audit could not read to the end, nothing is known to be missing.
                     (None, Some((slot, _))) if audited(slot) => missing.push(id),

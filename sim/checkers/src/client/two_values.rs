@@ -18,7 +18,7 @@ impl ClientProperty for TwoValues {
         Concerns::POLLED
     }
 
-    fn event(&mut self, Seen { at, event, slot }: Seen<'_>, history: &History, out: &mut Findings) {
+    fn event(&mut self, Seen { at, event, slot, .. }: Seen<'_>, history: &History, out: &mut Findings) {
         let Event::Polled { consumer, tp, offset, id: Some(id) } = event else { return };
         let (_, partition) = history.partition(slot);
         if let Some(known) = partition.value(offset).filter(|known| *known != id) {

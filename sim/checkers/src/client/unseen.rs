@@ -22,8 +22,8 @@ impl ClientProperty for Unseen {
     }
 
     fn finish(&mut self, at: Time, history: &History, out: &mut Findings) {
-        for (id, sent) in history.all_sent().filter(|(_, s)| s.read.is_none() && history.is_promised(s)) {
-            let Some((slot, offset)) = sent.acked else { continue };
+        for (id, sent) in history.all_sent().filter(|(_, s)| s.read().is_none() && history.is_promised(s)) {
+            let Some((slot, offset)) = sent.acked() else { continue };
             let (name, partition) = history.partition(slot);
             let passed = partition.gone.has(offset)
                 || partition.read_to > offset

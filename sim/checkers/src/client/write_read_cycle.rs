@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use trial_node::Time;
 
 use crate::client::transactions::State;
-use crate::client::{Concerns, Event, History, Seen};
+use crate::client::{Concerns, Event, History, Seen, Sent};
 use crate::violation::Findings;
 use crate::{ClientProperty, PropertyInfo};
 
@@ -27,10 +27,10 @@ impl ClientProperty for WriteReadCycle {
         Concerns::POLLED
     }
 
-    fn event(&mut self, Seen { event, .. }: Seen<'_>, history: &History, _: &mut Findings) {
-        let Event::Polled { consumer, id: Some(id), .. } = event else { return };
+    fn event(&mut self, Seen { event, sent, .. }: Seen<'_>, history: &History, _: &mut Findings) {
+        let Event::Polled { consumer, .. } = event else { return };
         let Some(reader) = history.transactions().reading(consumer) else { return };
-        if let Some(writer) = history.sent(id).and_then(|sent| sent.transaction) {
+        if let Some(writer) = sent.and_then(Sent::transaction) {
             self.readers.entry(writer).or_default().insert(reader);
         }
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use trial_node::view::BatchView;
 use trial_node::{LeaderEpoch, Offset, Time};
 
-use crate::model::{Change, ClusterModel, Slot, first_from, same_batch, show};
+use crate::chunked::Chunked;
+use crate::model::{Change, ClusterModel, PerSlot, first_from, same_batch, show};
 use crate::violation::Findings;
 use crate::{ClusterProperty, PropertyInfo};
 
@@ -17,7 +18,7 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 
 #[derive(Default)]
 pub(crate) struct BatchIdentity {
-    seen: BTreeMap<(Slot, LeaderEpoch), Vec<BatchView>>,
+    seen: PerSlot<BTreeMap<LeaderEpoch, Chunked<BatchView>>>,
 }
 
 impl ClusterProperty for BatchIdentity {
@@ -26,7 +27,7 @@ impl ClusterProperty for BatchIdentity {
             return;
         }
         for batch in change.appended {
-            let seen = self.seen.entry((change.slot, batch.leader_epoch)).or_default();
+            let seen = self.seen.of(change.slot).entry(batch.leader_epoch).or_default();
             let at_index = first_from(seen, batch.base_offset);
             match seen.get(at_index) {
                 Some(known) if overlaps(known, batch) => {

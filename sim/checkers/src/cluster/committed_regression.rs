@@ -1,10 +1,8 @@
 //! What is committed stays committed.
 
-use std::collections::BTreeMap;
-
 use trial_node::{LeaderEpoch, Time};
 
-use crate::model::{Change, ClusterModel, Slot};
+use crate::model::{Change, ClusterModel, PerSlot};
 use crate::violation::Findings;
 use crate::{ClusterProperty, PropertyInfo};
 
@@ -17,14 +15,14 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 
 #[derive(Default)]
 pub(crate) struct CommittedRegression {
-    newest: BTreeMap<Slot, LeaderEpoch>,
+    newest: PerSlot<LeaderEpoch>,
 }
 
 impl ClusterProperty for CommittedRegression {
     fn changed(&mut self, at: Time, _: &ClusterModel, change: &Change<'_>, out: &mut Findings) {
         let Change { before, now, committed, .. } = change;
         let epoch = now.head.leader_epoch;
-        let newest = self.newest.entry(change.slot).or_insert(epoch);
+        let newest = self.newest.of(change.slot);
         *newest = (*newest).max(epoch);
         if !now.head.leader || epoch < *newest {
             return;

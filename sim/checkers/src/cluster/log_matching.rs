@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trial_node::{NodeId, Offset, Time};
 
-use crate::model::{Change, ClusterModel, Head, Slot, first_difference, show};
+use crate::model::{Change, ClusterModel, Head, PerSlot, first_difference, show};
 use crate::violation::Findings;
 use crate::{ClusterProperty, PropertyInfo};
 
@@ -17,7 +17,7 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
 #[derive(Default)]
 pub(crate) struct LogMatching {
     /// Up to where a replica was found to match.
-    matched: BTreeMap<(Slot, NodeId), Offset>,
+    matched: PerSlot<BTreeMap<NodeId, Offset>>,
 }
 
 impl ClusterProperty for LogMatching {
@@ -33,7 +33,7 @@ impl ClusterProperty for LogMatching {
                 )],
             );
         }
-        let matched = self.matched.entry((change.slot, change.broker)).or_insert(Offset::ZERO);
+        let matched = self.matched.of(change.slot).entry(change.broker).or_insert(Offset::ZERO);
         if let Some(cut) = change.truncated_to {
             *matched = (*matched).min(cut);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use trial_node::view::BatchView;
 use trial_node::{NodeId, ProducerEpoch, ProducerId, Time};
 
-use crate::model::{Change, ClusterModel, Slot, show};
+use crate::model::{Change, ClusterModel, PerSlot, show};
 use crate::violation::Findings;
 use crate::{ClusterProperty, PropertyInfo};
 
@@ -20,7 +20,7 @@ type Last = BTreeMap<ProducerId, (ProducerEpoch, i32)>;
 
 #[derive(Default)]
 pub(crate) struct ProducerSequence {
-    last: BTreeMap<(Slot, NodeId), Last>,
+    last: PerSlot<BTreeMap<NodeId, Last>>,
 }
 
 impl ClusterProperty for ProducerSequence {
@@ -29,12 +29,12 @@ impl ClusterProperty for ProducerSequence {
         if change.compacted || (change.appended.is_empty() && change.truncated_to.is_none()) {
             return;
         }
-        let last = self.last.entry((change.slot, change.broker)).or_default();
+        let last = self.last.of(change.slot).entry(change.broker).or_default();
         if let Some(cut) = change.truncated_to {
             // What was cut was judged when it came; what is left sets where each producer stands.
             last.clear();
             let left = change.now.batches.range(change.now.head.log_start_offset, cut);
-            for batch in left.iter().filter(|batch| is_sequenced(change, batch)) {
+            for batch in left.filter(|batch| is_sequenced(change, batch)) {
                 last.insert(batch.producer_id, (batch.producer_epoch, batch.last_sequence));
             }
         }

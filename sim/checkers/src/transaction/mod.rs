@@ -77,14 +77,13 @@ impl TransactionChecks {
         }
         let fold = self.replicas.entry(key).or_default();
         // A process that starts again goes back to a high watermark that it had noted: what ended below the last one counts again.
-        let new = match change.truncated_to.is_some() || !change.before.up {
-            true => {
-                *fold = Fold::default();
-                change.now.batches.from(Offset::ZERO)
-            }
-            false => change.appended,
-        };
-        for batch in new.iter().filter(|batch| batch.transactional) {
+        let again = change.truncated_to.is_some() || !change.before.up;
+        if again {
+            *fold = Fold::default();
+        }
+        let all = again.then(|| change.now.batches.iter()).into_iter().flatten();
+        let new = if again { &[] } else { change.appended };
+        for batch in all.chain(new).filter(|batch| batch.transactional) {
             match batch.control {
                 false => fold.data(batch),
                 true => fold.marker(&Marker::read(broker, disk, tp, batch)?),
@@ -118,7 +117,7 @@ impl TransactionChecks {
             }
             return Ok(());
         }
-        for batch in change.now.batches.range(from, to).iter().filter(|batch| batch.transactional) {
+        for batch in change.now.batches.range(from, to).filter(|batch| batch.transactional) {
             let fold = self.committed.entry(change.slot).or_default();
             if !batch.control {
                 let opens = fold.open(batch.producer_id).is_none();
