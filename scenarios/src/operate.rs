@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use trial_client::admin::{AdminCall, AlterConfig, ConfigResource, ElectionType};
+use trial_client::admin::{AdminCall, AlterConfig, AlterQuota, ConfigResource, ElectionType};
 use trial_faults::{Fault, Leadership, What, parse_partition, quantity};
 use trial_metadata::config::{BROKER_CONFIGS, ConfigDef, TOPIC_CONFIGS};
+use trial_metadata::quota::QuotaKey;
 use trial_node::{NodeId, Span, Time, TopicPartition, nearest};
 use trial_wire::{StrBytes, TopicName};
 
 use crate::check::{meant, properties, unknown_topic};
 use crate::model::{Scenario, Value};
 use crate::plan::broker_names;
+
+/// What stands for all clients that have no quota of their own, as in Kafka's tools.
+const DEFAULT_CLIENT: &str = "<default>";
 
 /// What an operator asks for at one instant, with Kafka's own requests.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +36,10 @@ pub struct AdminEntry {
     /// Configs of topics, as Kafka names them.
     #[serde(default)]
     pub topic_config: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Quotas of clients, as Kafka names them: what a client id may use a second. `<default>` stands for all clients that have
+    /// none of their own; 0 takes the quota away.
+    #[serde(default)]
+    pub client_quota: BTreeMap<String, BTreeMap<String, u32>>,
 }
 
 /// What is wrong with an entry: where in its text, and what.
@@ -48,9 +56,10 @@ impl AdminEntry {
             && self.cancel_reassignment.is_empty()
             && self.broker_config.is_empty()
             && self.topic_config.is_empty()
+            && self.client_quota.is_empty()
         {
-            let what =
-                "it asks for nothing: give reassign, cancel_reassignment, broker_config or topic_config";
+            let what = "it asks for nothing: give reassign, cancel_reassignment, broker_config, topic_config or \
+                        client_quota";
             return Some(("at".to_owned(), what.to_owned()));
         }
         let brokers = broker_names(scenario);
@@ -60,6 +69,10 @@ impl AdminEntry {
             .find_map(|name| unknown_partition(scenario, name))
             .or_else(|| self.reassign.values().find_map(|names| wrong_replicas(&brokers, names)))
             .or_else(|| wrong_config(BROKER_CONFIGS, &self.broker_config))
+            .or_else(|| {
+                let mut keys = self.client_quota.values().flat_map(BTreeMap::keys);
+                keys.find_map(|key| QuotaKey::named(key).err().map(|what| (key.clone(), what)))
+            })
             .or_else(|| {
                 self.topic_config.iter().find_map(|(topic, config)| {
                     let names = || scenario.topics.iter().map(|t| t.get_ref().name.as_str());
@@ -90,6 +103,17 @@ impl AdminEntry {
         }));
         if !resources.is_empty() {
             calls.push(AdminCall::AlterConfigs(resources));
+        }
+        let quotas = self.client_quota.iter().flat_map(|(client_id, quotas)| {
+            quotas.iter().map(move |(key, value)| AlterQuota {
+                client_id: (client_id != DEFAULT_CLIENT).then(|| StrBytes::from_string(client_id.clone())),
+                key: StrBytes::from_string(key.clone()),
+                value: (*value > 0).then_some(*value),
+            })
+        });
+        let quotas: Vec<_> = quotas.collect();
+        if !quotas.is_empty() {
+            calls.push(AdminCall::AlterQuotas(quotas));
         }
         calls
     }
@@ -159,7 +183,7 @@ pub(crate) fn calls(scenario: &Scenario) -> Vec<(Time, AdminCall)> {
     calls
 }
 
-/// Where the operator has put partitions by the end of the run: all replicas that each may have. That is more than one
+/// Where the operator has moved partitions to by the end of the run: all replicas that each may have. That is more than one
 /// possibility where a reassignment was taken back, in time or too late.
 pub(crate) fn assignments(scenario: &Scenario) -> BTreeMap<TopicPartition, Vec<Vec<NodeId>>> {
     let brokers = broker_names(scenario);
@@ -169,7 +193,7 @@ pub(crate) fn assignments(scenario: &Scenario) -> BTreeMap<TopicPartition, Vec<V
             let now = vec![node_ids(&brokers, replicas)];
             placed.insert(
                 TopicPartition::new(topic.name.clone(), partition),
-                Placed { now, before: Vec::new() },
+                Placed { now, ..Placed::default() },
             );
         }
     }
@@ -179,6 +203,7 @@ pub(crate) fn assignments(scenario: &Scenario) -> BTreeMap<TopicPartition, Vec<V
     for entry in entries {
         for (name, target) in &entry.reassign {
             let placed = placed.entry(tp(name)).or_default();
+            placed.moved = true;
             placed.before.append(&mut placed.now);
             placed.now.push(node_ids(&brokers, target));
         }
@@ -191,7 +216,8 @@ pub(crate) fn assignments(scenario: &Scenario) -> BTreeMap<TopicPartition, Vec<V
             }
         }
     }
-    placed.into_iter().map(|(tp, placed)| (tp, placed.now)).collect()
+    let moved = placed.into_iter().filter(|(_, placed)| placed.moved);
+    moved.map(|(tp, placed)| (tp, placed.now)).collect()
 }
 
 /// What is known of where a partition is.
@@ -200,4 +226,83 @@ struct Placed {
     now: Vec<Vec<NodeId>>,
     /// Where it goes back to if the reassignment is taken back.
     before: Vec<Vec<NodeId>>,
+    /// Whether the operator has anything to do with it.
+    moved: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = r#"
+        name = "moves"
+        about = "Partitions move."
+        duration = "60s"
+        [cluster]
+        nodes = 4
+        [[topic]]
+        name = "orders"
+        partitions = 2
+        replication_factor = 2
+        assignments = [["broker-1", "broker-2"], ["broker-2", "broker-1"]]
+    "#;
+
+    fn scenario(admin: &str) -> Result<Scenario, String> {
+        let text = format!("{BASE}\n{admin}");
+        Scenario::from_toml("moves.toml", &text).map_err(|error| error.what)
+    }
+
+    #[test]
+    fn where_partitions_end_up() {
+        let placed = |admin: &str| {
+            let assignments = assignments(&scenario(admin).unwrap());
+            let show = |(tp, wanted): (TopicPartition, Vec<Vec<NodeId>>)| {
+                let wanted = wanted.iter().map(|ids| ids.iter().map(|id| id.0).collect::<Vec<_>>());
+                (tp.to_string(), wanted.collect::<Vec<_>>())
+            };
+            assignments.into_iter().map(show).collect::<Vec<_>>()
+        };
+        assert_eq!(placed(""), [], "what nobody moves may be moved by others");
+        let moved = r#"
+            [[admin]]
+            at = "20s"
+            reassign = { "orders-0" = ["broker-4", "broker-1"] }
+            [[admin]]
+            at = "10s"
+            reassign = { "orders-0" = ["broker-3"], "orders-1" = ["broker-4", "broker-3"] }
+        "#;
+        let expected = [("orders-0".to_owned(), vec![vec![4, 1]]), ("orders-1".to_owned(), vec![vec![4, 3]])];
+        assert_eq!(placed(moved), expected);
+        let cancelled = format!("{moved}\n[[admin]]\nat = \"30s\"\ncancel_reassignment = [\"orders-1\"]");
+        let expected = [
+            ("orders-0".to_owned(), vec![vec![4, 1]]),
+            // In time or too late.
+            ("orders-1".to_owned(), vec![vec![4, 3], vec![2, 1]]),
+        ];
+        assert_eq!(placed(&cancelled), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_is_named() {
+        let wrong = |entry: &str| scenario(&format!("[[admin]]\nat = \"10s\"\n{entry}")).unwrap_err();
+        assert!(wrong("").contains("it asks for nothing"));
+        assert_eq!(
+            wrong(r#"reassign = { "orders-0" = ["broker-5"] }"#),
+            "admin: there is no broker \"broker-5\"; did you mean \"broker-1\"?"
+        );
+        assert_eq!(
+            wrong(r#"reassign = { "orders-2" = ["broker-1"] }"#),
+            "admin: there is no partition orders-2: orders has 2, counted from 0"
+        );
+        assert_eq!(
+            wrong(r#"reassign = { "orders-1" = ["broker-1", "broker-1"] }"#),
+            "admin: broker \"broker-1\" is there twice"
+        );
+        assert_eq!(
+            wrong(r#"topic_config = { odrers = { "retention.ms" = 1 } }"#),
+            "admin: there is no topic \"odrers\"; did you mean \"orders\"?"
+        );
+        let late = scenario("[[admin]]\nat = \"60s\"\ncancel_reassignment = [\"orders-0\"]").unwrap_err();
+        assert!(late.contains("when load is over"), "{late}");
+    }
 }

@@ -213,7 +213,14 @@ impl<E: Engine<Member>> Run<E> {
             Which::Named(names) => Some(names.as_slice()),
         };
         let mut checkers = Checkers::new(named).expect("the scenario's check knows every checker");
-        checkers.describe(plan::load(&scenario));
+        let mut load = plan::load(&scenario);
+        if options.outside.is_some() {
+            // Clients may ask for any record to be deleted.
+            for cleanup in load.cleanup.values_mut() {
+                (cleanup.delete, cleanup.retention_bytes) = (true, Some(0));
+            }
+        }
+        checkers.describe(load);
         let mut watch = Watch::new(checkers, names, scenario.cluster.nodes, Time::ZERO + scenario.warmup);
         watch.history = options.history.then(Vec::new);
         Ok(Run {
@@ -427,7 +434,11 @@ impl<E: Engine<Member>> Run<E> {
         while applied.get(1).is_some_and(|(at, _)| *at + METADATA_SPREADS <= self.world.now()) {
             applied.pop_front();
         }
-        let assignments = crate::operate::assignments(&self.scenario);
+        // Clients from outside may move partitions as well.
+        let assignments = match self.outside {
+            None => crate::operate::assignments(&self.scenario),
+            Some(_) => BTreeMap::new(),
+        };
         let mut state = ClusterState { metadata_due: applied[0].1, assignments, ..ClusterState::default() };
         let ends = self.ends();
         let mut unfinished = Vec::new();
