@@ -29,6 +29,8 @@ catalog! {
     "reassignment-cancelled",
     "rack-aware-follower-fetch",
     "elr-power-loss",
+    "throttled-client",
+    "sasl-and-acls",
     "impatient-producer",
     "contested-elections",
     "churn",
@@ -50,6 +52,8 @@ catalog! {
     "bank-transfers",
     "append-lists",
     "semantics-table",
+    "retention-under-load",
+    "compaction-under-leader-changes",
 }
 
 /// The scenario of that name; `None` if there is none.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use trial_node::{NodeId, Span, TopicPartition};
+use trial_wire::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
 use trial_wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use trial_wire::messages::create_partitions_request::CreatePartitionsTopic;
 use trial_wire::messages::create_topics_request::{
@@ -13,9 +14,9 @@ use trial_wire::messages::describe_configs_request::DescribeConfigsResource;
 use trial_wire::messages::elect_leaders_request::TopicPartitions;
 use trial_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use trial_wire::messages::{
-    AlterPartitionReassignmentsRequest, BrokerId, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, ElectLeadersRequest,
-    IncrementalAlterConfigsRequest,
+    AlterClientQuotasRequest, AlterPartitionReassignmentsRequest, BrokerId, CreateAclsRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    DescribeConfigsRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest,
 };
 use trial_wire::{ApiKey, ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName};
 
@@ -62,6 +63,17 @@ pub struct AlterConfig {
     pub value: Option<StrBytes>,
 }
 
+/// A quota of clients (KIP-546).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterQuota {
+    /// The client id that it is for; `None` for those that have none of their own.
+    pub client_id: Option<StrBytes>,
+    /// What it limits, for example `producer_byte_rate`.
+    pub key: StrBytes,
+    /// How much that may be a second; `None` takes the quota away.
+    pub value: Option<u32>,
+}
+
 /// Which leader an election is to give (KIP-460).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElectionType {
@@ -84,6 +96,8 @@ pub enum AdminCall {
     DescribeConfigs(Vec<ConfigResource>),
     /// IncrementalAlterConfigs.
     AlterConfigs(Vec<(ConfigResource, Vec<AlterConfig>)>),
+    /// AlterClientQuotas.
+    AlterQuotas(Vec<AlterQuota>),
     /// ElectLeaders; `None` means all partitions.
     ElectLeaders(ElectionType, Option<Vec<TopicPartition>>),
     /// AlterPartitionReassignments (KIP-455): the replicas of each partition, the preferred leader first; `None` takes back
@@ -102,6 +116,7 @@ impl AdminCall {
             AdminCall::CreatePartitions(_) => ApiKey::CreatePartitions,
             AdminCall::DescribeConfigs(_) => ApiKey::DescribeConfigs,
             AdminCall::AlterConfigs(_) => ApiKey::IncrementalAlterConfigs,
+            AdminCall::AlterQuotas(_) => ApiKey::AlterClientQuotas,
             AdminCall::ElectLeaders(..) => ApiKey::ElectLeaders,
             AdminCall::Reassign(_) => ApiKey::AlterPartitionReassignments,
             AdminCall::DescribeCluster => ApiKey::DescribeCluster,
@@ -116,7 +131,10 @@ impl AdminCall {
             | AdminCall::CreatePartitions(_)
             | AdminCall::ElectLeaders(..)
             | AdminCall::Reassign(_) => true,
-            AdminCall::DescribeConfigs(_) | AdminCall::AlterConfigs(_) | AdminCall::DescribeCluster => false,
+            AdminCall::DescribeConfigs(_)
+            | AdminCall::AlterConfigs(_)
+            | AdminCall::AlterQuotas(_)
+            | AdminCall::DescribeCluster => false,
         }
     }
 
@@ -174,6 +192,9 @@ impl AdminCall {
                     IncrementalAlterConfigsRequest::default().with_resources(resources.collect()),
                 )
             }
+            AdminCall::AlterQuotas(quotas) => RequestKind::AlterClientQuotas(
+                AlterClientQuotasRequest::default().with_entries(quota_entries(quotas)),
+            ),
             AdminCall::ElectLeaders(election, partitions) => {
                 let election = match election {
                     ElectionType::Preferred => 0,
@@ -239,6 +260,25 @@ fn creatable(topic: &NewTopic) -> CreatableTopic {
         .with_configs(configs.collect())
 }
 
+/// One entry for each client id, whatever it has quotas for.
+fn quota_entries(quotas: &[AlterQuota]) -> Vec<EntryData> {
+    let mut by_client: BTreeMap<Option<&StrBytes>, Vec<OpData>> = BTreeMap::new();
+    for quota in quotas {
+        let op = OpData::default()
+            .with_key(quota.key.clone())
+            .with_value(f64::from(quota.value.unwrap_or(0)))
+            .with_remove(quota.value.is_none());
+        by_client.entry(quota.client_id.as_ref()).or_default().push(op);
+    }
+    let entries = by_client.into_iter().map(|(client_id, ops)| {
+        let part = EntityData::default()
+            .with_entity_type(StrBytes::from_static_str("client-id"))
+            .with_entity_name(client_id.cloned());
+        EntryData::default().with_entity(vec![part]).with_ops(ops)
+    });
+    entries.collect()
+}
+
 fn broker_ids(nodes: &[NodeId]) -> Vec<BrokerId> {
     nodes.iter().map(|node| BrokerId(node.0)).collect()
 }
@@ -275,6 +315,7 @@ pub(super) fn must_retry(response: &ResponseKind) -> bool {
         ResponseKind::IncrementalAlterConfigs(r) => {
             r.responses.iter().any(|resource| away(resource.error_code))
         }
+        ResponseKind::AlterClientQuotas(r) => r.entries.iter().any(|entry| away(entry.error_code)),
         ResponseKind::ElectLeaders(r) => away(r.error_code),
         ResponseKind::AlterPartitionReassignments(r) => away(r.error_code),
         ResponseKind::DescribeCluster(r) => away(r.error_code),

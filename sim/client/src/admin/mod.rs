@@ -10,7 +10,7 @@ use trial_wire::{ResponseKind, StrBytes};
 use crate::network::{Completion, Metadata, NetworkClient, NetworkConfig, Outgoing};
 use crate::properties::Properties;
 
-pub use call::{AdminCall, AlterConfig, ConfigResource, ElectionType, NewTopic};
+pub use call::{AdminCall, AlterConfig, AlterQuota, ConfigResource, ElectionType, NewTopic};
 
 /// What an admin client can be told, with the defaults of Kafka 4.
 #[derive(Clone, Debug, PartialEq, Eq)]

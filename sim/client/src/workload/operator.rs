@@ -93,6 +93,10 @@ fn refusal(response: &ResponseKind) -> Option<String> {
             let refused = response.responses.iter().find(|resource| resource.error_code != 0)?;
             (refused.error_code, &refused.error_message)
         }
+        ResponseKind::AlterClientQuotas(response) => {
+            let refused = response.entries.iter().find(|entry| entry.error_code != 0)?;
+            (refused.error_code, &refused.error_message)
+        }
         _ => return None,
     };
     let error = ErrorCode::try_from_code(code)?;
