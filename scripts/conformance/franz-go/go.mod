@@ -1,0 +1,3 @@
+module franz-go-cases
+
+go 1.24
