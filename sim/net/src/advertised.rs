@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use trial_node::Endpoint;
 use trial_wire::{ResponseKind, StrBytes};
+
+use crate::peers::Doors;
 
 /// The real addresses of brokers, by what they call themselves.
 #[derive(Clone, Debug, Default)]
@@ -14,12 +15,15 @@ pub(crate) struct Advertised {
 
 impl Advertised {
     /// Each broker is at the address of the same place in `addresses`.
-    pub(crate) fn new(brokers: &[Endpoint], addresses: &[SocketAddr]) -> Advertised {
-        let pairs = brokers.iter().zip(addresses).map(|(broker, address)| {
+    pub(crate) fn new(doors: &Doors, addresses: &[SocketAddr]) -> Advertised {
+        let mut known = BTreeMap::new();
+        for (broker, address) in doors.brokers.iter().zip(addresses) {
             let host = StrBytes::from_string(address.ip().to_string());
-            ((broker.host.clone(), broker.port), (host, address.port()))
-        });
-        Advertised { addresses: pairs.collect() }
+            for port in doors.other_ports.iter().chain([&broker.port]) {
+                known.insert((broker.host.clone(), *port), (host.clone(), address.port()));
+            }
+        }
+        Advertised { addresses: known }
     }
 
     /// Replaces brokers' names for themselves by their real addresses, in every response that tells them to clients.
@@ -55,6 +59,7 @@ impl Advertised {
 
 #[cfg(test)]
 mod tests {
+    use trial_node::Endpoint;
     use trial_wire::messages::metadata_response::MetadataResponseBroker;
     use trial_wire::messages::{FindCoordinatorResponse, MetadataResponse};
 
@@ -63,7 +68,7 @@ mod tests {
     fn advertised() -> Advertised {
         let brokers = [Endpoint::new("broker-1", 9092), Endpoint::new("broker-2", 9092)];
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Advertised::new(&brokers, &[at(4001), at(4002)])
+        Advertised::new(&Doors::open(brokers.to_vec()), &[at(4001), at(4002)])
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod peers;
 mod server;
 mod socket;
 mod tally;
+mod tls;
 
 pub mod engine;
 pub mod session;
@@ -26,5 +27,7 @@ pub mod session;
 pub use clock::TimeScale;
 pub use cluster::Cluster;
 pub use order::{FaultId, Order};
+pub use peers::Doors;
 pub use server::{ListenError, Server, Stop};
 pub use tally::Tally;
+pub use tls::{Tls, TlsError};

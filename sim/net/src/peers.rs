@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use trial_node::{ConnId, Endpoint, Input, Request};
+use trial_wire::frame::encode_request_frame;
 
 use crate::cluster::Cluster;
 use crate::edge::is_answered;
@@ -22,6 +23,26 @@ struct Peer {
     owed: VecDeque<u32>,
     /// What those cost that are not.
     silent: VecDeque<u32>,
+    /// How many of the next responses are not the client's: they answer what was sent in its name.
+    unasked: usize,
+}
+
+/// Where clients of each broker come in, within the cluster.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// The brokers' listeners for clients, by the names that the brokers tell.
+    pub brokers: Vec<Endpoint>,
+    /// Other ports by which brokers tell where they are.
+    pub other_ports: Vec<u16>,
+    /// Where somebody is known by the subject of a certificate: the port, and what to say there first.
+    pub certified: Option<(u16, fn(&str) -> [Request; 2])>,
+}
+
+impl Doors {
+    /// Those of brokers whose clients all come in the same way.
+    pub fn open(brokers: Vec<Endpoint>) -> Doors {
+        Doors { brokers, other_ports: Vec::new(), certified: None }
+    }
 }
 
 /// Every socket and its connection within the cluster.
@@ -36,18 +57,29 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// Lets what happened at a socket happen within the cluster. False if the server is to end.
-    pub(crate) fn take(&mut self, event: Event, brokers: &[Endpoint], cluster: &mut impl Cluster) -> bool {
+    pub(crate) fn take(&mut self, event: Event, doors: &Doors, cluster: &mut impl Cluster) -> bool {
         match event {
-            Event::Opened { peer, broker, link } => {
+            Event::Opened { peer, broker, subject, link } => {
                 self.tally.connections += 1;
-                match cluster.connect(&brokers[broker]) {
-                    Some(conn) => {
-                        self.by_conn.insert(conn, peer);
-                        let (owed, silent) = Default::default();
-                        self.peers.insert(peer, Peer { conn, link, owed, silent });
-                    }
-                    None => self.tally.ended += 1,
+                let mut to = doors.brokers[broker].clone();
+                let certified = subject.zip(doors.certified);
+                if let Some((_, (port, _))) = &certified {
+                    to.port = *port;
                 }
+                let Some(conn) = cluster.connect(&to) else {
+                    self.tally.ended += 1;
+                    return true;
+                };
+                let (owed, silent) = Default::default();
+                self.by_conn.insert(conn, peer);
+                self.peers.insert(peer, Peer { conn, link, owed, silent, unasked: 0 });
+                if let Some((subject, (_, login))) = certified {
+                    self.introduce(peer, login(&subject), cluster);
+                }
+            }
+            Event::Refused { why } => {
+                self.tally.connections += 1;
+                self.tally.refuse(why);
             }
             Event::Request { peer, request, frame, cost } => {
                 self.request(peer, request, frame, cost, cluster);
@@ -64,6 +96,19 @@ impl Peers {
             Event::Stop => return false,
         }
         true
+    }
+
+    /// Says who a client is, in its name.
+    fn introduce(&mut self, id: PeerId, requests: [Request; 2], cluster: &mut impl Cluster) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        for request in requests {
+            let (correlation_id, version) = (request.correlation_id, request.api_version);
+            let mut frame = BytesMut::new();
+            encode_request_frame(correlation_id, version, &request.client_id, &request.body, &mut frame)
+                .and_then(|()| cluster.request(peer.conn, request, frame.split_off(4).freeze()))
+                .expect("its version is one that can be encoded");
+            peer.unasked += 1;
+        }
     }
 
     fn request(&mut self, id: PeerId, request: Request, frame: Bytes, cost: u32, cluster: &mut impl Cluster) {
@@ -92,6 +137,10 @@ impl Peers {
                 Input::Response { conn, response } => {
                     let peer = self.by_conn.get(&conn).and_then(|id| self.peers.get_mut(id));
                     let Some(peer) = peer else { continue };
+                    if peer.unasked > 0 {
+                        peer.unasked -= 1;
+                        continue;
+                    }
                     self.tally.responses += 1;
                     let cost = peer.owed.pop_front().expect("a request is answered once");
                     peer.link.respond(response, cost);

@@ -11,15 +11,15 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
-use trial_node::Endpoint;
 
 use crate::advertised::Advertised;
 use crate::clock::{Clock, TimeScale};
 use crate::cluster::Cluster;
 use crate::control;
-use crate::peers::Peers;
-use crate::socket::{Event, PeerId, attend};
+use crate::peers::{Doors, Peers};
+use crate::socket::{Event, Manner, PeerId, attend};
 use crate::tally::Tally;
+use crate::tls::Tls;
 
 /// An event that is nearer than this is not slept for: a sleep takes longer.
 const NEAR: Duration = Duration::from_micros(100);
@@ -66,7 +66,8 @@ pub enum ListenError {
 #[derive(Debug)]
 pub struct Server {
     runtime: Runtime,
-    brokers: Vec<Endpoint>,
+    doors: Doors,
+    tls: Option<Tls>,
     addresses: Vec<SocketAddr>,
     listeners: Vec<TcpListener>,
     events: Receiver<Event>,
@@ -90,7 +91,8 @@ impl Server {
     ///
     /// # Errors
     /// [`ListenError`].
-    pub fn bind(first: SocketAddr, brokers: Vec<Endpoint>) -> Result<Server, ListenError> {
+    pub fn bind(first: SocketAddr, doors: Doors) -> Result<Server, ListenError> {
+        let brokers = &doors.brokers;
         if first.ip().is_unspecified() {
             return Err(ListenError::Unspecified(first));
         }
@@ -110,7 +112,7 @@ impl Server {
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>();
         let addresses = addresses.map_err(ListenError::Start)?;
         let (to_owner, events) = mpsc::channel();
-        Ok(Server { runtime, brokers, addresses, listeners, events, to_owner })
+        Ok(Server { runtime, doors, tls: None, addresses, listeners, events, to_owner })
     }
 
     /// Where it listens, a broker each.
@@ -121,6 +123,11 @@ impl Server {
     /// Something to end it with.
     pub fn stop(&self) -> Stop {
         Stop(self.to_owner.clone())
+    }
+
+    /// Speaks TLS with clients, and nothing else.
+    pub fn speak_tls(&mut self, tls: Tls) {
+        self.tls = Some(tls);
     }
 
     /// Listens for operators as well (see the table in the documentation of `control`), and returns where. They are heard
@@ -186,7 +193,7 @@ impl Server {
             let Some(event) = self.next(wait) else { continue };
             cluster.run_until(clock.target(cluster.now(), cluster.next_event()))?;
             for event in std::iter::once(event).chain(self.events.try_iter().take(EVENTS_AT_ONCE)) {
-                if !peers.take(event, &self.brokers, cluster) {
+                if !peers.take(event, &self.doors, cluster) {
                     return Ok(());
                 }
             }
@@ -207,18 +214,18 @@ impl Server {
 
     /// Begins to accept connections.
     fn accept(&mut self) -> Vec<JoinHandle<()>> {
-        let advertised = Arc::new(Advertised::new(&self.brokers, &self.addresses));
+        let advertised = Arc::new(Advertised::new(&self.doors, &self.addresses));
+        let manner = Manner { advertised, tls: self.tls.clone() };
         let last_peer = Arc::new(AtomicU64::new(0));
         let listeners = self.listeners.drain(..).enumerate();
         let accepting = listeners.map(|(broker, listener)| {
-            let (events, advertised, last_peer) =
-                (self.to_owner.clone(), advertised.clone(), last_peer.clone());
+            let (events, manner, last_peer) = (self.to_owner.clone(), manner.clone(), last_peer.clone());
             self.runtime.spawn(async move {
                 loop {
                     match listener.accept().await {
                         Ok((stream, _)) => {
                             let peer = PeerId(last_peer.fetch_add(1, Ordering::Relaxed));
-                            attend(stream, peer, broker, advertised.clone(), events.clone());
+                            attend(stream, peer, broker, manner.clone(), events.clone());
                         }
                         Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
                     }

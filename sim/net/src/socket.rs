@@ -6,9 +6,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, mpsc as tasks, oneshot};
 use tokio::time::timeout;
 use trial_node::{Request, Response};
@@ -17,6 +16,7 @@ use trial_wire::frame::split;
 use crate::advertised::Advertised;
 use crate::edge::{self, Refused};
 use crate::order::Order;
+use crate::tls::Tls;
 
 /// `socket.request.max.bytes`: the largest request, in bytes.
 pub(crate) const REQUEST_MAX: usize = 100 << 20;
@@ -43,8 +43,10 @@ pub(crate) struct PeerId(pub(crate) u64);
 /// What sockets tell the owner of the cluster.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Somebody connected to a broker's listener.
-    Opened { peer: PeerId, broker: usize, link: Link },
+    /// Somebody connected to a broker's listener; with the subject of a certificate, if one was shown.
+    Opened { peer: PeerId, broker: usize, subject: Option<String>, link: Link },
+    /// Somebody connected who does not speak as the listener does.
+    Refused { why: String },
     /// A request came, in this frame.
     Request { peer: PeerId, request: Request, frame: Bytes, cost: u32 },
     /// The socket is gone, or good for nothing any more.
@@ -78,24 +80,56 @@ impl Link {
     }
 }
 
+/// How listeners speak.
+#[derive(Clone, Debug)]
+pub(crate) struct Manner {
+    /// What brokers are called outside.
+    pub(crate) advertised: Arc<Advertised>,
+    /// TLS, if they speak it.
+    pub(crate) tls: Option<Tls>,
+}
+
 /// Takes care of a socket until it ends. `broker` is whose listener it came in on.
 pub(crate) fn attend(
     stream: TcpStream,
     peer: PeerId,
     broker: usize,
-    advertised: Arc<Advertised>,
+    manner: Manner,
     events: mpsc::Sender<Event>,
 ) {
     // Without it the kernel waits 40 ms for more to send; a socket that cannot be told is gone already.
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let (reading, writing) = stream.into_split();
+    let Manner { advertised, tls } = manner;
+    let Some(tls) = tls else {
+        let (reading, writing) = stream.into_split();
+        return open(reading, writing, (peer, broker, None), advertised, events);
+    };
+    tokio::spawn(async move {
+        match tls.accept(stream).await {
+            Ok((stream, subject)) => {
+                let (reading, writing) = tokio::io::split(stream);
+                open(reading, writing, (peer, broker, subject), advertised, events);
+            }
+            Err(why) => tell(&events, Event::Refused { why }),
+        }
+    });
+}
+
+/// Lets a client in: tells the owner, and begins to read and to write.
+fn open(
+    reading: impl AsyncRead + Unpin + Send + 'static,
+    writing: impl AsyncWrite + Unpin + Send + 'static,
+    (peer, broker, subject): (PeerId, usize, Option<String>),
+    advertised: Arc<Advertised>,
+    events: mpsc::Sender<Event>,
+) {
     let (responses, taken) = tasks::unbounded_channel();
     let budget = Arc::new(Semaphore::new(IN_PROGRESS_MAX as usize));
     let link = Link { responses, budget: budget.clone() };
     // If the owner has gone there is nobody to serve.
-    if events.send(Event::Opened { peer, broker, link }).is_err() {
+    if events.send(Event::Opened { peer, broker, subject, link }).is_err() {
         return;
     }
     let (reader_events, reader_budget) = (events.clone(), budget.clone());
@@ -119,7 +153,7 @@ fn tell(events: &mpsc::Sender<Event>, event: Event) {
 
 /// Reads requests until the socket ends.
 async fn read(
-    mut socket: OwnedReadHalf,
+    mut socket: impl AsyncRead + Unpin,
     peer: PeerId,
     events: &mpsc::Sender<Event>,
     budget: &Semaphore,
@@ -164,7 +198,7 @@ fn make_room(received: &mut BytesMut) {
 
 /// Writes responses until there are no more, or nobody takes them.
 async fn write(
-    mut socket: OwnedWriteHalf,
+    mut socket: impl AsyncWrite + Unpin,
     mut responses: tasks::UnboundedReceiver<(Response, u32)>,
     advertised: &Advertised,
     budget: &Semaphore,

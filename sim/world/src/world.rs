@@ -233,6 +233,11 @@ impl<N: Node> World<N> {
         (self.nodes[host].as_ref(), &mut self.sim.machines[host].disk)
     }
 
+    /// Replaces a machine's disk, before its node is started for the first time.
+    pub fn set_disk(&mut self, host: HostId, disk: SimDisk) {
+        self.sim.machines[host.0 as usize].disk = disk;
+    }
+
     /// Replaces what the node is opened with at the next start.
     pub fn set_config(&mut self, host: HostId, config: N::Config) {
         self.configs[host.0 as usize] = Some(config);

@@ -18,6 +18,8 @@ pub enum Entry {
         conn: ConnId,
         /// To which broker, from 0.
         broker: u32,
+        /// To which port of it.
+        port: u16,
     },
     /// A client sent a request.
     Request {
@@ -108,11 +110,12 @@ impl Entry {
                 out.put_u8(HEADER);
                 out.put_slice(text.as_bytes());
             }
-            Entry::Connect { at, conn, broker } => {
+            Entry::Connect { at, conn, broker, port } => {
                 out.put_u8(CONNECT);
                 out.put_u64(at.0);
                 out.put_u64(conn.0);
                 out.put_u32(broker);
+                out.put_u16(port);
             }
             Entry::Request { at, conn, frame } => {
                 out.put_u8(REQUEST);
@@ -176,9 +179,12 @@ impl Entry {
                 Some(text) => Entry::Header(text),
                 None => return Ok(None),
             },
-            CONNECT => {
-                Entry::Connect { at: at(payload)?, conn: conn(payload)?, broker: payload.try_get_u32()? }
-            }
+            CONNECT => Entry::Connect {
+                at: at(payload)?,
+                conn: conn(payload)?,
+                broker: payload.try_get_u32()?,
+                port: payload.try_get_u16()?,
+            },
             REQUEST => Entry::Request { at: at(payload)?, conn: conn(payload)?, frame: rest(payload) },
             CLOSE => Entry::Close { at: at(payload)?, conn: conn(payload)? },
             ORDER => {

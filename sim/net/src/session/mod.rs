@@ -11,7 +11,7 @@
 //! | byte | what | fields |
 //! |---|---|---|
 //! | 1 | the header: always the first entry, and only that | JSON, for whoever makes the cluster |
-//! | 2 | a client connected | instant, connection (8 bytes), which broker from 0 (4), who it is (rest) |
+//! | 2 | a client connected | instant, connection (8 bytes), which broker from 0 (4), which port of it (2) |
 //! | 3 | a request | instant, connection, the frame without its length (rest) |
 //! | 4 | a client closed its connection | instant, connection |
 //! | 5 | an order was carried out | instant, 1 and a fault's JSON, or 2 and an id (8 bytes), or 3 |

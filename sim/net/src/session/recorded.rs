@@ -88,10 +88,10 @@ impl<C: Cluster> Cluster for Recorded<C> {
 
     fn connect(&mut self, to: &Endpoint) -> Option<ConnId> {
         let conn = self.cluster.connect(to)?;
-        let broker = self.brokers.iter().position(|broker| broker == to);
+        let broker = self.brokers.iter().position(|broker| broker.host == to.host);
         let broker = broker.and_then(|index| u32::try_from(index).ok());
         let broker = broker.expect("outside clients connect to brokers");
-        self.entries.push(Entry::Connect { at: self.now(), conn, broker });
+        self.entries.push(Entry::Connect { at: self.now(), conn, broker, port: to.port });
         Some(conn)
     }
 

@@ -112,11 +112,11 @@ pub fn replay<R: Read, C: Cluster>(
 /// Does to a cluster what one input does; says what is different if it cannot be done as it was.
 fn put_in(input: Entry, cluster: &mut impl Cluster, brokers: &[Endpoint]) -> Result<(), String> {
     match input {
-        Entry::Connect { conn, broker, .. } => {
+        Entry::Connect { conn, broker, port, .. } => {
             let Some(to) = brokers.get(broker as usize) else {
                 return Err(format!("there is no broker {broker}"));
             };
-            match cluster.connect(to) {
+            match cluster.connect(&Endpoint { port, ..to.clone() }) {
                 Some(made) if made == conn => Ok(()),
                 Some(ConnId(made)) => {
                     Err(format!("the connection was number {}, and now it is {made}", conn.0))

@@ -22,11 +22,8 @@ fn entry() -> impl Strategy<Value = Entry> {
     let conn = any::<u64>().prop_map(ConnId);
     let frame = vec(any::<u8>(), 0..300).prop_map(Bytes::from);
     prop_oneof![
-        (at.clone(), conn.clone(), any::<u32>()).prop_map(|(at, conn, broker)| Entry::Connect {
-            at,
-            conn,
-            broker
-        }),
+        (at.clone(), conn.clone(), any::<u32>(), any::<u16>())
+            .prop_map(|(at, conn, broker, port)| Entry::Connect { at, conn, broker, port }),
         (at.clone(), conn.clone(), frame).prop_map(|(at, conn, frame)| Entry::Request { at, conn, frame }),
         (at.clone(), conn).prop_map(|(at, conn)| Entry::Close { at, conn }),
         (at.clone(), order()).prop_map(|(at, order)| Entry::Order { at, order }),

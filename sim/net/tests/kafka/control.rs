@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use trial_net::Server;
+use trial_net::{Doors, Server};
 
 use super::{Running, brokers};
 
@@ -51,7 +51,8 @@ fn web_pages_have_no_say() {
 
 #[test]
 fn the_line_is_for_this_machine_only() {
-    let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), brokers()).expect("ports are free");
+    let server =
+        Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Doors::open(brokers())).expect("ports are free");
     let error = server.control(SocketAddr::from(([0, 0, 0, 0], 0))).expect_err("everybody could reach it");
     assert!(error.to_string().contains("this machine's own addresses"), "{error}");
 }

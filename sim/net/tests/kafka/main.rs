@@ -2,6 +2,8 @@
 
 mod control;
 mod session;
+mod tls;
+mod traps;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +14,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use trial_broker::{Broker, BrokerConfig};
 use trial_net::session::{Checkpoint, Entry, Journal, Outcome, Recorded};
-use trial_net::{Cluster, FaultId, Order, Server, Stop, Tally, TimeScale};
+use trial_net::{Cluster, Doors, FaultId, Order, Server, Stop, Tally, TimeScale};
 use trial_node::{ConnId, Endpoint, Input, NodeId, Request, Span, Time};
 use trial_wire::frame::{decode_response_frame, encode_request_frame, split};
 use trial_wire::message::{MessageError, request_api};
@@ -45,6 +47,7 @@ impl Plain {
                 rack: None,
                 properties: Default::default(),
                 users: Default::default(),
+                acls: Default::default(),
                 features: Default::default(),
             };
             let (ports, profile) = (vec![9092, 9093], MachineProfile::default());
@@ -155,10 +158,13 @@ impl Running {
         })
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the test is the client, and needs the server beside it")]
     fn with(serve: impl FnOnce(&mut Server) -> Tally + Send + 'static) -> Running {
-        let mut server =
-            Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), brokers()).expect("ports are free");
+        Running::at(Doors::open(brokers()), serve)
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the test is the client, and needs the server beside it")]
+    fn at(doors: Doors, serve: impl FnOnce(&mut Server) -> Tally + Send + 'static) -> Running {
+        let mut server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), doors).expect("ports are free");
         let control = server.control(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free");
         let (addresses, stop) = (server.addresses().to_vec(), server.stop());
         let server = std::thread::spawn(move || serve(&mut server));
@@ -379,12 +385,12 @@ fn ports_that_cannot_be_had_are_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound");
     let brokers = |count: usize| vec![Endpoint::new("broker-1", 9092); count];
-    let error = Server::bind(address, brokers(1)).expect_err("it is taken").to_string();
+    let error = Server::bind(address, Doors::open(brokers(1))).expect_err("it is taken").to_string();
     assert!(error.starts_with(&format!("cannot listen on {address}: ")), "{error}");
     let last = SocketAddr::from(([127, 0, 0, 1], 65_535));
-    let error = Server::bind(last, brokers(2)).expect_err("there is no port 65536").to_string();
+    let error = Server::bind(last, Doors::open(brokers(2))).expect_err("there is no port 65536").to_string();
     assert!(error.contains("65535"), "{error}");
     let any = SocketAddr::from(([0, 0, 0, 0], 0));
-    let error = Server::bind(any, brokers(1)).expect_err("it is nowhere").to_string();
+    let error = Server::bind(any, Doors::open(brokers(1))).expect_err("it is nowhere").to_string();
     assert!(error.contains("a particular one"), "{error}");
 }

@@ -38,6 +38,28 @@ impl FileDisk {
         &self.root
     }
 
+    /// Forgets all open files, as the death of a process does.
+    pub fn close_all(&mut self) {
+        self.open.clear();
+    }
+
+    /// The paths of all files, sorted.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn files(&mut self) -> Result<Vec<String>, DiskError> {
+        let (mut files, mut folders) = (Vec::new(), vec![String::new()]);
+        while let Some(folder) = folders.pop() {
+            for name in self.list(&folder)? {
+                let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+                let is_folder = fs::metadata(self.resolve(&path)?).map_err(error(&path))?.is_dir();
+                if is_folder { folders.push(path) } else { files.push(path) }
+            }
+        }
+        files.sort_unstable();
+        Ok(files)
+    }
+
     fn resolve(&self, path: &str) -> Result<PathBuf, DiskError> {
         let strange =
             |name: &str| name.is_empty() || name == "." || name == ".." || name.contains(['\\', '\0']);

@@ -1,6 +1,7 @@
 //! The disks that implement [`trial_node::Disk`].
 
 pub mod file;
+mod mirror;
 mod rope;
 pub mod sim;
 #[cfg(test)]

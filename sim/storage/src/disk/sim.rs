@@ -10,6 +10,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use trial_node::{Disk, DiskError, FileId, Rng};
 
+use super::file::FileDisk;
+use super::mirror::Mirror;
 use super::rope::Rope;
 
 /// What the node has asked of its disk since [`SimDisk::take_usage`] was last called, for the world to charge.
@@ -39,6 +41,8 @@ pub struct SimDisk {
     dirty: Vec<u32>,
     dirty_bytes: u64,
     usage: DiskUsage,
+    /// Where everything is written to as well.
+    mirror: Mirror,
 }
 
 const NOT_OPEN: &str = "a file is used between its open and its close, by the process that opened it";
@@ -46,10 +50,22 @@ const NOT_OPEN: &str = "a file is used between its open and its close, by the pr
 #[derive(Clone, Debug)]
 struct Handle {
     node: u32,
+    /// The file in the mirror, if there is one.
+    mirrored: MirroredFile,
     /// The chunk of the file that was read last.
     cursor: usize,
     /// For error messages.
     path: Arc<str>,
+}
+
+/// An open file of the mirror.
+#[derive(Clone, Copy, Debug)]
+struct MirroredFile(FileId);
+
+impl Default for MirroredFile {
+    fn default() -> Self {
+        MirroredFile(FileId(u32::MAX))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -222,12 +238,71 @@ impl SimDisk {
             dirty: Vec::new(),
             dirty_bytes: 0,
             usage: DiskUsage::default(),
+            mirror: Mirror::default(),
         }
+    }
+
+    /// A disk with what is in a real folder. From now on everything that is written to the disk is written there as well,
+    /// and a sync of it is one there. A copy of the disk has no folder.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn mirrored(mut folder: FileDisk) -> Result<SimDisk, DiskError> {
+        let mut disk = SimDisk::new();
+        for path in folder.files()? {
+            let from = folder.open(&path, false)?;
+            let content = folder.read(from, 0, folder.len(from))?;
+            folder.close(from);
+            let file = disk.open(&path, true)?;
+            disk.append(file, &[content])?;
+            disk.sync(file)?;
+            disk.close(file);
+        }
+        disk.sync_everything();
+        folder.close_all();
+        disk.crash_process();
+        disk.take_usage();
+        disk.mirror = Mirror::new(folder);
+        Ok(disk)
+    }
+
+    /// Makes all names durable.
+    fn sync_everything(&mut self) {
+        for id in 0..self.nodes.len() as u32 {
+            if self.nodes[id as usize].is_some() && self.is_folder(id) {
+                self.commit_folder(id);
+            }
+        }
+        self.dirty.iter().for_each(|id| {
+            if let Some(node) = &mut self.nodes[*id as usize] {
+                node.dirty = false;
+            }
+        });
+        self.dirty.clear();
+    }
+
+    /// Every file with its path and content.
+    fn contents(&self) -> Vec<(String, Bytes)> {
+        let (mut files, mut folders) = (Vec::new(), vec![(String::new(), 0)]);
+        while let Some((prefix, folder)) = folders.pop() {
+            for (name, id) in &self.folder(folder).names {
+                let path = format!("{prefix}{name}");
+                match &self.nodes[*id as usize].as_ref().expect("named nodes exist").kind {
+                    Kind::Folder(_) => folders.push((format!("{path}/"), *id)),
+                    Kind::File(file) => {
+                        let mut content = file.content.clone();
+                        files.push((path, content.read(0, file.content.len())));
+                    }
+                }
+            }
+        }
+        files
     }
 
     /// The node's process died: its open files are forgotten; everything that it wrote is kept.
     pub fn crash_process(&mut self) {
         self.handles.clear();
+        self.mirror.close_all();
     }
 
     /// The machine lost power: open files are forgotten, and of what was not synced each file and each folder keeps all,
@@ -253,6 +328,11 @@ impl SimDisk {
         self.dirty.clear();
         self.dirty_bytes = 0;
         self.sweep();
+        if self.mirror.is_there() {
+            self.mirror.close_all();
+            let contents = self.contents();
+            self.mirror.rewrite(contents);
+        }
     }
 
     /// The kernel's flusher: makes durable whatever was already dirty when this was last called, and returns how many
@@ -357,10 +437,7 @@ impl SimDisk {
     }
 
     fn handle(&self, file: FileId) -> &Handle {
-        self.handles
-            .get(file.0 as usize)
-            .and_then(Option::as_ref)
-            .expect(NOT_OPEN)
+        self.handles.get(file.0 as usize).and_then(Option::as_ref).expect(NOT_OPEN)
     }
 
     fn mark_dirty(&mut self, id: u32) {
@@ -515,12 +592,15 @@ impl Disk for SimDisk {
                 node
             }
         };
-        self.handles.push(Some(Handle { node, cursor: 0, path: path.into() }));
+        let mirrored = self.mirror.also(|folder| folder.open(path, true).map(MirroredFile))?;
+        self.handles.push(Some(Handle { node, mirrored, cursor: 0, path: path.into() }));
         Ok(FileId(self.handles.len() as u32 - 1))
     }
 
     fn close(&mut self, file: FileId) {
-        self.handles[file.0 as usize] = None;
+        if let Some(handle) = self.handles[file.0 as usize].take() {
+            self.mirror.close(handle.mirrored.0);
+        }
     }
 
     fn len(&self, file: FileId) -> u64 {
@@ -528,7 +608,8 @@ impl Disk for SimDisk {
     }
 
     fn append(&mut self, file: FileId, chunks: &[Bytes]) -> Result<(), DiskError> {
-        let node = self.handle(file).node;
+        let Handle { node, mirrored, .. } = *self.handle(file);
+        self.mirror.also(|folder| folder.append(mirrored.0, chunks))?;
         let content = &mut self.file_mut(file).content;
         let before = content.len();
         content.write(chunks);
@@ -560,7 +641,8 @@ impl Disk for SimDisk {
 
     fn truncate(&mut self, file: FileId, len: u64) -> Result<(), DiskError> {
         assert!(len <= self.len(file), "truncating to {len}, but the file has {}", self.len(file));
-        let node = self.handle(file).node;
+        let Handle { node, mirrored, .. } = *self.handle(file);
+        self.mirror.also(|folder| folder.truncate(mirrored.0, len))?;
         let inner = self.file_mut(file);
         let before = inner.dirty_bytes();
         inner.truncate(len);
@@ -572,6 +654,8 @@ impl Disk for SimDisk {
     }
 
     fn sync(&mut self, file: FileId) -> Result<(), DiskError> {
+        let mirrored = self.handle(file).mirrored;
+        self.mirror.also(|folder| folder.sync(mirrored.0))?;
         let inner = self.file_mut(file);
         let flushed = inner.dirty_bytes();
         inner.sync();
@@ -592,6 +676,7 @@ impl Disk for SimDisk {
             Some(old) if self.is_folder(*old) => return Err(failed(to, "a folder has this name")),
             Some(_) | None => {}
         }
+        self.mirror.also(|folder| folder.rename(from, to))?;
         if source == target {
             self.change(source, NameOp::Rename(from_name.to_owned(), to_name.to_owned()));
         } else {
@@ -618,6 +703,7 @@ impl Disk for SimDisk {
         self.usage.operations += 1;
         let (folder, name) = self.parent(path).ok_or_else(|| not_found(path))?;
         let node = *self.folder(folder).names.get(name).ok_or_else(|| not_found(path))?;
+        self.mirror.also(|folder| folder.remove(path))?;
         if self.is_folder(node) {
             self.clear_folder(node);
         }
@@ -639,6 +725,7 @@ impl Disk for SimDisk {
         self.usage.syncs += 1;
         match self.lookup(folder) {
             Some(id) if self.is_folder(id) => {
+                self.mirror.also(|mirror| mirror.sync_folder(folder))?;
                 self.commit_folder(id);
                 Ok(())
             }

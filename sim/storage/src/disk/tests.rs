@@ -257,3 +257,42 @@ fn removed_nodes_are_freed() {
     disk.sync_folder("").unwrap();
     assert_eq!((disk.node_count(), disk.dirty_bytes()), (1, 0));
 }
+
+#[test]
+fn a_mirrored_disk_is_found_again_in_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mirrored = || SimDisk::mirrored(FileDisk::new(folder.path()).unwrap()).unwrap();
+    let content = |disk: &mut SimDisk, path: &str| {
+        let file = disk.open(path, false).unwrap();
+        disk.read(file, 0, disk.len(file)).unwrap()
+    };
+    let mut disk = mirrored();
+    let log = disk.open("a/0.log", true).unwrap();
+    disk.append(log, &[Bytes::from_static(b"ab"), Bytes::from_static(b"cdef")]).unwrap();
+    disk.truncate(log, 5).unwrap();
+    let old = disk.open("a/old", true).unwrap();
+    disk.sync(old).unwrap();
+    disk.rename("a/old", "a/new").unwrap();
+    disk.open("b/c/d", true).unwrap();
+    disk.remove("b").unwrap();
+    // A copy has no folder.
+    let mut copy = disk.clone();
+    copy.append(log, &[Bytes::from_static(b"only in the copy")]).unwrap();
+    disk.crash_process();
+    let mut again = mirrored();
+    assert_eq!(again.list("").unwrap(), ["a"]);
+    assert_eq!(again.list("a").unwrap(), ["0.log", "new"]);
+    assert_eq!(content(&mut again, "a/0.log"), "abcde");
+    assert_eq!((again.dirty_bytes(), again.take_usage().bytes_written), (0, 0));
+
+    // What power loss leaves is what the folder holds.
+    let log = again.open("a/0.log", false).unwrap();
+    again.append(log, &[Bytes::from(vec![b'x'; 100_000])]).unwrap();
+    again.open("a/unsynced", true).unwrap();
+    again.lose_power(&mut Rng::named(3, "power"));
+    let left = content(&mut again, "a/0.log");
+    let mut third = mirrored();
+    assert_eq!(third.list("a").unwrap(), again.list("a").unwrap());
+    assert_eq!(content(&mut third, "a/0.log"), left);
+    assert!(left.starts_with(b"abcde"));
+}
