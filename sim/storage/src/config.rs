@@ -48,6 +48,8 @@ pub struct LogConfig {
     pub retention_ms: i64,
     /// `retention.bytes`: the oldest segments go while the others have at least so many bytes; −1 for never.
     pub retention_bytes: i64,
+    /// `file.delete.delay.ms`: how long a deleted segment's files stay under another name, in milliseconds.
+    pub file_delete_delay_ms: i64,
     /// `min.cleanable.dirty.ratio`, in millionths.
     pub min_cleanable_dirty_ratio: u32,
     /// `min.compaction.lag.ms`: a record stays uncompacted for at least so long, in milliseconds.
@@ -80,6 +82,7 @@ impl Default for LogConfig {
             delete: true,
             retention_ms: 7 * 24 * 3_600_000,
             retention_bytes: -1,
+            file_delete_delay_ms: 60_000,
             min_cleanable_dirty_ratio: 500_000,
             min_compaction_lag_ms: 0,
             max_compaction_lag_ms: i64::MAX,

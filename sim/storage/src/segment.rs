@@ -37,6 +37,9 @@ pub(crate) struct LogSegment {
     indexes_durable: bool,
 }
 
+/// What the names of files end with that are to go.
+pub(crate) const DELETED: &str = ".deleted";
+
 /// How closely a scan looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
@@ -574,14 +577,40 @@ impl LogSegment {
     /// Removes the segment's files; durable once the folder is synced.
     pub(crate) fn delete(self, disk: &mut dyn Disk, folder: &str) -> Result<(), DiskError> {
         disk.close(self.file);
-        let txn_index = (self.has_txn_index_file || !self.txn_index.is_empty()).then_some("txnindex");
-        for suffix in ["index", "timeindex"].into_iter().chain(txn_index).chain(["log"]) {
+        for suffix in self.suffixes() {
             match disk.remove(&path(folder, self.base_offset, suffix)) {
                 Ok(()) | Err(DiskError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Takes the segment's files out of the log, under names that say so, which are added to `retired`; durable once the
+    /// folder is synced.
+    pub(crate) fn retire(
+        self,
+        disk: &mut dyn Disk,
+        folder: &str,
+        retired: &mut Vec<String>,
+    ) -> Result<(), DiskError> {
+        disk.close(self.file);
+        for suffix in self.suffixes() {
+            let path = path(folder, self.base_offset, suffix);
+            let deleted = format!("{path}{DELETED}");
+            match disk.rename(&path, &deleted) {
+                Ok(()) => retired.push(deleted),
+                Err(DiskError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the names of its files end with, that of the log last.
+    fn suffixes(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let txn_index = (self.has_txn_index_file || !self.txn_index.is_empty()).then_some("txnindex");
+        ["index", "timeindex"].into_iter().chain(txn_index).chain(["log"])
     }
 }
 

@@ -294,6 +294,7 @@ fn log_config(replica: &ReplicaConfig, metadata: &dyn ClusterMetadata, topic_id:
         delete: has_policy("delete"),
         retention_ms: long("retention.ms", default.retention_ms),
         retention_bytes: long("retention.bytes", default.retention_bytes),
+        file_delete_delay_ms: long("file.delete.delay.ms", default.file_delete_delay_ms),
         min_cleanable_dirty_ratio: metadata
             .topic_config(topic_id, "min.cleanable.dirty.ratio")
             .map_or(default.min_cleanable_dirty_ratio, |text| {

@@ -66,7 +66,7 @@ impl ReplicaManager {
         }
         deleted = deleted.and_then(|()| self.checkpoint_log_starts(ctx));
         for partition in self.partitions.values_mut() {
-            deleted = deleted.and_then(|()| partition.log.delete_old_segments(ctx.disk).map(|_| ()));
+            deleted = deleted.and_then(|()| partition.log.delete_old_segments(ctx.disk, ctx.now.wall_ms));
         }
         if let Err(error) = deleted {
             self.after.fatal(error);

@@ -234,6 +234,8 @@ pub struct UnifiedLog {
     cleaned_to: Offset,
     /// Whether compaction met something that it cannot read.
     uncleanable: bool,
+    /// The files of deleted segments, and when they may go, ms since the epoch. Whoever opens the log again removes them.
+    retired: VecDeque<(i64, String)>,
     /// Whether files were created in the folder since it was last synced.
     names_dirty: bool,
     /// Whether the folder itself may not be durable yet.

@@ -550,10 +550,10 @@ impl<D: TestDisk> Run<D> {
             Op::Retain { bytes } => {
                 log.set_config(LogConfig { retention_bytes: i64::from(*bytes), ..config() });
                 // What ends before the start goes whatever its size.
-                log.delete_old_segments(disk).map_err(|_| unchanged())?;
+                log.delete_old_segments(disk, NOW).map_err(|_| unchanged())?;
                 let size = log.size();
                 let result =
-                    log.enforce_retention(disk, NOW).and_then(|_| Ok(drop(log.delete_old_segments(disk)?)));
+                    log.enforce_retention(disk, NOW).and_then(|_| log.delete_old_segments(disk, NOW));
                 log.set_config(config());
                 // The broker writes down where it starts before anything is deleted.
                 model.start = log.log_start_offset();

@@ -128,6 +128,7 @@ impl UnifiedLog {
             truncations: lost.into(),
             cleaned_to: Offset::ZERO,
             uncleanable: false,
+            retired: VecDeque::new(),
             names_dirty: true,
             folder_dirty: names.is_empty() || !options.clean_shutdown,
         };
@@ -361,7 +362,8 @@ impl Loader<'_> {
                 let txn_index = offset_of(name, "txnindex").is_some();
                 txn_index || name == leader_epoch::FILE || name == log_dir::PARTITION_METADATA
             });
-            if orphan || temporary {
+            let deleted = name.ends_with(segment::DELETED);
+            if orphan || temporary || deleted {
                 let path = format!("{}/{name}", self.folder);
                 self.disk.remove(&path)?;
                 if orphan {

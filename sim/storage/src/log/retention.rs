@@ -20,12 +20,29 @@ impl UnifiedLog {
         self.advance_log_start_offset(disk, start)
     }
 
-    /// Deletes the segments that end at or before the log's start; returns how many. The active one stays.
+    /// Takes the segments that end at or before the log's start out of it, except the active one; their files go when
+    /// `file.delete.delay.ms` is over, with the first call after that. `now_ms` is the wall clock.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn delete_old_segments(&mut self, disk: &mut dyn Disk) -> Result<usize, DiskError> {
-        self.delete_segments_before(disk, self.log_start_offset)
+    pub fn delete_old_segments(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), DiskError> {
+        let count = self.segment_of(self.log_start_offset);
+        if count > 0 {
+            let mut files = Vec::new();
+            for segment in self.segments.drain(..count) {
+                segment.retire(disk, &self.folder, &mut files)?;
+            }
+            let first = self.segments[0].base_offset();
+            self.producers.delete_snapshots_before(disk, &self.folder, first)?;
+            disk.sync_folder(&self.folder)?;
+            self.names_dirty = false;
+            let due = now_ms.saturating_add(self.config.file_delete_delay_ms);
+            self.retired.extend(files.into_iter().map(|file| (due, file)));
+        }
+        while let Some((_, file)) = self.retired.pop_front_if(|(due, _)| *due <= now_ms) {
+            disk.remove(&file)?;
+        }
+        Ok(())
     }
 
     /// Whether the log starts behind its first segment's start: only then a checkpoint has to tell where.

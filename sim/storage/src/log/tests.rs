@@ -804,7 +804,7 @@ fn bases(f: &Fixture) -> Vec<i64> {
 /// What the broker does every now and then; `true` if the log's start moved.
 fn retain(f: &mut Fixture, now_ms: i64) -> bool {
     let moved = f.log.enforce_retention(&mut f.disk, now_ms).unwrap();
-    f.log.delete_old_segments(&mut f.disk).unwrap();
+    f.log.delete_old_segments(&mut f.disk, now_ms).unwrap();
     moved
 }
 
@@ -850,6 +850,33 @@ fn retention_by_time_counts_from_each_segments_newest_record() {
     f.close();
     assert_eq!(f.reopen(None), []);
     assert_eq!((f.log.log_start_offset(), f.log.log_end_offset()), (end + 1, end + 1));
+}
+
+#[test]
+fn the_files_of_deleted_segments_stay_for_a_while() {
+    let mut f = Fixture::new(LogConfig { retention_bytes: 0, file_delete_delay_ms: 100, ..config() });
+    f.fill(20, 0);
+    f.log.update_high_watermark(f.log.log_end_offset());
+    let segments = f.log.segment_count();
+    let deleted = |f: &mut Fixture| {
+        let names = f.disk.list("t-0").unwrap();
+        names.iter().filter(|name| name.ends_with(".log.deleted")).count()
+    };
+    assert!(retain(&mut f, NOW));
+    assert_eq!((deleted(&mut f), f.log.segment_count()), (segments, 1));
+    assert!(!retain(&mut f, NOW + 99));
+    assert_eq!(deleted(&mut f), segments);
+    assert!(!retain(&mut f, NOW + 100));
+    assert_eq!(deleted(&mut f), 0);
+    // A restart does not wait.
+    f.fill(20, 0);
+    f.log.update_high_watermark(f.log.log_end_offset());
+    assert!(retain(&mut f, NOW));
+    assert!(deleted(&mut f) > 0);
+    f.close();
+    assert_eq!(f.reopen(None), []);
+    let names = f.disk.list("t-0").unwrap();
+    assert!(!names.iter().any(|name| name.ends_with(".deleted")), "{names:?}");
 }
 
 #[test]

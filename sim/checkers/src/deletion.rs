@@ -1,0 +1,151 @@
+//! What may be gone from a log, and why.
+//!
+//! Kafka deletes records by design: retention, DeleteRecords, compaction. Whatever the checkers say of records that must be
+//! there has to leave those out, and only those: so each is justified here, from the topics' configuration and the log files,
+//! before the other properties hear of it. What is not justified is a violation, and for them nothing has been deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use trial_node::view::BrokerView;
+use trial_node::{Disk, DiskError, NodeId, Now, Offset, Span, Time, TopicIdPartition, TopicPartition};
+use trial_storage::UnifiedLog;
+
+use crate::PropertyInfo;
+use crate::load::{Cleanup, Load};
+use crate::model::Change;
+use crate::violation::Findings;
+
+pub(crate) const INFO: PropertyInfo = PropertyInfo {
+    name: "unwarranted-deletion",
+    about: "A log's start moves only past records that retention.ms or retention.bytes leave no room for, or that somebody \
+            asked to be deleted; and compaction leaves the last record of each key on every replica.",
+    source: "KIP-107; Kafka documentation, Log Compaction",
+};
+
+/// What may be gone from one partition.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gone {
+    /// Everything before.
+    pub(crate) below: Offset,
+    /// Records that another of the same key has followed, and tombstones, in a compacted topic.
+    pub(crate) superseded: BTreeSet<Offset>,
+    /// The last record of each key that is committed, in a compacted topic.
+    last_of_key: BTreeMap<Vec<u8>, Offset>,
+    /// When it was first seen that the log was committed up to where.
+    committed: Vec<(Offset, Time)>,
+}
+
+impl Gone {
+    /// Whether the record may have been deleted, or compacted away.
+    pub(crate) fn has(&self, offset: Offset) -> bool {
+        offset < self.below || self.superseded.contains(&offset)
+    }
+}
+
+/// Why the move of a log's start to `to` is not justified; `None` if it is.
+fn objection(cleanup: &Cleanup, gone: &Gone, change: &Change<'_>, at: Time, to: Offset) -> Option<String> {
+    if !cleanup.delete {
+        return Some("its cleanup.policy does not have delete".to_owned());
+    }
+    let left: u64 = change.now.batches.from(to).map(|batch| u64::from(batch.size)).sum();
+    if cleanup.retention_bytes.is_some_and(|bytes| left >= bytes) {
+        return None;
+    }
+    let first = gone.committed.partition_point(|(end, _)| *end < to);
+    let since = gone.committed.get(first).map_or(Span::ZERO, |(_, seen)| at.since(*seen));
+    // A record may be older than its stay in the log, and clocks may differ; but not by this much.
+    let is_old = |retention: Span| since >= Span(retention.0 / 3);
+    if cleanup.retention.is_some_and(is_old) {
+        return None;
+    }
+    Some(format!(
+        "{left} bytes are left, and the last record that went was committed {since} before; retention.bytes is {}, \
+         retention.ms {}",
+        cleanup.retention_bytes.map_or("-1".to_owned(), |bytes| bytes.to_string()),
+        cleanup.retention.map_or("-1".to_owned(), |retention| retention.as_millis().to_string())
+    ))
+}
+
+/// A replica changed: judges where its log starts now, and notes what that justifies.
+pub(crate) fn log_start_moved(
+    at: Time,
+    load: &Load,
+    gone: &mut Gone,
+    change: &Change<'_>,
+    out: &mut Findings,
+) {
+    let (from, to) = (change.before.log_start_offset, change.now.head.log_start_offset);
+    if to <= gone.below || to <= from {
+        return;
+    }
+    let cleanup = load.cleanup.get(&change.name.topic);
+    match cleanup.and_then(|cleanup| objection(cleanup, gone, change, at, to)) {
+        None => gone.below = to,
+        Some(why) => out.report(
+            at,
+            vec![
+                format!("broker {} moved the start of {} from {from} to {to}", change.broker, change.name),
+                why,
+            ],
+        ),
+    }
+}
+
+/// More of a partition is committed, up to `to`: what that means for what may be compacted away.
+///
+/// # Errors
+/// What the disk says.
+pub(crate) fn committed(
+    at: Time,
+    (broker, disk): (&dyn BrokerView, &mut dyn Disk),
+    tp: TopicIdPartition,
+    gone: &mut Gone,
+    (change, to): (&Change<'_>, Offset),
+) -> Result<(), DiskError> {
+    gone.committed.push((to, at));
+    if !change.compacted {
+        return Ok(());
+    }
+    broker.records(disk, tp, change.committed.end, &mut |record| {
+        let (Some(key), false) = (record.key, record.offset >= to || record.control) else { return };
+        if record.value.is_none() {
+            gone.superseded.insert(record.offset);
+        }
+        if let Some(before) = gone.last_of_key.insert(key.to_vec(), record.offset) {
+            gone.superseded.insert(before);
+        }
+    })
+}
+
+/// Everything is over: looks whether a replica of a compacted topic still has the last record of each key.
+pub(crate) fn at_rest(
+    now: Now,
+    node: NodeId,
+    (log, disk): (&UnifiedLog, &mut dyn Disk),
+    (name, gone): (&TopicPartition, &Gone),
+    out: &mut Findings,
+) {
+    let mut found: BTreeSet<Offset> = BTreeSet::new();
+    let read = log.records(disk, log.log_start_offset(), &mut |record| {
+        if record.key.is_some_and(|key| gone.last_of_key.get(key) == Some(&record.offset)) {
+            found.insert(record.offset);
+        }
+    });
+    if let Err(error) = read {
+        return out
+            .report(now.mono, vec![format!("broker {node} cannot read its replica of {name}: {error}")]);
+    }
+    let in_log = |offset: Offset| (log.log_start_offset()..log.log_end_offset()).contains(&offset);
+    let lost = gone.last_of_key.iter().filter(|(_, offset)| {
+        in_log(**offset) && !gone.superseded.contains(*offset) && !found.contains(*offset)
+    });
+    for (key, offset) in lost {
+        out.report(
+            now.mono,
+            vec![format!(
+                "broker {node}'s replica of {name} does not have offset {offset}, the last record of the key {}",
+                String::from_utf8_lossy(key).escape_default()
+            )],
+        );
+    }
+}
