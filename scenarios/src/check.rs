@@ -127,6 +127,9 @@ impl Scenario {
             return complain(0, "transaction_version", what);
         }
         self.check_topics()?;
+        if let Some((index, needle, what)) = self.wrong_acl() {
+            return complain(self.acls[index].span().start, needle, what);
+        }
         self.check_workloads()?;
         self.check_faults()?;
         self.check_admin()?;
@@ -215,6 +218,9 @@ impl Scenario {
             }
             if let Some((key, what)) = self.chosen_elsewhere(workload) {
                 return complain(key, what);
+            }
+            if let Some((needle, what)) = self.wrong_user(workload) {
+                return complain(needle, what);
             }
             for config in self.client_workloads(index) {
                 if let Err(error) = config.check() {

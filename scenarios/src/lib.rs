@@ -20,6 +20,7 @@ mod plan;
 mod record;
 mod roles;
 mod run;
+mod security;
 mod timeline;
 mod traffic;
 mod variant;

@@ -9,6 +9,7 @@ use trial_node::Span;
 use trial_world::{CpuProfile, DiskProfile, MachineProfile};
 
 use crate::operate::AdminEntry;
+use crate::security::AclEntry;
 use crate::variant::{Variant, Variants};
 
 /// A scenario: a cluster, its topics, the load on it, what goes wrong, and what is expected.
@@ -41,6 +42,9 @@ pub struct Scenario {
     /// The topics that are made before load begins.
     #[serde(rename = "topic")]
     pub topics: Vec<Spanned<Topic>>,
+    /// What users may do, if the cluster has an authorizer.
+    #[serde(rename = "acl", default)]
+    pub acls: Vec<Spanned<AclEntry>>,
     /// The load.
     #[serde(rename = "workload", default)]
     pub workloads: Vec<Spanned<Workload>>,
@@ -183,6 +187,8 @@ pub enum Workload {
         /// How many bytes a record's value has, 1 to 1,000,000. 200 unless said otherwise.
         #[serde(default = "two_hundred")]
         value_bytes: u32,
+        /// The user that they log in as, one of `[cluster.users]`.
+        user: Option<String>,
         /// Producer configs, as Kafka names them.
         #[serde(default)]
         config: BTreeMap<String, Value>,
@@ -196,6 +202,8 @@ pub enum Workload {
         /// How many, 1 unless said otherwise.
         #[serde(default = "one")]
         clients: u32,
+        /// The user that they log in as, one of `[cluster.users]`.
+        user: Option<String>,
         /// Consumer configs, as Kafka names them.
         #[serde(default)]
         config: BTreeMap<String, Value>,
@@ -227,6 +235,8 @@ pub struct Pipeline {
     /// How long a transaction, or the time between two commits, is. 100 ms unless said otherwise.
     #[serde(default = "hundred_millis", with = "quantity::span")]
     pub commit_interval: Span,
+    /// The user that they log in as, one of `[cluster.users]`.
+    pub user: Option<String>,
     /// Consumer configs, as Kafka names them.
     #[serde(default)]
     pub consumer: BTreeMap<String, Value>,
@@ -252,6 +262,8 @@ pub struct Bank {
     /// How many of a hundred transactions are aborted on purpose. None unless said otherwise.
     #[serde(default)]
     pub abort_percent: u8,
+    /// The user that they log in as, one of `[cluster.users]`.
+    pub user: Option<String>,
     /// Producer configs, as Kafka names them.
     #[serde(default)]
     pub config: BTreeMap<String, Value>,
@@ -271,6 +283,8 @@ pub struct Lists {
     /// How many of a hundred transactions are aborted on purpose. None unless said otherwise.
     #[serde(default)]
     pub abort_percent: u8,
+    /// The user that they log in as, one of `[cluster.users]`.
+    pub user: Option<String>,
     /// Consumer configs, as Kafka names them.
     #[serde(default)]
     pub consumer: BTreeMap<String, Value>,
@@ -333,6 +347,9 @@ pub struct Expect {
     pub pipelines: Vec<ExpectedPipeline>,
     /// At least so many records must be acknowledged.
     pub acked_min: Option<u64>,
+    /// At least so many records must fail with these errors, as Kafka names them.
+    #[serde(default)]
+    pub failed_min: BTreeMap<String, u64>,
     /// The 99th percentile of produce latency, in ms of simulated time, must not be above.
     pub p99_ms_max: Option<u64>,
 }
@@ -409,6 +426,28 @@ impl Workload {
             Workload::Bank(bank) => bank.clients,
             Workload::Lists(lists) => lists.clients,
         }
+    }
+
+    /// The user that its clients log in as.
+    pub(crate) fn user(&self) -> Option<&str> {
+        let user = match self {
+            Workload::Produce { user, .. } | Workload::Consume { user, .. } => user,
+            Workload::Pipeline(pipeline) => &pipeline.user,
+            Workload::Bank(bank) => &bank.user,
+            Workload::Lists(lists) => &lists.user,
+        };
+        user.as_deref()
+    }
+
+    /// The configs that its clients are given.
+    pub(crate) fn configs(&self) -> impl Iterator<Item = &BTreeMap<String, Value>> {
+        let (first, second) = match self {
+            Workload::Produce { config, .. } | Workload::Consume { config, .. } => (config, None),
+            Workload::Pipeline(pipeline) => (&pipeline.consumer, Some(&pipeline.producer)),
+            Workload::Bank(bank) => (&bank.config, None),
+            Workload::Lists(lists) => (&lists.consumer, Some(&lists.producer)),
+        };
+        std::iter::once(first).chain(second)
     }
 
     /// What its hosts are called, before the dash and the number.

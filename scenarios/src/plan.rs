@@ -99,6 +99,13 @@ pub(crate) fn client_workload(
     let workload = scenario.workloads.get(index)?.get_ref();
     let share = |first_number| Share { first_number, index: client, count: 1, of: workload.clients() };
     let start_at = Time::ZERO + scenario.warmup;
+    let login = scenario.login(workload);
+    let with_login = |config: BTreeMap<String, String>| -> BTreeMap<String, String> {
+        login.clone().into_iter().chain(config).collect()
+    };
+    let properties = |config: &BTreeMap<String, Value>| with_login(properties(config));
+    let member_properties =
+        |config: &BTreeMap<String, Value>| with_login(member_properties(scenario, config));
     let text = |text: &str| StrBytes::from_string(text.to_owned());
     Some(match workload {
         Workload::Produce { topic, rate, keys, config, .. } => WorkloadConfig::Produce(ProduceWorkload {
@@ -115,7 +122,7 @@ pub(crate) fn client_workload(
             share: share(numbers.consumer),
             group: group.as_deref().map(text),
             config: match group {
-                Some(_) => member_properties(scenario, config),
+                Some(_) => member_properties(config),
                 None => properties(config),
             },
         }),
@@ -131,7 +138,7 @@ pub(crate) fn client_workload(
             commit_interval: pipeline.commit_interval,
             share: share(numbers.producer),
             first_consumer: numbers.consumer,
-            consumer: member_properties(scenario, &pipeline.consumer),
+            consumer: member_properties(&pipeline.consumer),
             producer: properties(&pipeline.producer),
         }),
         Workload::Bank(bank) => WorkloadConfig::Bank(BankWorkload {
@@ -178,6 +185,7 @@ pub(crate) fn brokers(scenario: &Scenario) -> Vec<HostPlan> {
         rack: rack(id).map(|rack| StrBytes::from_string(rack.clone())),
         properties: properties(&scenario.cluster.config),
         users: scenario.cluster.users.clone(),
+        acls: scenario.all_acls(),
         features: features(scenario),
     };
     names

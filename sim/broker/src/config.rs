@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use trial_metadata::{BootstrapFeatures, ConfigError, StaticConfig};
 use trial_node::{Endpoint, NodeId, OpenError};
+use trial_security::acl::Acl;
 use trial_wire::StrBytes;
 
 use crate::connections::{BROKER_PORT, CONTROLLER_PORT};
@@ -25,6 +26,8 @@ pub struct BrokerConfig {
     /// The users that may log in, with their passwords: with PLAIN to this broker, with SCRAM to a cluster that begins with
     /// this node (`kafka-storage format --add-scram`).
     pub users: BTreeMap<String, String>,
+    /// The ACLs that a cluster begins with that begins with this node.
+    pub acls: Vec<Acl>,
     /// The levels of features that a new cluster starts at, by name (`kafka-storage format --feature`); what is missing has
     /// the newest level.
     pub features: BTreeMap<String, i16>,

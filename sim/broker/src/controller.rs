@@ -69,7 +69,7 @@ impl Broker {
         let (controller, mut records) = QuorumController::activate(config, now.mono, image);
         // Only a new cluster has something to begin with.
         if !records.is_empty() {
-            records.extend(self.bootstrap_credentials(io));
+            records.extend(self.bootstrap_security(io));
         }
         let next_offset = self.published.next_offset;
         self.controller = Some(ActiveController {
@@ -241,6 +241,7 @@ mod tests {
             rack: None,
             properties: BTreeMap::new(),
             users: BTreeMap::new(),
+            acls: Vec::new(),
             features: BTreeMap::new(),
         };
         let (broker, _) = around.call(|io| {

@@ -21,6 +21,7 @@ use trial_wire::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use trial_wire::{ApiKey, RequestKind, StrBytes};
 
 use crate::connections::{BROKER_PORT, CONTROLLER_PORT};
+use crate::lifecycle::random_uuid;
 use crate::{Broker, BrokerConfig, Token};
 
 pub(crate) use access::Access;
@@ -143,8 +144,8 @@ impl Broker {
         self.connections.accepted(conn, port, session);
     }
 
-    /// What the users of a new cluster log in with (`kafka-storage format --add-scram`).
-    pub(crate) fn bootstrap_credentials(&self, io: &mut Io<'_>) -> Vec<MetadataRecord> {
+    /// What the users of a new cluster log in with (`kafka-storage format --add-scram`), and what they may do.
+    pub(crate) fn bootstrap_security(&self, io: &mut Io<'_>) -> Vec<MetadataRecord> {
         let scram = self.security.mechanisms.iter().filter_map(|mechanism| match mechanism {
             SaslMechanism::Scram(scram) => Some(*scram),
             SaslMechanism::Plain | SaslMechanism::External => None,
@@ -159,6 +160,9 @@ impl Broker {
                 let name = StrBytes::from(name.clone());
                 records.push(MetadataRecord::UserScramCredential { name, mechanism, credential });
             }
+        }
+        for acl in &self.config.acls {
+            records.push(MetadataRecord::AccessControlEntry { id: random_uuid(io), acl: acl.clone() });
         }
         records
     }

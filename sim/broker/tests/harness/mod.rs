@@ -81,6 +81,7 @@ impl Cluster {
                 rack: None,
                 properties: properties.clone(),
                 users: BTreeMap::new(),
+                acls: Vec::new(),
                 features: BTreeMap::new(),
             },
             broker: None,

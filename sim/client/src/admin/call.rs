@@ -14,9 +14,9 @@ use trial_wire::messages::describe_configs_request::DescribeConfigsResource;
 use trial_wire::messages::elect_leaders_request::TopicPartitions;
 use trial_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use trial_wire::messages::{
-    AlterClientQuotasRequest, AlterPartitionReassignmentsRequest, BrokerId, CreateAclsRequest,
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest,
+    AlterClientQuotasRequest, AlterPartitionReassignmentsRequest, BrokerId, CreatePartitionsRequest,
+    CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+    ElectLeadersRequest, IncrementalAlterConfigsRequest,
 };
 use trial_wire::{ApiKey, ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName};
 

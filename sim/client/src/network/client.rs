@@ -499,9 +499,8 @@ impl<C> NetworkClient<C> {
                 Some(self.first_reconnect().unwrap_or(now.mono + self.config.reconnect.max));
             return;
         };
-        let fit = |connection: &Connection<C>| {
-            connection.can_send(&self.config) && connection.log_in_at > now.mono
-        };
+        let fit =
+            |connection: &Connection<C>| connection.can_send(&self.config) && connection.log_in_at > now.mono;
         if self.connections.get(&node).is_some_and(fit) {
             let Some(api_version) = self.version(node, ApiKey::Metadata) else {
                 self.metadata_retry_at = Some(now.mono + self.config.reconnect.max);

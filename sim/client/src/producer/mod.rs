@@ -153,7 +153,12 @@ impl Producer {
         let metadata = self.network.metadata();
         let Some(partitions) = metadata.partition_count(topic) else {
             let error = metadata.topic(topic).error.filter(|error| !error.is_retriable());
-            return Err(error.map_or(Refusal::NoMetadata, Refusal::Failed));
+            let refusal = error.map_or(Refusal::NoMetadata, Refusal::Failed);
+            if error.is_some() {
+                // It may be otherwise by the next record: somebody may have been given rights.
+                self.network.metadata_mut().request_update();
+            }
+            return Err(refusal);
         };
         let size = HEADER_LEN + record.size_bound();
         if size > self.config.max_request_size || size > self.config.buffer_memory {

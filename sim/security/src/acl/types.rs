@@ -26,6 +26,18 @@ macro_rules! codes {
             pub fn code(self) -> i8 {
                 self as i8
             }
+
+            /// Its name, as in Kafka's tools.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($name::$variant => stringify!($variant),)*
+                }
+            }
+
+            /// The one of this name.
+            pub fn named(name: &str) -> Option<$name> {
+                $name::ALL.iter().copied().find(|one| one.name() == name)
+            }
         }
     };
 }
