@@ -112,7 +112,11 @@ pub(crate) fn attend(
                 let (reading, writing) = tokio::io::split(stream);
                 open(reading, writing, (peer, broker, subject), advertised, events);
             }
-            Err(why) => tell(&events, Event::Refused { why }),
+            Err((why, stream)) => {
+                // The client hears of it once it is counted.
+                tell(&events, Event::Refused { why });
+                drop(stream);
+            }
         }
     });
 }

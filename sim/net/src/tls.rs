@@ -79,21 +79,23 @@ impl Tls {
         Ok(Tls(TlsAcceptor::from(Arc::new(config))))
     }
 
-    /// Shakes hands; returns the subject of the client's certificate, as in `CN=alice,O=example`, if it has shown one.
+    /// Shakes hands; returns the subject of the client's certificate, as in `CN=alice,O=example`, if it has shown one. A socket
+    /// that is refused is still open, if it is known by then.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
-    ) -> Result<(TlsStream<TcpStream>, Option<String>), String> {
-        let stream = match timeout(HANDSHAKE_MAX, self.0.accept(stream)).await {
+    ) -> Result<(TlsStream<TcpStream>, Option<String>), (String, Option<TcpStream>)> {
+        let stream = match timeout(HANDSHAKE_MAX, self.0.accept(stream).into_fallible()).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(format!("TLS: {error}")),
-            Err(_) => return Err("TLS: the handshake takes too long".to_owned()),
+            Ok(Err((error, stream))) => return Err((format!("TLS: {error}"), Some(stream))),
+            Err(_) => return Err(("TLS: the handshake takes too long".to_owned(), None)),
         };
         let (_, session) = stream.get_ref();
         let subject = match session.peer_certificates().and_then(<[_]>::first) {
             None => None,
             Some(certificate) => {
-                let parsed = Certificate::from_der(certificate).map_err(|error| format!("TLS: {error}"))?;
+                let parsed =
+                    Certificate::from_der(certificate).map_err(|error| (format!("TLS: {error}"), None))?;
                 Some(parsed.tbs_certificate().subject().to_string())
             }
         };
