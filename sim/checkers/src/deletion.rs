@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trial_node::view::BrokerView;
 use trial_node::{Disk, DiskError, NodeId, Now, Offset, Span, Time, TopicIdPartition, TopicPartition};
-use trial_storage::UnifiedLog;
+use trial_storage::{LogOpen, UnifiedLog};
 
 use crate::PropertyInfo;
 use crate::load::{Cleanup, Load};
@@ -117,7 +117,8 @@ pub(crate) fn committed(
     })
 }
 
-/// Everything is over: looks whether a replica of a compacted topic still has the last record of each key.
+/// Everything is over: looks whether a replica of a compacted topic still has the last record of each key. `disk` is a copy of
+/// its broker's.
 pub(crate) fn at_rest(
     now: Now,
     node: NodeId,
@@ -125,7 +126,20 @@ pub(crate) fn at_rest(
     (name, gone): (&TopicPartition, &Gone),
     out: &mut Findings,
 ) {
+    if gone.last_of_key.is_empty() {
+        return;
+    }
     let mut found: BTreeSet<Offset> = BTreeSet::new();
+    let options = LogOpen {
+        clean_shutdown: false,
+        log_start_offset: log.log_start_offset(),
+        high_watermark: log.high_watermark(),
+        ..LogOpen::new(*log.config())
+    };
+    let log = match UnifiedLog::open(disk, log.folder(), options, now.wall_ms) {
+        Ok((log, _)) => log,
+        Err(error) => return out.report(now.mono, vec![format!("broker {node}: {error}")]),
+    };
     let read = log.records(disk, log.log_start_offset(), &mut |record| {
         if record.key.is_some_and(|key| gone.last_of_key.get(key) == Some(&record.offset)) {
             found.insert(record.offset);
