@@ -208,6 +208,57 @@ fn a_scenario_repeats_in_other_processes() {
 }
 
 #[test]
+fn the_same_seed_is_the_same_run_on_turmoil() {
+    let file = scenario(&folder("turmoil"), SMALL);
+    let record = || {
+        let output = trial(&["run", &file, "--engine", "turmoil", "--json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let record: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        assert_eq!(record["engine"], "turmoil");
+        assert_eq!(record["acked_records"], record["sent_records"]);
+        record["trace_hash"].clone()
+    };
+    assert_eq!(record(), record());
+}
+
+#[test]
+fn a_run_on_loopback_sockets_is_judged_as_any() {
+    let short = SMALL
+        .replace("duration = \"12s\"\nwarmup = \"4s\"", "duration = \"5s\"\nwarmup = \"2s\"")
+        .replace("at = \"6s\"\nkill", "at = \"3s\"\nkill")
+        .replace("for = \"2s\"", "for = \"1s\"");
+    let output = trial(&["run", &scenario(&folder("tcp"), &short), "--engine", "tcp", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let record: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!(record["engine"], "tcp");
+    assert_eq!(record["lost_records"], 0);
+}
+
+#[test]
+fn an_engine_that_cannot_do_what_a_scenario_needs_says_so() {
+    refused(
+        &["run", "pipeline-held-end-txn", "--engine", "turmoil"],
+        expect![
+            "error: engine turmoil: fault at 7.000s, delay what travels from [pipeline-0] to all others by 2.500s: turmoil's links have one latency for both directions"
+        ],
+    );
+    refused(
+        &["run", "one-way-partition", "--engine", "tcp"],
+        expect![
+            "error: engine tcp: fault at 20.000s, cut the network from [leader of orders-0] to all others: the loopback interface of this machine has no links to cut or to delay"
+        ],
+    );
+    refused(
+        &["run", "slow-disk", "--engine", "turmoil"],
+        expect!["error: engine turmoil: it does not model what machines cost: [machine] is not for it"],
+    );
+    refused(
+        &["run", "leader-crash", "--engine", "tcp", "--wire", "bytes"],
+        expect!["error: --wire bytes is for the engine world; on sockets messages are bytes anyway"],
+    );
+}
+
+#[test]
 fn bad_input_exits_2_with_the_place() {
     let folder = folder("bad");
     refused(
