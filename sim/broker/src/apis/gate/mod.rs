@@ -181,3 +181,6 @@ fn take<T>(items: &mut Vec<T>, mut allowed: impl FnMut(&T) -> bool) -> Option<Ve
     let taken: Vec<T> = items.extract_if(.., |item| !allowed(item)).collect();
     (!taken.is_empty()).then_some(taken)
 }
+
+#[cfg(test)]
+mod tests;
