@@ -10,6 +10,7 @@ mod by_hand;
 mod check;
 mod consistency;
 mod corpus;
+mod data_dir;
 mod member;
 mod metrics;
 mod model;
@@ -29,6 +30,7 @@ pub mod catalog;
 
 pub use check::ScenarioError;
 pub use corpus::{CorpusError, cut, generate};
+pub use data_dir::{DataDir, DataDirError};
 pub use member::{Member, MemberConfig};
 pub use model::{
     Bank, Cluster, Expect, ExpectedPipeline, Lists, Machine, Network, Pipeline, Scenario, Semantics, Topic,

@@ -1,10 +1,12 @@
 //! Clients that are no part of the scenario: they share one host of its network, and somebody else says when they do what.
 
+use trial_broker::BrokerConfig;
 use trial_node::{ConnId, Endpoint, Input, ProducerEpoch, ProducerId, Request, Time, TopicPartition};
 use trial_wire::RequestKind;
 use trial_wire::message::MessageError;
 use trial_world::{HostId, World};
 
+use crate::check::properties;
 use crate::member::Member;
 use crate::plan;
 use crate::run::{Run, RunError};
@@ -20,6 +22,11 @@ impl Run {
     /// Where clients find the brokers, in the order of their ids, by the names that the brokers themselves tell.
     pub fn bootstrap(&self) -> Vec<Endpoint> {
         plan::bootstrap(&self.scenario)
+    }
+
+    /// Whether clients have listeners of their own, and must say who they are.
+    pub fn is_secured(&self) -> bool {
+        BrokerConfig::is_secured(&properties(&self.scenario.cluster.config))
     }
 
     /// When load begins: by then the cluster has formed, and its topics are made.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use trial_broker::BrokerConfig;
-use trial_checkers::{Load, Promise};
+use trial_checkers::{Cleanup, Load, Promise};
 use trial_client::{
     BankWorkload, ClientConfig, ConsumeWorkload, Corpus, Keys, ListsWorkload, NewTopic, OperateWorkload,
     PipelineWorkload, ProduceWorkload, SetupWorkload, Share, WorkloadConfig,
 };
-use trial_node::{Endpoint, NodeId, Time};
+use trial_node::{Endpoint, NodeId, Span, Time};
 use trial_wire::{StrBytes, TopicName};
 
 use crate::check::{parse_rate, properties};
@@ -16,7 +16,7 @@ use crate::member::MemberConfig;
 use crate::model::{Scenario, Semantics, Topic, Value, Workload};
 
 /// The cluster's id: the same in every run, as runs have one cluster.
-const CLUSTER_ID: &str = "trial-cluster-000000001";
+pub(crate) const CLUSTER_ID: &str = "trial-cluster-000000001";
 
 /// One host of a scenario.
 #[derive(Clone, Debug)]
@@ -294,10 +294,30 @@ pub(crate) fn scheduled_records(scenario: &Scenario) -> u64 {
     scenario.workloads.iter().map(|w| of(w.get_ref())).sum()
 }
 
+/// What a topic's configuration says of old records.
+fn cleanup(scenario: &Scenario, config: &BTreeMap<String, Value>) -> Cleanup {
+    let text = |name: &str, broker_name: &str| {
+        config.get(name).or_else(|| scenario.cluster.config.get(broker_name)).map(Value::text)
+    };
+    let number = |name: &str, broker_name: &str| text(name, broker_name).and_then(|text| text.parse().ok());
+    let policy = text("cleanup.policy", "log.cleanup.policy").unwrap_or_else(|| "delete".to_owned());
+    let has = |wanted: &str| policy.split(',').any(|item| item.trim() == wanted);
+    let retention = number("retention.ms", "log.retention.ms").map(Span::from_millis);
+    Cleanup {
+        compact: has("compact"),
+        delete: has("delete"),
+        retention_bytes: number("retention.bytes", "log.retention.bytes"),
+        retention: retention.filter(|retention| *retention < scenario.duration),
+    }
+}
+
 /// What checkers must know of the load.
 pub(crate) fn load(scenario: &Scenario) -> Load {
     let (numbers, _) = Numbers::of(scenario);
     let mut load = Load::default();
+    for topic in scenario.topics.iter().map(|topic| topic.get_ref()) {
+        load.cleanup.insert(topic_name(&topic.name), cleanup(scenario, &topic.config));
+    }
     for (workload, numbers) in scenario.workloads.iter().map(|w| w.get_ref()).zip(numbers) {
         let (config, committed_by_default) = match workload {
             Workload::Produce { .. } | Workload::Bank(_) => continue,

@@ -418,7 +418,7 @@ impl<E: Engine<Member>> Run<E> {
     }
 
     /// Up to where any broker has applied the metadata, and when that was so.
-    fn metadata_applied(&self) -> (Time, Offset) {
+    pub(crate) fn metadata_applied(&self) -> (Time, Offset) {
         let hosts = (0..self.scenario.cluster.nodes).filter_map(|host| self.world.node(HostId(host)));
         let offsets = hosts.filter_map(|member| match member {
             Member::Broker(broker) => Some(broker.metadata().offset),
@@ -428,7 +428,7 @@ impl<E: Engine<Member>> Run<E> {
     }
 
     /// What has not recovered yet. `applied` holds what was applied when, the oldest first.
-    fn pending(&self, applied: &mut VecDeque<(Time, Offset)>) -> Vec<String> {
+    pub(crate) fn pending(&self, applied: &mut VecDeque<(Time, Offset)>) -> Vec<String> {
         let brokers = self.scenario.cluster.nodes;
         applied.push_back(self.metadata_applied());
         while applied.get(1).is_some_and(|(at, _)| *at + METADATA_SPREADS <= self.world.now()) {

@@ -309,6 +309,11 @@ impl Checkers {
         self.transactions.marker_asked_for(producer, commit, tp);
     }
 
+    /// Brokers begin with data: one that has not loaded a replica yet may have its log all the same.
+    pub fn begins_with_data(&mut self) {
+        self.model.began_with_data = true;
+    }
+
     /// The last fault is over; from here on the cluster must recover.
     pub fn healed(&mut self, at: Time) {
         self.last_heal = Some(at);

@@ -136,6 +136,8 @@ pub(crate) struct ClusterModel {
     appended: Vec<BatchView>,
     /// Where the partition is that was asked for by name last.
     last_named: u32,
+    /// Brokers began with logs that nobody has seen.
+    pub(crate) began_with_data: bool,
     /// The newest metadata that any broker has applied: up to where, its digest, and each partition.
     decided: (MetadataView, BTreeMap<TopicIdPartition, Decided>),
 }

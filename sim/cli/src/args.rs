@@ -185,6 +185,19 @@ pub struct Serve {
     /// Write everything that comes in from outside into this file as it comes, for `trial replay`.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// Keep the brokers' data in this folder, made if it is missing: the next session goes on with it. For scenarios without load.
+    #[arg(long, value_name = "DIR", conflicts_with = "record")]
+    pub data_dir: Option<PathBuf>,
+    /// Speak TLS on every broker's port, with the certificate chain in this PEM file.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in a PEM file.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Take only clients whose certificate was signed by one of those in this PEM file. If the cluster has an authorizer, a client is
+    /// known to it by its certificate's subject.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
     /// How many virtual seconds a real second has, from 0.001 to 1000.
     #[arg(long, default_value = "1", value_name = "X", value_parser = crate::serve::time_scale)]
     pub time_scale: TimeScale,

@@ -1,13 +1,15 @@
 //! `trial serve`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use trial_net::session::{Entry, Journal, Outcome, RecordError, Recorded};
-use trial_net::{Server, Tally, TimeScale};
+use trial_net::{Doors, Server, Tally, TimeScale, Tls};
 use trial_reports::{RunRecord, Verdict};
+use trial_scenarios::{DataDir, Scenario};
 
 use crate::args::Serve;
 use crate::out::say;
@@ -24,7 +26,13 @@ pub fn serve(serve: &Serve) -> Result<bool> {
         None => PathBuf::from(format!("trial-report/{}-served-{}", scenario.name, serve.seed)),
     };
     let mut cluster = setting.open(false)?;
-    let mut server = Server::bind(serve.listen, cluster.0.bootstrap()).context("--listen")?;
+    // Locked until the end.
+    let data = serve.data_dir.as_ref().map(|folder| keep_in(folder, &scenario, &mut cluster));
+    let data = data.transpose().context("--data-dir")?;
+    let mut server = Server::bind(serve.listen, doors(&cluster)).context("--listen")?;
+    if let (Some(cert), Some(key)) = (&serve.tls_cert, &serve.tls_key) {
+        server.speak_tls(Tls::open(cert, key, serve.tls_client_ca.as_deref()).context("TLS")?);
+    }
     server.stop_on_signals().context("signals")?;
     let control = serve.control.map(|address| server.control(address).context("--control")).transpose()?;
     input::report_folder(&folder)?;
@@ -37,6 +45,9 @@ pub fn serve(serve: &Serve) -> Result<bool> {
     // The cluster forms, and its topics are made, as fast as this machine can.
     let warm = cluster.0.warm();
     cluster.0.run_until(warm)?;
+    if data.is_some() {
+        cluster.0.settle()?;
+    }
 
     let addresses = server.addresses().iter().map(SocketAddr::to_string).collect::<Vec<_>>();
     say!("bootstrap.servers={}", addresses.join(","));
@@ -66,6 +77,26 @@ pub fn serve(serve: &Serve) -> Result<bool> {
         say!("  repeat        trial replay {}", file.display());
     }
     Ok(record.verdict == Verdict::Pass)
+}
+
+/// Keeps the brokers' data in a folder.
+fn keep_in(folder: &Path, scenario: &Scenario, cluster: &mut Served) -> Result<DataDir> {
+    let data = DataDir::open(folder, scenario)?;
+    // Brokers have every file of every partition open.
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).context("more open files")?;
+    cluster.0.keep_in(&data)?;
+    Ok(data)
+}
+
+/// Where clients come in.
+fn doors(cluster: &Served) -> Doors {
+    let mut doors = Doors::open(cluster.0.bootstrap());
+    if cluster.0.is_secured() {
+        doors.other_ports = vec![trial_broker::BROKER_PORT, trial_broker::TLS_PORT];
+        doors.certified = Some((trial_broker::TLS_PORT, trial_broker::tls_login));
+    }
+    doors
 }
 
 /// Everything that decides what the session will be.
