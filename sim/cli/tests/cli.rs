@@ -128,6 +128,71 @@ fn a_served_cluster_is_there_for_clients_and_judged_at_the_end() {
     assert!(report.join("report.html").exists());
 }
 
+/// Sends one request to an operator's line; returns the body of the answer.
+fn order(control: &str, line: &str, body: &str) -> String {
+    let mut socket = TcpStream::connect(control).expect("the line is there");
+    let length = body.len();
+    let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+    socket.write_all(request.as_bytes()).expect("the socket stands");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("it is text");
+    answer.split_once("\r\n\r\n").expect("it has a body").1.to_owned()
+}
+
+#[test]
+fn a_session_that_fails_is_replayed_and_fails_again() {
+    let folder = folder("session");
+    // Flushing is left to the kernel, so that a loss of power everywhere loses what was acknowledged.
+    let file = scenario(&folder, SMALL.split("[[fault]]").next().expect("there is a first part"));
+    let (session, report) = (folder.join("session"), folder.join("report"));
+    let (session, report) = (session.to_str().unwrap(), report.to_str().unwrap());
+    let mut server = Command::new(env!("CARGO_BIN_EXE_trial"))
+        .args(["serve", &file, "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"])
+        .args(["--record", session, "--report", report])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut printed = BufReader::new(server.stdout.take().expect("it is piped"));
+    let mut control = String::new();
+    while !control.starts_with("control=") {
+        control.clear();
+        assert!(printed.read_line(&mut control).expect("it prints text") > 0);
+    }
+    let control = control.trim_end().strip_prefix("control=http://").expect("it is an address");
+    let acknowledged = |state: &serde_json::Value| {
+        let partitions = state["partitions"].as_array().expect("there are some").clone();
+        partitions.iter().all(|p| p["high_watermark"].as_u64() > Some(3))
+    };
+    let mut state = serde_json::Value::Null;
+    while state.is_null() || !acknowledged(&state) {
+        state = serde_json::from_str(&order(control, "GET /state", "")).expect("it is JSON");
+    }
+    let wrong = order(control, "POST /fault", r#"{"kill": "brokr-1"}"#);
+    assert!(wrong.contains("there is no host \\\"brokr-1\\\"; did you mean"), "{wrong}");
+    let struck = order(control, "POST /fault", r#"{"power_off": "all_brokers", "for": "1s"}"#);
+    assert!(struck.contains("cut the power of broker-1, broker-2, broker-3"), "{struck}");
+    order(control, "POST /stop", "");
+    let mut rest = String::new();
+    printed.read_to_string(&mut rest).expect("it prints text");
+    assert_eq!(server.wait().expect("it ends").code(), Some(1), "{rest}");
+    let line = |text: &str, name: &str| {
+        text.lines().find(|line| line.trim_start().starts_with(name)).map(str::to_owned).expect("it is said")
+    };
+    for _ in 0..2 {
+        let again = trial(&["replay", session, "--report", report]);
+        let said = text(&again.stdout);
+        assert_eq!(again.status.code(), Some(1), "{said}");
+        assert_eq!(line(&said, "trace hash"), line(&rest, "trace hash"));
+        assert_eq!(line(&said, "VIOLATION"), line(&rest, "VIOLATION"));
+        assert_eq!(line(&said, "replayed"), "  replayed      1 inputs; the same run as was recorded");
+    }
+    let bytes = std::fs::read(session).expect("it is there");
+    std::fs::write(session, &bytes[..bytes.len() - 30]).expect("it can be written");
+    let cut = trial(&["replay", session, "--report", report]);
+    assert!(text(&cut.stderr).contains(": damaged at byte "), "{}", text(&cut.stderr));
+    assert!(text(&cut.stdout).contains("the record has no hash of the end"), "{}", text(&cut.stdout));
+}
+
 #[test]
 fn lists_are_complete() {
     let list = trial(&["list"]);
