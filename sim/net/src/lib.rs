@@ -1,11 +1,12 @@
-//! Real clients on a cluster that is not: each broker of a [`Cluster`] gets a TCP listener, and what comes in there goes into
-//! the cluster as what its outside clients do.
+//! Sockets. Two things are done with them, apart from each other:
+//! - [`engine`]: the nodes of a scenario on sockets, instead of in the world;
+//! - [`Server`]: real clients on a cluster that is not. Each broker of a [`Cluster`] gets a TCP listener, and what comes in there goes
+//!   into the cluster as what its outside clients do. [`Server::bind`], then [`Server::run`] until somebody stops it.
 //!
-//! How to use it: [`Server::bind`], then [`Server::run`] until somebody stops it.
-//!
-//! One thread owns the cluster and slaves its clock to the real one; a task per direction of each socket frames, decodes and
-//! encodes. They talk by channels. Architecture invariant: nothing of a socket but the requests on it reaches the cluster,
-//! neither ports nor addresses, so that the same requests at the same virtual instants give the same run.
+//! Of the server, one thread owns the cluster and slaves its clock to the real one; a task per direction of each socket
+//! frames, decodes and encodes. They talk by channels. Architecture invariant: nothing of a socket but the requests on it
+//! reaches the cluster, neither ports nor addresses, so that the same requests at the same virtual instants give the same
+//! run.
 
 #![allow(clippy::disallowed_types, reason = "this is a driver: it has the clock that nodes have not")]
 
