@@ -114,7 +114,7 @@ impl ReplicaManager {
                 if let (Some(access), None) = (access, params.replica)
                     && let Some(session) = self.sessions.get_mut(began.key)
                 {
-                    session.access = Some(Box::new(access));
+                    session.set_access(access);
                 }
                 self.begin_fetch(ctx, token, version, began.key, request.max_wait_ms);
             }

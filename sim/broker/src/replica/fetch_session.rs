@@ -91,6 +91,15 @@ impl FetchSession {
         i32::try_from(self.key.0.max(0)).expect("keys of sessions are made from i32")
     }
 
+    /// The client may do this, from now on. If that may be something else than before, each partition is looked at again.
+    pub fn set_access(&mut self, access: Access) {
+        if !self.access.as_deref().is_some_and(|before| before.is_same(&access)) {
+            let partitions: Vec<_> = self.partitions.keys().copied().collect();
+            partitions.into_iter().for_each(|tp| self.enqueue(tp));
+        }
+        self.access = Some(Box::new(access));
+    }
+
     /// Puts a partition into the queue, if the session has it and it is not there.
     pub fn enqueue(&mut self, tp: TopicIdPartition) {
         if let Some(partition) = self.partitions.get_mut(&tp)

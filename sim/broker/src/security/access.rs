@@ -18,6 +18,11 @@ impl Access {
         Access { authorizer, who }
     }
 
+    /// Whether this is certainly the same as another: somebody's rights by the same ACLs.
+    pub fn is_same(&self, other: &Access) -> bool {
+        Arc::ptr_eq(&self.authorizer, &other.authorizer) && self.who == other.who
+    }
+
     /// Something with the cluster.
     pub fn cluster(&self, operation: AclOperation) -> bool {
         self.authorizer.allows(&self.who, operation, ResourceType::Cluster, CLUSTER_NAME)
