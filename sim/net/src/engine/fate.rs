@@ -9,8 +9,9 @@ use super::host::Waiting;
 use super::kernel::Call;
 
 impl<N: Node, F: Fabric> Driver<N, F> {
-    /// Opens the host's node now, unless it runs already.
+    /// Opens the host's node now, switching the machine on if it is off, unless it runs already.
     pub(super) fn start_host(&mut self, host: u32, observer: &mut impl Observer<N>) {
+        self.power_on(host);
         let h = &mut self.hosts[host as usize];
         if h.has_process() {
             return;
