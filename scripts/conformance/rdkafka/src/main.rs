@@ -5,7 +5,9 @@ use std::future::Future;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
@@ -139,7 +141,8 @@ async fn topics(c: &Cases) -> Fallible<()> {
 
 async fn codec(c: &Cases, codec: &str) -> Fallible<()> {
     let name = c.topic(&format!("codec-{codec}"), 1).await?;
-    c.fill(&name, &[("compression.type", codec), ("linger.ms", "20"), ("enable.idempotence", "true")]).await?;
+    c.fill(&name, &[("compression.type", codec), ("linger.ms", "20"), ("enable.idempotence", "true")])
+        .await?;
     let reader = c.consumer("codec", &[])?;
     assign(&reader, &name, Offset::Beginning)?;
     let values: Vec<_> = take(&reader, RECORDS, TIMEOUT).await?.iter().map(text).collect();
@@ -192,7 +195,11 @@ async fn transactions(c: &Cases) -> Fallible<()> {
         producer.begin_transaction()?;
         let record: FutureRecord<'_, str, str> = FutureRecord::to(&name).payload(value);
         producer.send(record, TIMEOUT).await.map_err(|(error, _)| error)?;
-        if value == "b" { producer.abort_transaction(TIMEOUT)? } else { producer.commit_transaction(TIMEOUT)? }
+        if value == "b" {
+            producer.abort_transaction(TIMEOUT)?
+        } else {
+            producer.commit_transaction(TIMEOUT)?
+        }
     }
     for (level, wanted) in [("read_committed", vec!["a", "c"]), ("read_uncommitted", vec!["a", "b", "c"])] {
         let reader = c.consumer(level, &[("isolation.level", level)])?;
@@ -218,7 +225,8 @@ async fn pipeline(c: &Cases) -> Fallible<()> {
         }
         producer.begin_transaction()?;
         for record in &records {
-            let copy: FutureRecord<'_, str, [u8]> = FutureRecord::to(&to).payload(record.payload().unwrap_or_default());
+            let copy: FutureRecord<'_, str, [u8]> =
+                FutureRecord::to(&to).payload(record.payload().unwrap_or_default());
             producer.send(copy, TIMEOUT).await.map_err(|(error, _)| error)?;
         }
         let metadata = member.group_metadata().ok_or("no metadata of the group")?;
@@ -227,7 +235,8 @@ async fn pipeline(c: &Cases) -> Fallible<()> {
         done += records.len();
     }
     let committed = member.committed(TIMEOUT)?;
-    let sum: i64 = committed.elements().iter().filter_map(|one| one.offset().to_raw()).filter(|at| *at > 0).sum();
+    let sum: i64 =
+        committed.elements().iter().filter_map(|one| one.offset().to_raw()).filter(|at| *at > 0).sum();
     same!(RECORDS as i64, sum);
     let reader = c.consumer("out", &[("isolation.level", "read_committed")])?;
     assign(&reader, &to, Offset::Beginning)?;
