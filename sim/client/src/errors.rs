@@ -80,6 +80,7 @@ pub fn name(error: ErrorCode) -> &'static str {
         ErrorCode::ElectionNotNeeded => "ELECTION_NOT_NEEDED",
         ErrorCode::InvalidRecord => "INVALID_RECORD",
         ErrorCode::ThrottlingQuotaExceeded => "THROTTLING_QUOTA_EXCEEDED",
+        ErrorCode::NoReassignmentInProgress => "NO_REASSIGNMENT_IN_PROGRESS",
         ErrorCode::UnknownTopicId => "UNKNOWN_TOPIC_ID",
         ErrorCode::InconsistentTopicId => "INCONSISTENT_TOPIC_ID",
         ErrorCode::FetchSessionTopicIdError => "FETCH_SESSION_TOPIC_ID_ERROR",
