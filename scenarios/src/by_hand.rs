@@ -2,12 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use trial_faults::{Fault, FaultEntry, FaultPlan, Leadership, What};
-use trial_node::view::BrokerView;
 use trial_node::{Span, Time};
 use trial_world::{HostId, HostState};
 
 use crate::check::{NO_SLOW_DISK, Names, explain};
-use crate::member::Member;
 use crate::outside::OUTSIDE;
 use crate::plan;
 use crate::roles::Cast;
@@ -123,18 +121,6 @@ impl Run {
             });
         }
         names
-    }
-
-    /// The running broker that knows the newest metadata.
-    fn newest(&self) -> Option<&dyn BrokerView> {
-        self.brokers().map(|(_, broker)| broker).max_by_key(|broker| broker.metadata().offset)
-    }
-
-    fn brokers(&self) -> impl Iterator<Item = (HostId, &dyn BrokerView)> {
-        (0..self.scenario.cluster.nodes).map(HostId).filter_map(|host| match self.world.node(host) {
-            Some(Member::Broker(broker)) => Some((host, &**broker as &dyn BrokerView)),
-            _ => None,
-        })
     }
 
     /// The run as it is now: hosts, controller, partitions, faults in force and to come, violations so far, what clients from

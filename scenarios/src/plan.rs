@@ -56,7 +56,7 @@ fn endpoints(scenario: &Scenario, port: u16) -> Vec<Endpoint> {
     broker_names(scenario).into_iter().map(|name| Endpoint::new(StrBytes::from_string(name), port)).collect()
 }
 
-fn topic_name(name: &str) -> TopicName {
+pub(crate) fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.to_owned()))
 }
 
@@ -237,12 +237,12 @@ pub(crate) fn clients(scenario: &Scenario, corpus: &mut dyn FnMut(u32) -> Corpus
     hosts
 }
 
-/// The client that reads everything once more at the end, and the number of its first consumer.
-pub(crate) fn auditor(scenario: &Scenario) -> (HostPlan, u32) {
+/// The client that reads these topics once more at the end, and the number of its first consumer.
+pub(crate) fn auditor(scenario: &Scenario, topics: &[TopicName]) -> (HostPlan, u32) {
     let first = Numbers::of(scenario).1.consumer;
-    let workloads = scenario.topics.iter().zip(first..).map(|(topic, number)| {
+    let workloads = topics.iter().zip(first..).map(|(topic, number)| {
         WorkloadConfig::Consume(ConsumeWorkload {
-            topic: topic_name(&topic.get_ref().name),
+            topic: topic.clone(),
             share: Share::whole(number, 1),
             group: None,
             config: BTreeMap::from([

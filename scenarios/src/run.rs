@@ -12,6 +12,7 @@ use trial_faults::{
 use trial_node::view::{BrokerView, CoordinatorEntry};
 use trial_node::{ClientEvent, NodeId, Offset, Span, Time, TopicPartition};
 use trial_reports::{FaultSpan, RunRecord};
+use trial_wire::TopicName;
 use trial_world::{
     Engine, FaultError, HostId, HostSpec, Latency, LinkProfile, MachineProfile, RunEnd, Wire, World,
     WorldConfig, WorldError,
@@ -284,10 +285,11 @@ impl<E: Engine<Member>> Run<E> {
     /// Reads every topic once more from its beginning, with a consumer of its own, so that what is lost is found even if it
     /// was read before. Gives what could not be read.
     fn audit(&mut self, progress: &mut dyn FnMut(Time)) -> Result<Vec<String>, RunError> {
-        if self.scenario.topics.is_empty() {
+        let topics = self.topics_at_the_end();
+        if topics.is_empty() {
             return Ok(Vec::new());
         }
-        let (HostPlan { name, config }, first) = plan::auditor(&self.scenario);
+        let (HostPlan { name, config }, first) = plan::auditor(&self.scenario, &topics);
         self.watch.checkers.audit(first);
         self.watch.add_host(name.clone());
         let host =
@@ -319,6 +321,34 @@ impl<E: Engine<Member>> Run<E> {
             }
         }
         Ok(vec!["the audit's client does not run".to_owned()])
+    }
+
+    /// The topics that there should be: those of the scenario, or, if clients from outside could make some and delete others, those
+    /// that the newest metadata has.
+    pub(crate) fn topics_at_the_end(&self) -> Vec<TopicName> {
+        let newest = self.newest().filter(|_| self.outside.is_some());
+        let Some(newest) = newest else {
+            return self.scenario.topics.iter().map(|t| plan::topic_name(&t.get_ref().name)).collect();
+        };
+        let mut topics = BTreeSet::new();
+        newest.partitions(&mut |p| {
+            if !trial_coordinator::is_internal(p.topic.as_str()) {
+                topics.insert(p.topic.clone());
+            }
+        });
+        topics.into_iter().collect()
+    }
+
+    /// The running broker that knows the newest metadata.
+    pub(crate) fn newest(&self) -> Option<&dyn BrokerView> {
+        self.brokers().map(|(_, broker)| broker).max_by_key(|broker| broker.metadata().offset)
+    }
+
+    pub(crate) fn brokers(&self) -> impl Iterator<Item = (HostId, &dyn BrokerView)> {
+        (0..self.scenario.cluster.nodes).map(HostId).filter_map(|host| match self.world.node(host) {
+            Some(Member::Broker(broker)) => Some((host, &**broker as &dyn BrokerView)),
+            _ => None,
+        })
     }
 
     /// Starts every host, unless that was done before.
