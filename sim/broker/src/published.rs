@@ -7,7 +7,7 @@ use trial_metadata::config::topic_value;
 use trial_metadata::{
     BrokerRegistration, ConfigResource, LeaderRecoveryState, MetadataDelta, MetadataImage, StaticConfig,
 };
-use trial_node::{Endpoint, LeaderEpoch, NodeId, Offset, TopicIdPartition, TopicPartition};
+use trial_node::{Endpoint, LeaderEpoch, NodeId, Offset, Span, TopicIdPartition, TopicPartition};
 use trial_wire::{StrBytes, TopicName, Uuid};
 
 use crate::replica::{BrokerState, ClusterMetadata, MetadataChanges, PartitionState};
@@ -53,11 +53,11 @@ impl Published {
         let every_topic = delta.configs.iter().any(|resource| match resource {
             ConfigResource::BrokerDefault => true,
             ConfigResource::Broker(node) => *node == self.node_id,
-            ConfigResource::Topic(_) => false,
+            ConfigResource::Topic(_) | ConfigResource::Group(_) => false,
         });
         let configured = |resource: &ConfigResource| match resource {
             ConfigResource::Topic(name) => self.image.topic_ids().get(name).copied(),
-            ConfigResource::Broker(_) | ConfigResource::BrokerDefault => None,
+            ConfigResource::Broker(_) | ConfigResource::BrokerDefault | ConfigResource::Group(_) => None,
         };
         MetadataChanges {
             partitions: delta.partitions.iter().copied().collect(),
@@ -108,6 +108,12 @@ impl trial_coordinator::ClusterMetadata for Published {
     fn leader(&self, tp: &TopicPartition) -> Option<(NodeId, LeaderEpoch)> {
         let partition = self.image.topic_named(&tp.topic)?.partitions.get(&tp.partition)?;
         (partition.leader != NodeId::NONE).then_some((partition.leader, partition.leader_epoch))
+    }
+
+    fn group_config(&self, group: &StrBytes, name: &str) -> Option<Span> {
+        let overrides = self.image.config(&ConfigResource::Group(group.clone()))?;
+        let text = overrides.get(name.as_bytes())?.trim();
+        text.parse().ok().map(Span::from_millis)
     }
 
     fn feature_level(&self, feature: &str) -> i16 {

@@ -14,9 +14,9 @@ use trial_wire::messages::describe_topic_partitions_request::{Cursor, TopicReque
 use trial_wire::messages::metadata_request::MetadataRequestTopic;
 use trial_wire::messages::update_features_request::FeatureUpdateKey;
 use trial_wire::messages::{
-    AlterConfigsRequest, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
-    DescribeConfigsRequest, DescribeLogDirsRequest, DescribeTopicPartitionsRequest,
-    ListConfigResourcesRequest, MetadataRequest, UpdateFeaturesRequest,
+    AlterConfigsRequest, ConsumerGroupHeartbeatRequest, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DescribeConfigsRequest, DescribeLogDirsRequest, DescribeTopicPartitionsRequest,
+    FindCoordinatorRequest, GroupId, ListConfigResourcesRequest, MetadataRequest, UpdateFeaturesRequest,
 };
 use trial_wire::{ErrorCode, ResponseKind, StrBytes, TopicName};
 
@@ -231,4 +231,58 @@ fn a_topic_that_is_created_again_is_another() {
     let request = MetadataRequest::default().with_topics(Some(vec![asked]));
     let unknown = ask!(cluster, Metadata, request).topics.remove(0);
     assert_eq!((unknown.error_code, unknown.name), (ErrorCode::UnknownTopicId.code(), None));
+}
+
+#[test]
+fn a_group_has_configs_of_its_own() {
+    let mut cluster = Cluster::running(1, &[("offsets.topic.replication.factor", "1")]);
+    let mut alter = |group: &str, name: &str, value: &str| {
+        let config = AlterableConfig::default().with_name(text(name)).with_value(Some(text(value)));
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(32)
+            .with_resource_name(text(group))
+            .with_configs(vec![config]);
+        let request = AlterConfigsRequest::default().with_resources(vec![resource]);
+        let code = ask!(cluster, AlterConfigs, request).responses[0].error_code;
+        cluster.run(Span::from_millis(200));
+        let resource = DescribeConfigsResource::default()
+            .with_resource_type(32)
+            .with_resource_name(text("billing"))
+            .with_configuration_keys(None);
+        let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+        let configs = ask!(cluster, DescribeConfigs, request).results.remove(0).configs.into_iter();
+        let shown =
+            configs.map(|config| (config.value.unwrap_or_default().to_string(), config.config_source));
+        (code, shown.collect::<Vec<_>>())
+    };
+    let invalid = ErrorCode::InvalidConfig.code();
+    let of = |interval: &str, source| vec![(interval.to_owned(), source), ("45000".to_owned(), 5)];
+    assert_eq!(alter("billing", "consumer.heartbeat.interval.ms", "4999"), (invalid, of("5000", 5)));
+    assert_eq!(alter("billing", "no.such", "1"), (invalid, of("5000", 5)));
+    assert_eq!(alter("", "consumer.heartbeat.interval.ms", "7000").0, ErrorCode::InvalidRequest.code());
+    assert_eq!(alter("billing", "consumer.heartbeat.interval.ms", "7000"), (0, of("7000", 8)));
+    let request = ListConfigResourcesRequest::default().with_resource_types(vec![32]);
+    let listed = ask!(cluster, ListConfigResources, request).config_resources;
+    assert_eq!(listed.iter().map(|group| group.resource_name.as_str()).collect::<Vec<_>>(), ["billing"]);
+    // A member of the group is told to obey.
+    let loaded = |cluster: &mut Cluster| {
+        let request = ConsumerGroupHeartbeatRequest::default()
+            .with_group_id(GroupId(text("billing")))
+            .with_member_id(text("m"))
+            .with_rebalance_timeout_ms(1000)
+            .with_subscribed_topic_names(Some(vec![name("none")]))
+            .with_topic_partitions(Some(Vec::new()));
+        ask!(cluster, ConsumerGroupHeartbeat, request)
+    };
+    let mut told = loaded(&mut cluster);
+    for _ in 0..20 {
+        if told.error_code == 0 {
+            break;
+        }
+        let find = FindCoordinatorRequest::default().with_coordinator_keys(vec![text("billing")]);
+        ask!(cluster, FindCoordinator, find);
+        cluster.run(Span::from_millis(500));
+        told = loaded(&mut cluster);
+    }
+    assert_eq!((told.error_code, told.heartbeat_interval_ms), (0, 7000));
 }

@@ -5,9 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 use trial_node::view::CoordinatorEntry;
 use trial_node::{
-    LeaderEpoch, NodeId, Now, Offset, ProducerEpoch, ProducerId, Rng, Time, TopicPartition, TraceEvent,
+    LeaderEpoch, NodeId, Now, Offset, ProducerEpoch, ProducerId, Rng, Span, Time, TopicPartition, TraceEvent,
 };
-use trial_wire::{ErrorCode, RequestKind, ResponseKind, TopicName, Uuid};
+use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName, Uuid};
 
 /// Names a request that a coordinator has to answer, once. The caller chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +77,11 @@ pub trait ClusterMetadata {
 
     /// The leader of a partition with its epoch; `None` if the partition does not exist, or has no leader.
     fn leader(&self, tp: &TopicPartition) -> Option<(NodeId, LeaderEpoch)>;
+
+    /// A config of a group, in milliseconds (`consumer.session.timeout.ms`, ...); `None` unless it was set for this group.
+    fn group_config(&self, _group: &StrBytes, _name: &str) -> Option<Span> {
+        None
+    }
 
     /// The finalized level of a feature (`transaction.version`, `group.version`); 0 if it has none.
     fn feature_level(&self, feature: &str) -> i16;

@@ -1,7 +1,7 @@
 //! DescribeConfigs (KIP-133): a topic's or a broker's configs, each with where its value comes from.
 
 use trial_metadata::ConfigResource;
-use trial_metadata::config::{ConfigKind, ConfigLink, ConfigSource, describe_topic};
+use trial_metadata::config::{ConfigKind, ConfigLink, ConfigSource, describe_group, describe_topic};
 use trial_node::Io;
 use trial_wire::messages::describe_configs_request::DescribeConfigsResource;
 use trial_wire::messages::describe_configs_response::{
@@ -17,8 +17,6 @@ use crate::Broker;
 pub(super) const BROKER_LOGGER: i8 = 8;
 /// `ConfigResource.Type` of a subscription to clients' metrics on the wire (KIP-714).
 pub(super) const CLIENT_METRICS: i8 = 16;
-/// `ConfigResource.Type` of a group on the wire.
-pub(super) const GROUP: i8 = 32;
 
 pub(super) fn serve(broker: &mut Broker, io: &mut Io<'_>, caller: Caller, request: &DescribeConfigsRequest) {
     let results = request.resources.iter().map(|resource| {
@@ -48,6 +46,9 @@ fn describe(broker: &Broker, resource: &DescribeConfigsResource) -> Result<Vec<E
             Some(_) => Ok(describe_topic(&broker.static_config, image, broker.config.node_id, &name)),
             None => Err((ErrorCode::UnknownTopicOrPartition, format!("there is no topic {}", name.as_str()))),
         },
+        Some(ConfigResource::Group(name)) => {
+            Ok(describe_group(&broker.static_config, image, broker.config.node_id, &name))
+        }
         Some(ConfigResource::Broker(node)) if node == broker.config.node_id => Ok(of_broker(node)),
         Some(ConfigResource::Broker(node)) => Err((
             ErrorCode::InvalidRequest,

@@ -7,11 +7,12 @@ use trial_wire::messages::{ListConfigResourcesRequest, ListConfigResourcesRespon
 use trial_wire::{ErrorCode, ResponseKind, StrBytes};
 
 use super::Caller;
-use super::describe_configs::{BROKER_LOGGER, CLIENT_METRICS, GROUP};
+use super::describe_configs::{BROKER_LOGGER, CLIENT_METRICS};
 use crate::Broker;
 
 /// Every type, in the order in which they are listed.
-const ALL: [i8; 5] = [ConfigResource::TOPIC, ConfigResource::BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
+const ALL: [i8; 5] =
+    [ConfigResource::TOPIC, ConfigResource::BROKER, BROKER_LOGGER, CLIENT_METRICS, ConfigResource::GROUP];
 
 pub(super) fn serve(
     broker: &mut Broker,
@@ -37,8 +38,15 @@ fn list(broker: &Broker, version: i16, request: &ListConfigResourcesRequest) -> 
             ConfigResource::BROKER | BROKER_LOGGER => {
                 image.brokers().keys().map(|node| StrBytes::from(node.to_string())).collect()
             }
-            // None of these can be configured here.
-            CLIENT_METRICS | GROUP => Vec::new(),
+            ConfigResource::GROUP => {
+                let group = |resource: &ConfigResource| match resource {
+                    ConfigResource::Group(name) => Some(name.clone()),
+                    _ => None,
+                };
+                image.configs().keys().filter_map(group).collect()
+            }
+            // There are none: nobody could read what clients would push.
+            CLIENT_METRICS => Vec::new(),
             _ => {
                 return ListConfigResourcesResponse::default()
                     .with_error_code(ErrorCode::UnsupportedVersion.code());

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use trial_node::NodeId;
-use trial_wire::TopicName;
+use trial_wire::{StrBytes, TopicName};
 
-use super::{BROKER_CONFIGS, BrokerConfig, ConfigDef, ConfigError, ConfigLink, TOPIC_CONFIGS};
+use super::{BROKER_CONFIGS, BrokerConfig, ConfigDef, ConfigError, ConfigLink, GROUP_CONFIGS, TOPIC_CONFIGS};
 use crate::image::{MetadataImage, Overrides};
 use crate::record::ConfigResource;
 
@@ -29,6 +29,8 @@ pub enum ConfigSource {
     Static = 4,
     /// The default.
     Default = 5,
+    /// The group's override.
+    Group = 8,
 }
 
 /// An effective config, as DescribeConfigs shows it.
@@ -137,6 +139,19 @@ pub fn describe_topic(
     describe_topic_with(static_config, image, node, overrides)
 }
 
+/// Every config of `group` with its source, as broker `node` has them, in the table's order.
+pub fn describe_group(
+    static_config: &StaticConfig,
+    image: &MetadataImage,
+    node: NodeId,
+    group: &StrBytes,
+) -> Vec<ConfigEntry> {
+    let overrides = image.config(&ConfigResource::Group(group.clone()));
+    let layers = Layers::new(static_config, image, node, overrides);
+    let layers = Layers { own_source: ConfigSource::Group, ..layers };
+    GROUP_CONFIGS.iter().map(|def| layers.entry(def)).collect()
+}
+
 /// As [`describe_topic`], for a topic with these overrides that may not exist yet.
 pub(crate) fn describe_topic_with(
     static_config: &StaticConfig,
@@ -164,7 +179,9 @@ pub fn topic_value<'a>(
 
 /// Everything that may set a config.
 struct Layers<'a> {
-    topic: Option<&'a Overrides>,
+    /// Those of the topic or the group.
+    own: Option<&'a Overrides>,
+    own_source: ConfigSource,
     broker: Option<&'a Overrides>,
     broker_default: Option<&'a Overrides>,
     static_config: &'a StaticConfig,
@@ -175,10 +192,11 @@ impl<'a> Layers<'a> {
         static_config: &'a StaticConfig,
         image: &'a MetadataImage,
         node: NodeId,
-        topic: Option<&'a Overrides>,
+        own: Option<&'a Overrides>,
     ) -> Layers<'a> {
         Layers {
-            topic,
+            own,
+            own_source: ConfigSource::Topic,
             broker: image.config(&ConfigResource::Broker(node)),
             broker_default: image.config(&ConfigResource::BrokerDefault),
             static_config,
@@ -201,7 +219,7 @@ impl<'a> Layers<'a> {
             def.validate(value).ok().map(|()| (key, value, source))
         };
         [
-            layer(self.topic, topic_key, ConfigSource::Topic),
+            layer(self.own, topic_key, self.own_source),
             layer(self.broker, dynamic_key, ConfigSource::Broker),
             layer(self.broker_default, dynamic_key, ConfigSource::BrokerDefault),
             self.static_config
@@ -228,8 +246,6 @@ impl<'a> Layers<'a> {
 
 #[cfg(test)]
 mod tests {
-    use trial_wire::StrBytes;
-
     use super::*;
     use crate::image::MetadataDelta;
     use crate::record::MetadataRecord;

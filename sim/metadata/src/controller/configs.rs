@@ -13,7 +13,9 @@ use trial_wire::messages::{
 use trial_wire::{ErrorCode, StrBytes};
 
 use super::{ApiError, ControllerResult, QuorumController};
-use crate::config::{BROKER_CONFIGS, ConfigDef, ConfigError, ConfigKind, ConfigLink, TOPIC_CONFIGS};
+use crate::config::{
+    BROKER_CONFIGS, ConfigDef, ConfigError, ConfigKind, ConfigLink, GROUP_CONFIGS, TOPIC_CONFIGS,
+};
 use crate::image::Overrides;
 use crate::record::{ConfigResource, MetadataRecord};
 
@@ -110,6 +112,7 @@ impl QuorumController {
         let changed: Vec<_> = gone.chain(set.map(|(name, value)| (name, Some(value.clone())))).collect();
         for (name, value) in &changed {
             self.check_min_isr(&resource, name, value.as_ref())?;
+            self.check_group_limits(&resource, name, value.as_ref())?;
         }
         let record = |(name, value): (&StrBytes, _)| MetadataRecord::Config {
             resource: resource.clone(),
@@ -141,8 +144,11 @@ impl QuorumController {
             let current = self.image.config(&resource).and_then(|overrides| overrides.get(&config.name));
             let value = new_value(&resource, config, current)?;
             self.check_min_isr(&resource, &config.name, value.as_ref())?;
+            self.check_group_limits(&resource, &config.name, value.as_ref())?;
             // A broker is also told of values that stay: it may reload what they point at (KAFKA-14136).
-            if value.as_ref() != current || !matches!(resource, ConfigResource::Topic(_)) {
+            if value.as_ref() != current
+                || matches!(resource, ConfigResource::Broker(_) | ConfigResource::BrokerDefault)
+            {
                 records.push(MetadataRecord::Config {
                     resource: resource.clone(),
                     name: config.name.clone(),
@@ -151,6 +157,39 @@ impl QuorumController {
             }
         }
         Ok(records)
+    }
+
+    /// A group's configs stay within the limits that the brokers' set (`GroupConfig.validate`).
+    fn check_group_limits(
+        &self,
+        resource: &ConfigResource,
+        name: &StrBytes,
+        value: Option<&StrBytes>,
+    ) -> Result<(), ApiError> {
+        let (ConfigResource::Group(_), Some(value)) = (resource, value) else { return Ok(()) };
+        let limits = &self.broker_config;
+        let (min, max, limited) = match name.as_str() {
+            "consumer.heartbeat.interval.ms" => (
+                limits.group_consumer_min_heartbeat_interval,
+                limits.group_consumer_max_heartbeat_interval,
+                "heartbeat.interval.ms",
+            ),
+            _ => (
+                limits.group_consumer_min_session_timeout,
+                limits.group_consumer_max_session_timeout,
+                "session.timeout.ms",
+            ),
+        };
+        let ms: u64 = value.trim().parse().expect("the value was validated");
+        if (min.as_millis()..=max.as_millis()).contains(&ms) {
+            return Ok(());
+        }
+        let what = format!(
+            "{name} must be from group.consumer.min.{limited} to group.consumer.max.{limited}: {} to {}.",
+            min.as_millis(),
+            max.as_millis()
+        );
+        Err(ApiError::new(ErrorCode::InvalidConfig, what))
     }
 
     fn check_exists(&self, resource: &ConfigResource) -> Result<(), ApiError> {
@@ -201,7 +240,7 @@ fn new_value(
 
 fn invalid(resource: &ConfigResource, error: &ConfigError) -> ApiError {
     let code = match resource {
-        ConfigResource::Topic(_) => ErrorCode::InvalidConfig,
+        ConfigResource::Topic(_) | ConfigResource::Group(_) => ErrorCode::InvalidConfig,
         // As Kafka's brokers answer (KAFKA-13609).
         ConfigResource::Broker(_) | ConfigResource::BrokerDefault => ErrorCode::InvalidRequest,
     };
@@ -216,6 +255,7 @@ fn null_value(name: &StrBytes) -> ApiError {
 fn definition(resource: &ConfigResource, name: &str) -> Result<&'static ConfigDef, ApiError> {
     let table = match resource {
         ConfigResource::Topic(_) => TOPIC_CONFIGS,
+        ConfigResource::Group(_) => GROUP_CONFIGS,
         ConfigResource::Broker(_) | ConfigResource::BrokerDefault => BROKER_CONFIGS,
     };
     let def = ConfigDef::find(table, name).map_err(|error| invalid(resource, &error))?;

@@ -200,6 +200,11 @@ impl MetadataImage {
         self.configs.get(resource)
     }
 
+    /// Every resource that has overrides.
+    pub fn configs(&self) -> &BTreeMap<ConfigResource, Overrides> {
+        &self.configs
+    }
+
     /// The finalized features and their levels.
     pub fn features(&self) -> &BTreeMap<StrBytes, i16> {
         &self.features

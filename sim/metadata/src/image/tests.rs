@@ -5,6 +5,8 @@ use trial_wire::{StrBytes, TopicName, Uuid};
 
 use super::*;
 use crate::record::{BrokerRegistrationChange, PartitionChange};
+use bytes::Bytes;
+use trial_security::acl::{AclOperation, AclPermission, PatternType, ResourceType};
 
 fn topic_id() -> Uuid {
     Uuid::from_u128(7)
@@ -40,6 +42,36 @@ fn partition(index: i32) -> MetadataRecord {
         ..PartitionRegistration::default()
     };
     MetadataRecord::Partition { id: id(index), registration }
+}
+
+fn credential(iterations: i32) -> MetadataRecord {
+    let some = Bytes::from_static(b"x");
+    let credential =
+        ScramCredential { salt: some.clone(), stored_key: some.clone(), server_key: some, iterations };
+    let name = StrBytes::from("alice");
+    MetadataRecord::UserScramCredential { name, mechanism: ScramMechanism::Sha256, credential }
+}
+
+fn no_credential() -> MetadataRecord {
+    let name = StrBytes::from("alice");
+    MetadataRecord::RemoveUserScramCredential { name, mechanism: ScramMechanism::Sha256 }
+}
+
+fn acl(id: u128, operation: AclOperation) -> MetadataRecord {
+    let acl = Acl {
+        resource_type: ResourceType::Topic,
+        resource_name: StrBytes::from("orders"),
+        pattern_type: PatternType::Literal,
+        principal: StrBytes::from("User:alice"),
+        host: StrBytes::from("*"),
+        operation,
+        permission: AclPermission::Allow,
+    };
+    MetadataRecord::AccessControlEntry { id: Uuid::from_u128(id), acl }
+}
+
+fn no_acl(id: u128) -> MetadataRecord {
+    MetadataRecord::RemoveAccessControlEntry { id: Uuid::from_u128(id) }
 }
 
 fn config(value: Option<&'static str>) -> MetadataRecord {
@@ -103,6 +135,11 @@ fn everything_shows_in_the_digest() {
         broker(2),
         config(Some("1")),
         config(Some("2")),
+        credential(4096),
+        credential(5000),
+        acl(1, AclOperation::Read),
+        acl(2, AclOperation::Read),
+        acl(1, AclOperation::Write),
         change(&[1], None),
         change(&[1, 2], Some(1)),
         change(&[2, 1], None),
@@ -141,6 +178,12 @@ fn removing_everything_leads_back_to_the_empty_image() {
         MetadataRecord::UnregisterBroker { broker_id: NodeId(1), broker_epoch: 5 },
         MetadataRecord::FeatureLevel { name: StrBytes::from("metadata.version"), level: 0 },
         config(None),
+        credential(4096),
+        credential(5000),
+        no_credential(),
+        acl(1, AclOperation::Read),
+        acl(1, AclOperation::Write),
+        no_acl(1),
     ]);
     assert_eq!((&empty, empty.digest()), (&MetadataImage::default(), 0));
 }
@@ -186,6 +229,8 @@ fn records_that_do_not_fit_are_errors_and_change_nothing() {
             MetadataRecord::Partition { id: elsewhere, registration: PartitionRegistration::default() },
             ReplayError::UnknownTopic { topic_id: nowhere },
         ),
+        (no_acl(1), ReplayError::UnknownAcl { id: Uuid::from_u128(1) }),
+        (no_credential(), ReplayError::UnknownCredential { name: StrBytes::from("alice") }),
         (topic(), ReplayError::DuplicateTopic { name: TopicName(StrBytes::from("orders")) }),
         (
             MetadataRecord::ProducerIds {

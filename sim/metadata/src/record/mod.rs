@@ -310,6 +310,8 @@ pub enum ConfigResource {
     Broker(NodeId),
     /// Every broker: the cluster-wide default, which is the broker with the empty name on the wire.
     BrokerDefault,
+    /// One group, whether it exists or not (KIP-848).
+    Group(StrBytes),
 }
 
 impl fmt::Display for ConfigResource {
@@ -318,6 +320,7 @@ impl fmt::Display for ConfigResource {
             ConfigResource::Topic(name) => write!(f, "topic {}", name.as_str()),
             ConfigResource::Broker(id) => write!(f, "broker {id}"),
             ConfigResource::BrokerDefault => f.write_str("all brokers"),
+            ConfigResource::Group(name) => write!(f, "group {}", name.as_str()),
         }
     }
 }
@@ -328,6 +331,9 @@ impl ConfigResource {
     /// `ConfigResource.Type` of a broker on the wire.
     pub const BROKER: i8 = 4;
 
+    /// `ConfigResource.Type` of a group on the wire.
+    pub const GROUP: i8 = 32;
+
     /// The resource that a type and a name on the wire mean; `None` if we know no such type, or the name is not a broker's.
     pub fn from_wire(resource_type: i8, name: &StrBytes) -> Option<ConfigResource> {
         match resource_type {
@@ -337,6 +343,8 @@ impl ConfigResource {
                 let id: i32 = name.parse().ok()?;
                 (id >= 0).then_some(ConfigResource::Broker(NodeId(id)))
             }
+            // There is no default of all groups.
+            ConfigResource::GROUP if !name.is_empty() => Some(ConfigResource::Group(name.clone())),
             _ => None,
         }
     }
@@ -347,6 +355,7 @@ impl ConfigResource {
             ConfigResource::Topic(name) => (ConfigResource::TOPIC, name.0.clone()),
             ConfigResource::Broker(id) => (ConfigResource::BROKER, StrBytes::from(id.to_string())),
             ConfigResource::BrokerDefault => (ConfigResource::BROKER, StrBytes::new()),
+            ConfigResource::Group(name) => (ConfigResource::GROUP, name.clone()),
         }
     }
 }

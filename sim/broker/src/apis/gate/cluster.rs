@@ -11,7 +11,6 @@ use trial_wire::messages::{
 use trial_wire::{ErrorCode, StrBytes};
 
 use super::{ControllerRequest, Gate, Refusal, take};
-use crate::apis::describe_configs::GROUP;
 
 const CLUSTER_REFUSED: ErrorCode = ErrorCode::ClusterAuthorizationFailed;
 
@@ -22,7 +21,9 @@ impl Gate<'_> {
             ConfigResource::TOPIC => {
                 (self.access.topic(operation, name), ErrorCode::TopicAuthorizationFailed)
             }
-            GROUP => (self.access.group(operation, name), ErrorCode::GroupAuthorizationFailed),
+            ConfigResource::GROUP => {
+                (self.access.group(operation, name), ErrorCode::GroupAuthorizationFailed)
+            }
             _ => (self.access.cluster(operation), CLUSTER_REFUSED),
         };
         if allowed { Ok(()) } else { Err(error) }

@@ -187,7 +187,8 @@ impl ConsumerGroup {
         let is_full = body.member_epoch == JOIN_EPOCH
             || (body.rebalance_timeout_ms != -1 && body.subscribed_topic_names.is_some() && owned.is_some());
         let tells = is_full || now.assigned != sender.assignment.assigned;
-        let interval_ms = ctx.config.consumer_heartbeat_interval.as_millis();
+        let interval = ctx.env.metadata.group_config(&self.group_id, "consumer.heartbeat.interval.ms");
+        let interval_ms = interval.unwrap_or(ctx.config.consumer_heartbeat_interval).as_millis();
         let response = ConsumerGroupHeartbeatResponse::default()
             .with_member_id(Some(id.clone()))
             .with_member_epoch(now.epoch)

@@ -51,7 +51,8 @@ impl ConsumerGroup {
     /// A member has been heard of: its session begins anew.
     pub(super) fn expect_heartbeat(&self, ctx: &mut Context<'_, '_>, member: &StrBytes) {
         let timer = timers::Timer::Consumer(self.group_id.clone(), Timer::Session(member.clone()));
-        ctx.schedule(timer, ctx.config.consumer_session_timeout);
+        let timeout = ctx.env.metadata.group_config(&self.group_id, "consumer.session.timeout.ms");
+        ctx.schedule(timer, timeout.unwrap_or(ctx.config.consumer_session_timeout));
     }
 
     /// A member has been told to give up partitions.
