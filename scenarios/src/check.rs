@@ -557,6 +557,59 @@ reached = ["leader-elected"]
     }
 
     #[test]
+    fn users_and_acls_fit_the_cluster() {
+        let sasl = r#"config = { "sasl.enabled.mechanisms" = "PLAIN" }
+users = { alice = "secret" }"#;
+        let config = r#"config = { "min.insync.replicas" = 2 }"#;
+        let rate = r#"rate = "1000/s""#;
+        refused(
+            config,
+            sasl,
+            expect![
+                "s.toml:14: the cluster has sasl.enabled.mechanisms: say by user as whom these clients log in"
+            ],
+        );
+        refused(
+            rate,
+            "rate = \"1000/s\"\nuser = \"alice\"",
+            expect![[
+                r#"s.toml:16: user = "alice": to log in, the cluster needs the config sasl.enabled.mechanisms"#
+            ]],
+        );
+        let with_users = GOOD.replace(config, sasl);
+        let error =
+            Scenario::from_toml("s.toml", &with_users.replace(rate, "rate = \"1/s\"\nuser = \"alic\""));
+        expect![[r#"s.toml:17: user = "alic" is not in [cluster.users]; did you mean "alice"?"#]]
+            .assert_eq(&error.expect_err("there is no such user").to_string());
+        let alice = with_users.replace(rate, "rate = \"1/s\"\nuser = \"alice\"");
+        assert!(Scenario::from_toml("s.toml", &alice).is_ok());
+        let acl = |text: &str| {
+            let authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+            let config = format!(r#""authorizer.class.name" = "{authorizer}", "sasl.enabled"#);
+            let text = alice.replace("\"sasl.enabled", &config) + "[[acl]]\n" + text;
+            Scenario::from_toml("s.toml", &text).err().map(|error| error.what)
+        };
+        let whole = "allow = \"alice\"\noperations = [\"Read\"]\ntopic = \"orders\"";
+        assert_eq!(acl(whole), None);
+        let wrong = |from: &str, to: &str, expected: Expect| {
+            expected.assert_eq(&acl(&whole.replace(from, to)).expect("it is wrong"));
+        };
+        wrong("allow", "deny = \"bob\"\nallow", expect!["give either allow or deny, a user each"]);
+        wrong(
+            "topic =",
+            "cluster = true\ntopic =",
+            expect!["give one of topic, group, transactional_id, cluster = true"],
+        );
+        wrong(
+            "Read",
+            "Reed",
+            expect![[
+                r#"operation "Reed": here there are Read, Write, Create, Describe, Delete, Alter, DescribeConfigs, AlterConfigs, All"#
+            ]],
+        );
+    }
+
+    #[test]
     fn errors_name_the_line_and_the_fix() {
         refused(
             "for = \"2s\"",
@@ -567,7 +620,7 @@ reached = ["leader-elected"]
             "duration",
             "durration",
             expect![[
-                r#"s.toml:4: unknown field `durration`, expected one of `name`, `about`, `duration`, `warmup`, `settle`, `cluster`, `machine`, `network`, `topic`, `workload`, `fault`, `variants`, `expect`; did you mean "duration"?"#
+                r#"s.toml:4: unknown field `durration`, expected one of `name`, `about`, `duration`, `warmup`, `settle`, `cluster`, `machine`, `network`, `topic`, `acl`, `workload`, `fault`, `admin`, `variants`, `expect`; did you mean "duration"?"#
             ]],
         );
         refused(
@@ -698,7 +751,7 @@ reached = ["leader-elected"]
             "checkers = [\"lost-write\"]",
             second,
             expect![[
-                r#"s.toml:26: unknown field `grup`, expected one of `topic`, `group`, `clients`, `config`; did you mean "group"?"#
+                r#"s.toml:26: unknown field `grup`, expected one of `topic`, `group`, `clients`, `user`, `config`; did you mean "group"?"#
             ]],
         );
     }
