@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use trial_broker::BrokerConfig;
-use trial_checkers::{Checkers, ClusterState, pending};
+use trial_checkers::{Checkers, ClusterState, Load, pending};
 use trial_client::{ClientView, Corpus};
 use trial_faults::{
     Fault, FaultEntry, FaultPlan, Hosts, Leadership, Moment, ResolveError, ResolvedFault, Target, What,
@@ -174,6 +174,7 @@ impl<E: Engine<Member>> Run<E> {
         config.wire = options.wire;
         config.link = link(&scenario);
         config.wall_start_ms = options.outside.unwrap_or(config.wall_start_ms);
+        let wall_start_ms = config.wall_start_ms;
         let mut world = make(config);
         if let Some((first, last)) = options.events {
             world.record_events(first, last);
@@ -214,7 +215,7 @@ impl<E: Engine<Member>> Run<E> {
             Which::Named(names) => Some(names.as_slice()),
         };
         let mut checkers = Checkers::new(named).expect("the scenario's check knows every checker");
-        let mut load = plan::load(&scenario);
+        let mut load = Load { wall_start_ms, ..plan::load(&scenario) };
         if options.outside.is_some() {
             // Clients may ask for any record to be deleted.
             for cleanup in load.cleanup.values_mut() {

@@ -11,7 +11,7 @@ use trial_node::{Disk, DiskError, NodeId, Now, Offset, Span, Time, TopicIdPartit
 use trial_storage::{LogOpen, UnifiedLog};
 
 use crate::PropertyInfo;
-use crate::load::{Cleanup, Load};
+use crate::load::Load;
 use crate::model::Change;
 use crate::violation::Findings;
 
@@ -22,6 +22,9 @@ pub(crate) const INFO: PropertyInfo = PropertyInfo {
     source: "KIP-107; Kafka documentation, Log Compaction",
 };
 
+/// How much the wall clocks of brokers and clients may differ where nobody skews them on purpose, in milliseconds.
+const CLOCKS_DIFFER_MS: i64 = 2_000;
+
 /// What may be gone from one partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gone {
@@ -31,8 +34,6 @@ pub(crate) struct Gone {
     pub(crate) superseded: BTreeSet<Offset>,
     /// The last record of each key that is committed, in a compacted topic.
     last_of_key: BTreeMap<Vec<u8>, Offset>,
-    /// When it was first seen that the log was committed up to where.
-    committed: Vec<(Offset, Time)>,
 }
 
 impl Gone {
@@ -43,7 +44,8 @@ impl Gone {
 }
 
 /// Why the move of a log's start to `to` is not justified; `None` if it is.
-fn objection(cleanup: &Cleanup, gone: &Gone, change: &Change<'_>, at: Time, to: Offset) -> Option<String> {
+fn objection(load: &Load, gone: &Gone, change: &Change<'_>, at: Time, to: Offset) -> Option<String> {
+    let cleanup = load.cleanup.get(&change.name.topic)?;
     if !cleanup.delete {
         return Some("its cleanup.policy does not have delete".to_owned());
     }
@@ -51,16 +53,15 @@ fn objection(cleanup: &Cleanup, gone: &Gone, change: &Change<'_>, at: Time, to: 
     if cleanup.retention_bytes.is_some_and(|bytes| left >= bytes) {
         return None;
     }
-    let first = gone.committed.partition_point(|(end, _)| *end < to);
-    let since = gone.committed.get(first).map_or(Span::ZERO, |(_, seen)| at.since(*seen));
-    // A record may be older than its stay in the log, and clocks may differ; but not by this much.
-    let is_old = |retention: Span| since >= Span(retention.0 / 3);
-    if cleanup.retention.is_some_and(is_old) {
+    let deleted = change.committed.batches.range(gone.below, to);
+    let newest = deleted.map(|batch| batch.max_timestamp).max().unwrap_or(i64::MIN);
+    let ms = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    let age = load.wall_start_ms.saturating_add(ms(at.since(Time::ZERO))).saturating_sub(newest);
+    if cleanup.retention.is_some_and(|retention| age.saturating_add(CLOCKS_DIFFER_MS) > ms(retention)) {
         return None;
     }
     Some(format!(
-        "{left} bytes are left, and the last record that went was committed {since} before; retention.bytes is {}, \
-         retention.ms {}",
+        "{left} bytes are left, and the newest record that went was {age} ms old; retention.bytes is {}, retention.ms {}",
         cleanup.retention_bytes.map_or("-1".to_owned(), |bytes| bytes.to_string()),
         cleanup.retention.map_or("-1".to_owned(), |retention| retention.as_millis().to_string())
     ))
@@ -78,8 +79,7 @@ pub(crate) fn log_start_moved(
     if to <= gone.below || to <= from {
         return;
     }
-    let cleanup = load.cleanup.get(&change.name.topic);
-    match cleanup.and_then(|cleanup| objection(cleanup, gone, change, at, to)) {
+    match objection(load, gone, change, at, to) {
         None => gone.below = to,
         Some(why) => out.report(
             at,
@@ -91,21 +91,16 @@ pub(crate) fn log_start_moved(
     }
 }
 
-/// More of a partition is committed, up to `to`: what that means for what may be compacted away.
+/// More of a compacted partition is committed, up to `to`: what that means for what may be compacted away.
 ///
 /// # Errors
 /// What the disk says.
 pub(crate) fn committed(
-    at: Time,
     (broker, disk): (&dyn BrokerView, &mut dyn Disk),
     tp: TopicIdPartition,
     gone: &mut Gone,
     (change, to): (&Change<'_>, Offset),
 ) -> Result<(), DiskError> {
-    gone.committed.push((to, at));
-    if !change.compacted {
-        return Ok(());
-    }
     broker.records(disk, tp, change.committed.end, &mut |record| {
         let (Some(key), false) = (record.key, record.offset >= to || record.control) else { return };
         if record.value.is_none() {

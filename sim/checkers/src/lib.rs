@@ -260,9 +260,9 @@ impl Checkers {
                 deletion::log_start_moved(at, load, gone, &change, out);
             }
             if let Some(to) = self.model.newly_committed(&found) {
-                if self.history.load().may_lose(change.name) {
+                if change.compacted && self.history.load().is_compacted(change.name) {
                     let gone = self.history.gone_for(change.name).1;
-                    deletion::committed(at, (broker, disk), tp, gone, (&change, to))?;
+                    deletion::committed((broker, disk), tp, gone, (&change, to))?;
                 }
                 self.transactions.committed(at, broker, disk, tp, (&change, to), &mut self.findings)?;
             }

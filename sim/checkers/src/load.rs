@@ -11,6 +11,8 @@ pub struct Load {
     /// The consumers with `isolation.level=read_uncommitted`, by number. All others read what is committed only, or read
     /// topics that nobody writes to in transactions.
     pub read_uncommitted: BTreeSet<u32>,
+    /// What every wall clock shows at the start of the run, in milliseconds since the Unix epoch.
+    pub wall_start_ms: i64,
     /// What the topics' configuration says of old records. Nothing is demanded of topics that are not here.
     pub cleanup: BTreeMap<TopicName, Cleanup>,
     /// The pipelines. No two of them may read and write the same topics.
@@ -18,10 +20,9 @@ pub struct Load {
 }
 
 impl Load {
-    /// Whether records of the partition may be compacted away, or go for their age.
-    pub(crate) fn may_lose(&self, tp: &TopicPartition) -> bool {
-        let may = |cleanup: &Cleanup| cleanup.compact || (cleanup.delete && cleanup.retention.is_some());
-        !self.cleanup.is_empty() && self.cleanup.get(&tp.topic).is_some_and(may)
+    /// Whether records of the partition may be compacted away.
+    pub(crate) fn is_compacted(&self, tp: &TopicPartition) -> bool {
+        self.cleanup.get(&tp.topic).is_some_and(|cleanup| cleanup.compact)
     }
 }
 

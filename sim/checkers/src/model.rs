@@ -395,7 +395,9 @@ impl Batches {
         let known = before.0.len();
         let skipped = before.0.partition_point(0..known, |b| b.last_offset < log_start);
         let same = before.0.range(skipped..known).zip(&*fresh).take_while(|(a, b)| same_batch(a, b)).count();
-        let cut = known - skipped > same;
+        // One that begins anew behind where it ended has a hole before its start.
+        let anew = skipped == known && before.0.last().is_some_and(|last| last.last_offset + 1 < log_start);
+        let cut = known - skipped > same || anew;
         let end = fresh[..same].last().map_or(log_start, |b| b.last_offset + 1);
         fresh.drain(..same);
         cut.then_some(end)

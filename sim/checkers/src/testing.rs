@@ -63,6 +63,7 @@ pub(crate) fn batch(offset: i64, epoch: i32, crc: u32) -> BatchView {
     BatchView {
         base_offset: Offset(offset),
         last_offset: Offset(offset),
+        max_timestamp: 1000,
         leader_epoch: LeaderEpoch(epoch),
         crc,
         producer_id: ProducerId::NONE,

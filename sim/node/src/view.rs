@@ -128,6 +128,8 @@ pub struct BatchView {
     pub base_offset: Offset,
     /// The last record's offset.
     pub last_offset: Offset,
+    /// The largest timestamp of its records, ms since the epoch.
+    pub max_timestamp: i64,
     /// The epoch of the leader that appended it.
     pub leader_epoch: LeaderEpoch,
     /// The batch's CRC-32C, which covers everything but offset, length and leader epoch.

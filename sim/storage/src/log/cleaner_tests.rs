@@ -296,6 +296,28 @@ fn tombstones_and_markers_go_at_their_delete_horizon_but_not_what_tells_an_epoch
 }
 
 #[test]
+fn where_epochs_began_is_known_even_if_their_first_records_are_gone() {
+    let mut run = Run::new();
+    for i in 0..60u8 {
+        let mut batch = BatchBuilder::new(Compression::None);
+        batch.push(NOW, Some(&[i % 3]), Some(&[i; 40]), &[]);
+        let (batch, epoch) = (batch.build(), LeaderEpoch(i32::from(i) / 13));
+        run.log.append_as_leader(&mut run.disk, &batch, epoch, AppendOrigin::Client, NOW).unwrap();
+    }
+    run.step(&Op::Commit);
+    run.log.clean(&mut run.disk, NOW).unwrap();
+    let ends = |run: &Run| (0..5).map(|epoch| run.log.end_offset_for_epoch(LeaderEpoch(epoch))).collect();
+    let before: Vec<_> = ends(&run);
+    let (to, at) = (run.log.recovery_point(), run.log.log_end_offset());
+    assert_eq!((before[0], before[4]), (Some((LeaderEpoch(0), Offset(13))), Some((LeaderEpoch(4), at))));
+    assert!(to < Offset(13), "all of it will be replayed");
+    run.disk.crash_process();
+    run.reopen(false);
+    let after: Vec<_> = ends(&run);
+    assert_eq!(after, before);
+}
+
+#[test]
 fn a_cleaning_waits_for_the_lags_and_the_ratio() {
     let mut run = Run::new();
     for i in 0..40u8 {

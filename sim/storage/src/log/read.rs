@@ -241,6 +241,7 @@ fn view(header: &Header) -> BatchView {
     BatchView {
         base_offset: Offset(header.base_offset),
         last_offset: Offset(header.last_offset()),
+        max_timestamp: header.max_timestamp,
         leader_epoch: LeaderEpoch(header.partition_leader_epoch),
         crc: header.crc,
         producer_id: ProducerId(header.producer_id),

@@ -6,7 +6,7 @@ use trial_node::{Disk, DiskError, LeaderEpoch, Offset, OpenError};
 
 use super::{ReadError, UnifiedLog, cleaner};
 use crate::config::LogConfig;
-use crate::leader_epoch::{self, LeaderEpochCache};
+use crate::leader_epoch::{self, EpochEntry, LeaderEpochCache};
 use crate::log_dir;
 use crate::producer_state::ProducerStateManager;
 use crate::segment::{self, Check, LogSegment};
@@ -153,6 +153,7 @@ impl UnifiedLog {
             Err(_) => Offset::ZERO,
         };
         let was = loaded.as_ref().ok().cloned();
+        let believed: Vec<EpochEntry> = was.iter().flat_map(|was| was.entries()).copied().collect();
         self.epochs = match loaded {
             Ok(epochs) => epochs,
             Err(what) => {
@@ -165,7 +166,19 @@ impl UnifiedLog {
         };
         self.epochs.truncate_from_end(replay_from);
         let mut epochs = std::mem::take(&mut self.epochs);
+        let mut next_offset = replay_from;
         self.for_each_header(disk, replay_from, |header, _| {
+            if next_offset.0 < header.base_offset {
+                // Compaction has left a gap: where in it an epoch began only the checkpoint knows.
+                let gap = next_offset.0..=header.base_offset;
+                let in_gap = |entry: &&EpochEntry| {
+                    gap.contains(&entry.start_offset.0) && entry.epoch.0 <= header.partition_leader_epoch
+                };
+                for entry in believed.iter().filter(in_gap) {
+                    epochs.assign(entry.epoch, entry.start_offset);
+                }
+            }
+            next_offset = Offset(header.next_offset());
             epochs.assign(LeaderEpoch(header.partition_leader_epoch), Offset(header.base_offset));
             Ok(())
         })
