@@ -191,6 +191,11 @@ pub(crate) fn expectations(record: &RunRecord) -> String {
 
 /// The command that repeats the run.
 pub(crate) fn command(record: &RunRecord) -> String {
+    if record.outside.is_some() {
+        // What clients from outside did is in the record of the session, if there is one.
+        return "<pre class=\"command\">trial replay SESSION</pre>\n<p>SESSION is what <code>trial serve --record</code> wrote.</p>\n"
+            .to_owned();
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     let scenario = if !record.scenario.is_empty() && record.scenario.chars().all(plain) {
         record.scenario.clone()
