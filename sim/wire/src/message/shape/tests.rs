@@ -1,3 +1,5 @@
+mod other_codec;
+
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{RequestKind, ResponseKind};
 use proptest::prelude::*;
