@@ -168,6 +168,71 @@ mod tests {
         assert!(!produce.supports(2) && produce.supports(3) && produce.supports(13) && !produce.supports(14));
     }
 
+    /// What librdkafka, the Java client, its command-line tools and the Python clients ask for.
+    #[test]
+    fn stock_clients_find_what_they_need() {
+        let wanted: &[(i16, i16, i16)] = &[
+            (0, 0, 13),
+            (1, 4, 17),
+            (2, 1, 10),
+            (3, 0, 13),
+            (8, 2, 10),
+            (9, 1, 10),
+            (10, 0, 6),
+            (11, 0, 9),
+            (12, 0, 4),
+            (13, 0, 5),
+            (14, 0, 5),
+            (15, 0, 6),
+            (16, 0, 5),
+            (17, 0, 1),
+            (18, 0, 4),
+            (19, 2, 7),
+            (20, 1, 6),
+            (21, 0, 2),
+            (22, 0, 5),
+            (23, 2, 4),
+            (24, 0, 5),
+            (25, 0, 4),
+            (26, 0, 5),
+            (28, 0, 5),
+            (29, 1, 3),
+            (30, 1, 3),
+            (31, 1, 3),
+            (32, 1, 4),
+            (33, 0, 2),
+            (35, 1, 4),
+            (36, 0, 2),
+            (37, 0, 3),
+            (42, 0, 2),
+            (43, 0, 2),
+            (44, 0, 1),
+            (45, 0, 1),
+            (46, 0, 0),
+            (47, 0, 0),
+            (48, 0, 1),
+            (49, 0, 1),
+            (50, 0, 0),
+            (51, 0, 0),
+            (55, 0, 2),
+            (57, 0, 2),
+            (60, 0, 2),
+            (61, 0, 0),
+            (65, 0, 0),
+            (66, 0, 2),
+            (68, 0, 1),
+            (69, 0, 1),
+            (74, 0, 1),
+            (75, 0, 0),
+        ];
+        for (key, min, max) in wanted.iter().copied() {
+            let api = ApiKey::try_from(key).ok().and_then(lookup);
+            let api = api.unwrap_or_else(|| panic!("there is no API {key}"));
+            assert!(api.served_on(Listener::Broker), "{key}");
+            assert!(api.advertised.min <= min && max <= api.advertised.max, "{key}: {:?}", api.advertised);
+        }
+    }
+
     #[test]
     fn every_key_there_is_can_be_looked_up() {
         for key in ApiKey::iter() {
