@@ -2,7 +2,9 @@
 
 use trial_faults::{Fault, Hosts, Leadership, Links, ResolvedFault};
 use trial_net::engine::{Driver, Tcp, Turmoil};
-use trial_node::{ConnId, Endpoint, Input, Io, Node, Now, OpenError, Request, Response, Span, Time};
+use trial_node::{
+    ConnId, Endpoint, HaltReason, Input, Io, Node, Now, OpenError, Request, Response, Signal, Span, Time,
+};
 use trial_wire::messages::{DeleteGroupsRequest, DeleteGroupsResponse, GroupId};
 use trial_wire::{RequestKind, ResponseKind, StrBytes};
 use trial_world::{Engine, FaultError, HostId, HostSpec, Ignore, MachineProfile, RunEnd, WorldConfig};
@@ -14,6 +16,7 @@ struct Probe {
     script: Vec<(u64, usize)>,
     next: usize,
     conn: Option<ConnId>,
+    stops_at: Option<Time>,
     log: Vec<String>,
 }
 
@@ -38,12 +41,19 @@ impl Node for Probe {
 
     fn open(script: Self::Config, _io: &mut Io<'_>, now: Now) -> Result<Self, OpenError> {
         let next = script.iter().take_while(|(at, _)| Time(at * 1_000_000) < now.mono).count();
-        Ok(Probe { script, next, conn: None, log: Vec::new() })
+        Ok(Probe { script, next, conn: None, stops_at: None, log: Vec::new() })
     }
 
-    fn handle(&mut self, _now: Now, input: Input, io: &mut Io<'_>) {
+    fn handle(&mut self, now: Now, input: Input, io: &mut Io<'_>) {
         let what = match input {
+            Input::Timeout if self.stops_at.is_some_and(|at| at <= now.mono) => {
+                return io.halt(HaltReason::Shutdown);
+            }
             Input::Timeout => return self.send(self.script[self.next].1, io),
+            Input::Signal(Signal::Terminate) => {
+                self.stops_at = Some(now.mono + Span::from_millis(500));
+                "asked to stop".to_owned()
+            }
             Input::Signal(_) => return self.send(1, io),
             Input::Connected { .. } => "connected".to_owned(),
             Input::Accepted { port, .. } => format!("accepted {port}"),
@@ -66,7 +76,8 @@ impl Node for Probe {
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        self.script.get(self.next).map(|(at, _)| Time(at * 1_000_000))
+        let next = self.script.get(self.next).map(|(at, _)| Time(at * 1_000_000));
+        next.into_iter().chain(self.stops_at).min()
     }
 }
 
@@ -209,6 +220,18 @@ fn a_process_that_dies_and_starts_at_once_listens_again() {
     heal(&mut engine, &Fault::Kill(server()));
     run(&mut engine, 200);
     assert_eq!(log(&engine, CLIENT)[2..], ["closed PeerClosed", "connected", "response 2"]);
+}
+
+#[test]
+fn a_process_that_stops_slowly_starts_again_when_it_has_stopped() {
+    let mut engine = on_turmoil(&[]);
+    run(&mut engine, 100);
+    apply(&mut engine, &Fault::Restart(server()));
+    heal(&mut engine, &Fault::Restart(server()));
+    run(&mut engine, 200);
+    assert_eq!(log(&engine, SERVER), ["asked to stop"], "it takes its time");
+    run(&mut engine, 2_000);
+    assert_eq!(log(&engine, SERVER), [""; 0], "another process");
 }
 
 #[test]

@@ -91,8 +91,8 @@ impl<N: Node, F: Fabric> Driver<N, F> {
     /// Lets all nodes take what there is for them now.
     fn step_all(&mut self, observer: &mut impl Observer<N>) {
         for host in 0..self.hosts.len() as u32 {
-            let h = &mut self.hosts[host as usize];
-            if std::mem::take(&mut h.restarts) && !h.has_process() {
+            let h = &self.hosts[host as usize];
+            if h.restarts && !h.has_process() {
                 self.start_host(host, observer);
             }
             let h = &mut self.hosts[host as usize];

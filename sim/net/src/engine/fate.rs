@@ -116,11 +116,8 @@ impl<N: Node, F: Fabric> Driver<N, F> {
 
     /// The node stopped by itself: its process ends in an orderly way.
     pub(super) fn halted(&mut self, host: u32, reason: HaltReason, observer: &mut impl Observer<N>) {
-        let restarts = self.hosts[host as usize].restarts;
         self.end_process(host, HostState::Down);
-        let h = &mut self.hosts[host as usize];
-        h.restarts = restarts;
-        h.call(Call::Exit);
+        self.hosts[host as usize].call(Call::Exit);
         self.tell(host, Lifecycle::Halted(reason), observer);
     }
 
