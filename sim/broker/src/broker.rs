@@ -347,7 +347,10 @@ impl Broker {
                 self.throttle(now, io, token, None);
                 self.connections.no_response(io, token);
             }
-            replica::Output::NoResponse { token, close: true } => self.connections.close(io, token.conn),
+            replica::Output::NoResponse { token, close: true } => {
+                self.quotas.closed(token.conn);
+                self.connections.close(io, token.conn);
+            }
             replica::Output::ToBroker { node, id, version, body } => match self.published.endpoint(node) {
                 Some(endpoint) => {
                     let channel = ChannelId { node, purpose: Purpose::Fetcher };

@@ -180,6 +180,8 @@ impl Broker {
 
     fn note(&mut self, token: Token, port: u16, client_id: &StrBytes, request: &mut RequestKind) {
         let forwarded = port == CONTROLLER_PORT;
+        // The request before may have been answered without being served.
+        self.quotas.in_progress.remove(&token.conn);
         let (key, bytes, is_full) = match request {
             RequestKind::CreateTopics(_)
             | RequestKind::DeleteTopics(_)
