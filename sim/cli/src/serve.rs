@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use trial_net::session::{Entry, Journal, Outcome, RecordError, Recorded};
-use trial_net::{Doors, Server, Tally, TimeScale, Tls};
+use trial_net::{Certified, Doors, Server, Tally, TimeScale, Tls};
 use trial_reports::{RunRecord, Verdict};
 use trial_scenarios::{DataDir, Scenario};
 
@@ -94,7 +94,7 @@ fn doors(cluster: &Served) -> Doors {
     let mut doors = Doors::open(cluster.0.bootstrap());
     if cluster.0.is_secured() {
         doors.other_ports = vec![trial_broker::BROKER_PORT, trial_broker::TLS_PORT];
-        doors.certified = Some((trial_broker::TLS_PORT, trial_broker::tls_login));
+        doors.certified = Some(Certified { port: trial_broker::TLS_PORT, login: trial_broker::tls_login });
     }
     doors
 }

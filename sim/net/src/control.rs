@@ -69,7 +69,7 @@ async fn answer(
     events: &Sender<Event>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, body) = match wish(request).await {
-        Err(refused) => return Ok(refused),
+        Err(nonsense) => return Ok(nonsense.answer()),
         Ok(wish) => match carry_out(wish, events).await {
             Some(Ok(body)) => (StatusCode::OK, body),
             Some(Err(why)) => (StatusCode::BAD_REQUEST, error(&why)),
@@ -99,42 +99,62 @@ async fn carry_out(wish: Wish, events: &Sender<Event>) -> Option<Result<String, 
     }
 }
 
-/// What a request asks for, or the answer to one that makes no sense.
-async fn wish(request: Request<Incoming>) -> Result<Wish, Response<Full<Bytes>>> {
+/// A request that makes no sense.
+struct Nonsense {
+    status: StatusCode,
+    what: String,
+    /// The method that the path takes, if it was another.
+    allowed: Option<&'static str>,
+}
+
+impl Nonsense {
+    fn new(status: StatusCode, what: impl Into<String>) -> Nonsense {
+        Nonsense { status, what: what.into(), allowed: None }
+    }
+
+    fn method(path: &str, allowed: &'static str) -> Nonsense {
+        let what = format!("{path} takes {allowed}");
+        Nonsense { status: StatusCode::METHOD_NOT_ALLOWED, what, allowed: Some(allowed) }
+    }
+
+    fn answer(self) -> Response<Full<Bytes>> {
+        let mut response = json(self.status, error(&self.what));
+        if let Some(allowed) = self.allowed {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        }
+        response
+    }
+}
+
+/// What a request asks for.
+async fn wish(request: Request<Incoming>) -> Result<Wish, Nonsense> {
     if request.headers().contains_key(ORIGIN) {
-        return Err(json(StatusCode::FORBIDDEN, error("web pages have no say here")));
+        return Err(Nonsense::new(StatusCode::FORBIDDEN, "web pages have no say here"));
     }
     let path = request.uri().path().to_owned();
-    let wrong_method = |allowed: &'static str| {
-        let mut response = json(StatusCode::METHOD_NOT_ALLOWED, error(&format!("{path} takes {allowed}")));
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-        Err(response)
-    };
     match (request.method(), path.as_str()) {
         (&Method::GET, "/state") => Ok(Wish::Look),
         (&Method::POST, "/fault") => {
             let body = Limited::new(request.into_body(), BODY_MAX).collect();
             let Ok(Ok(body)) = tokio::time::timeout(SLOW, body).await else {
                 let what = format!("the body did not come, or has more than {BODY_MAX} bytes");
-                return Err(json(StatusCode::BAD_REQUEST, error(&what)));
+                return Err(Nonsense::new(StatusCode::BAD_REQUEST, what));
             };
             match String::from_utf8(body.to_bytes().into()) {
                 Ok(fault) => Ok(Wish::Order(Order::Fault(fault))),
-                Err(_) => Err(json(StatusCode::BAD_REQUEST, error("the body is not UTF-8"))),
+                Err(_) => Err(Nonsense::new(StatusCode::BAD_REQUEST, "the body is not UTF-8")),
             }
         }
         (&Method::POST, "/heal") => Ok(Wish::Order(Order::HealAll)),
         (&Method::POST, "/stop") => Ok(Wish::Stop),
-        (_, "/state") => wrong_method("GET"),
-        (_, "/fault" | "/heal" | "/stop") => wrong_method("POST"),
+        (_, "/state") => Err(Nonsense::method(&path, "GET")),
+        (_, "/fault" | "/heal" | "/stop") => Err(Nonsense::method(&path, "POST")),
         (method, path) => match path.strip_prefix("/fault/").map(str::parse) {
             Some(Ok(id)) if method == Method::DELETE => Ok(Wish::Order(Order::Heal(FaultId(id)))),
-            Some(Ok(_)) => wrong_method("DELETE"),
+            Some(Ok(_)) => Err(Nonsense::method(path, "DELETE")),
             _ => {
-                let what = format!(
-                    "there is no {path}; there are GET /state, POST /fault, DELETE /fault/ID, POST /heal and POST /stop"
-                );
-                Err(json(StatusCode::NOT_FOUND, error(&what)))
+                let known = "GET /state, POST /fault, DELETE /fault/ID, POST /heal and POST /stop";
+                Err(Nonsense::new(StatusCode::NOT_FOUND, format!("there is no {path}; there are {known}")))
             }
         },
     }

@@ -28,7 +28,7 @@ pub mod session;
 pub use clock::TimeScale;
 pub use cluster::Cluster;
 pub use order::{FaultId, Order};
-pub use peers::Doors;
+pub use peers::{Certified, Doors};
 pub use server::{ListenError, Server, Stop};
 pub use tally::Tally;
 pub use tls::{Tls, TlsError};

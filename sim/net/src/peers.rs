@@ -34,8 +34,17 @@ pub struct Doors {
     pub brokers: Vec<Endpoint>,
     /// Other ports by which brokers tell where they are.
     pub other_ports: Vec<u16>,
-    /// Where somebody is known by the subject of a certificate: the port, and what to say there first.
-    pub certified: Option<(u16, fn(&str) -> [Request; 2])>,
+    /// Where somebody is known by the subject of a certificate, if clients are known at all.
+    pub certified: Option<Certified>,
+}
+
+/// The way in for those who have shown a certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct Certified {
+    /// The port.
+    pub port: u16,
+    /// What to say there first, of the certificate's subject. The two responses are not the client's.
+    pub login: fn(&str) -> [Request; 2],
 }
 
 impl Doors {
@@ -63,8 +72,8 @@ impl Peers {
                 self.tally.connections += 1;
                 let mut to = doors.brokers[broker].clone();
                 let certified = subject.zip(doors.certified);
-                if let Some((_, (port, _))) = &certified {
-                    to.port = *port;
+                if let Some((_, door)) = &certified {
+                    to.port = door.port;
                 }
                 let Some(conn) = cluster.connect(&to) else {
                     self.tally.ended += 1;
@@ -73,8 +82,8 @@ impl Peers {
                 let (owed, silent) = Default::default();
                 self.by_conn.insert(conn, peer);
                 self.peers.insert(peer, Peer { conn, link, owed, silent, unasked: 0 });
-                if let Some((subject, (_, login))) = certified {
-                    self.introduce(peer, login(&subject), cluster);
+                if let Some((subject, door)) = certified {
+                    self.introduce(peer, (door.login)(&subject), cluster);
                 }
             }
             Event::Refused { why } => {

@@ -10,7 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedN
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use trial_net::{Doors, TimeScale, Tls};
+use trial_net::{Certified, Doors, TimeScale, Tls};
 use trial_node::Request;
 use trial_wire::frame::{encode_request_frame, split};
 use trial_wire::messages::ApiVersionsRequest;
@@ -56,7 +56,7 @@ fn login(subject: &str) -> [Request; 2] {
 
 fn serve(tls: Tls) -> Running {
     let mut doors = Doors::open(brokers());
-    doors.certified = Some((9092, login));
+    doors.certified = Some(Certified { port: 9092, login });
     Running::at(doors, move |server| {
         server.speak_tls(tls);
         server.run(&mut Plain::new(), TimeScale::default()).expect("the cluster goes on")
