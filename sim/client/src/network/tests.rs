@@ -2,8 +2,8 @@
 
 use trial_node::{Endpoint, LeaderEpoch, NodeId, Rng, Span, Time, TraceEvent};
 use trial_wire::messages::metadata_response::MetadataResponseBroker;
-use trial_wire::messages::{BrokerId, MetadataResponse};
-use trial_wire::{RequestKind, StrBytes};
+use trial_wire::messages::{BrokerId, DescribeClusterResponse, MetadataResponse};
+use trial_wire::{RequestKind, ResponseKind, StrBytes};
 
 use crate::admin::{Admin, AdminCall, AdminConfig, CallError};
 use crate::testing::{Bench, Cluster, properties, topic_name};
@@ -140,6 +140,29 @@ fn call_ends_with_its_time() {
     assert_eq!(bench.machine.answers().next(), None);
     bench.run_until(millis(7_300));
     assert_eq!(bench.machine.answers().collect::<Vec<_>>(), [(call, Err(CallError::TimedOut))]);
+}
+
+/// KIP-219: the broker has answered, and reads nothing more for so long.
+#[test]
+fn throttled_client_sends_nothing_until_it_may() {
+    let mut bench = bench(Cluster::new(1, "orders", 1), &[]);
+    let call = |bench: &mut Bench<Admin>| {
+        let now = bench.world.now;
+        bench.machine.call(now, AdminCall::DescribeCluster);
+        bench.settle();
+    };
+    call(&mut bench);
+    let request = bench.request();
+    let body = DescribeClusterResponse::default().with_throttle_time_ms(3_000);
+    bench.respond(&request, ResponseKind::DescribeCluster(body));
+    let told = bench.world.now.mono;
+    assert_eq!(bench.machine.answers().count(), 1);
+    call(&mut bench);
+    bench.run_until(told + Span::from_millis(2_999));
+    assert_eq!(bench.waiting(), 0);
+    bench.run_until(told + Span::from_millis(3_000));
+    assert_eq!(bench.waiting(), 1);
+    assert!(bench.world.traces.is_empty(), "on the same connection");
 }
 
 #[test]
