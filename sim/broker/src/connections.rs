@@ -43,13 +43,16 @@ struct Connection {
     amendment: Option<Box<Amendment>>,
 }
 
+/// What is sent before a connection is closed: to which request, and what.
+type LastResponse = (Token, Box<ResponseKind>);
+
 /// All connections that this node accepted.
 #[derive(Clone, Debug, Default)]
 pub struct Connections {
     connections: BTreeMap<ConnId, Connection>,
     ready: VecDeque<Call>,
     /// Connections that are to be closed at an instant, with the response to send before.
-    closing: BTreeMap<(Time, ConnId), Option<(Token, Box<ResponseKind>)>>,
+    closing: BTreeMap<(Time, ConnId), Option<LastResponse>>,
     /// Connections that nothing is read from until an instant.
     muted: BTreeSet<(Time, ConnId)>,
 }

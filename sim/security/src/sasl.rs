@@ -87,7 +87,7 @@ pub enum SaslServer {
     /// PLAIN.
     Plain,
     /// SCRAM.
-    Scram(ScramServer),
+    Scram(Box<ScramServer>),
     /// EXTERNAL.
     External,
 }
@@ -97,7 +97,7 @@ impl SaslServer {
     pub fn new(mechanism: SaslMechanism, nonce: impl FnOnce() -> String) -> SaslServer {
         match mechanism {
             SaslMechanism::Plain => SaslServer::Plain,
-            SaslMechanism::Scram(scram) => SaslServer::Scram(ScramServer::new(scram, nonce())),
+            SaslMechanism::Scram(scram) => SaslServer::Scram(Box::new(ScramServer::new(scram, nonce()))),
             SaslMechanism::External => SaslServer::External,
         }
     }

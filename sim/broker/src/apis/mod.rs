@@ -104,7 +104,7 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
     }
     match gate::check(broker, token, &mut body) {
         gate::Ruling::Serve => {}
-        gate::Ruling::Refuse(refusal) => return broker.connections.respond(io, token, refusal),
+        gate::Ruling::Refuse(refusal) => return broker.connections.respond_boxed(io, token, refusal),
         gate::Ruling::Close => return broker.connections.close(io, token.conn),
     }
     broker.note_client(token, port, &client_id, &mut body);

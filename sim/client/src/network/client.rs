@@ -379,7 +379,7 @@ impl<C> NetworkClient<C> {
             _ => unreachable!("the API was compared before"),
         };
         match next {
-            Next::Send(body) => self.send_login(now, node, Dialogue::NEXT_API, body, io),
+            Next::Send(body) => self.send_login(now, node, Dialogue::NEXT_API, *body, io),
             Next::Done(again) => {
                 connection.make_ready(connection.conn().expect("it just answered"));
                 connection.log_in_at = again.map_or(Time::MAX, |after| now.mono + after);

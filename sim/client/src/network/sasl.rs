@@ -62,7 +62,7 @@ pub(super) struct Dialogue {
 #[derive(Debug)]
 pub(super) enum Next {
     /// This request.
-    Send(RequestKind),
+    Send(Box<RequestKind>),
     /// Nothing: the client is logged in, and should be again after this time, if any.
     Done(Option<Span>),
     /// Nothing: it is not let in, for this reason.
@@ -95,7 +95,7 @@ impl Dialogue {
             let (name, offered) = (self.mechanism.name(), offered.join(", "));
             return Next::Failed(format!("no login with {name}; the broker offers {offered}"));
         }
-        Next::Send(authenticate(self.client.first()))
+        Next::Send(Box::new(authenticate(self.client.first())))
     }
 
     /// The broker has answered another.
@@ -104,7 +104,7 @@ impl Dialogue {
             return Next::Failed(response.error_message.as_ref().map_or_else(String::new, |m| m.to_string()));
         }
         match self.client.step(&response.auth_bytes) {
-            Ok(Some(token)) => Next::Send(authenticate(token)),
+            Ok(Some(token)) => Next::Send(Box::new(authenticate(token))),
             Ok(None) => Next::Done(reauthentication(response.session_lifetime_ms, rng)),
             Err(what) => Next::Failed(what.to_owned()),
         }

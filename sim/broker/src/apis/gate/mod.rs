@@ -23,7 +23,7 @@ pub(super) enum Ruling {
     /// What is left of it is served.
     Serve,
     /// This is the answer.
-    Refuse(ResponseKind),
+    Refuse(Box<ResponseKind>),
     /// The connection is closed.
     Close,
 }
@@ -145,7 +145,7 @@ impl Gate<'_> {
             Kind::UnregisterBroker(request) => self.controlled(Alter, request),
             _ => return Ruling::Close,
         };
-        refusal.map_or(Ruling::Serve, Ruling::Refuse)
+        refusal.map_or(Ruling::Serve, |refusal| Ruling::Refuse(Box::new(refusal)))
     }
 
     /// A request of which the whole cluster is the resource.
