@@ -34,6 +34,12 @@ pub const CLIENT_PORT: u16 = 9094;
 /// reach it.
 pub const TLS_PORT: u16 = 9095;
 
+/// Whether everybody is trusted who comes in on this port.
+#[inline]
+pub(crate) fn trusts(port: u16) -> bool {
+    port != CLIENT_PORT && port != TLS_PORT
+}
+
 impl BrokerConfig {
     /// Whether clients have listeners of their own: if there is an authorizer, or SASL.
     pub fn is_secured(properties: &BTreeMap<String, String>) -> bool {
@@ -167,15 +173,13 @@ impl Broker {
         records
     }
 
-    /// Who is at the other end of a connection; `None` if that is somebody who is trusted.
-    pub(crate) fn principal(&self, conn: ConnId) -> Option<&KafkaPrincipal> {
-        self.connections.session(conn)?.principal()
-    }
-
     /// What the client at the other end of a connection may do; `None` if that is everything.
     pub(crate) fn access(&self, conn: ConnId) -> Option<Access> {
         let authorizer = self.security.authorizer.as_ref()?;
-        Some(Access::new(authorizer.clone(), self.principal(conn)?.clone()))
+        let session = self.connections.session(conn)?;
+        // Who has not logged in is served next to nothing, and by no means as somebody who is trusted.
+        let who = session.principal().cloned().unwrap_or_else(KafkaPrincipal::anonymous);
+        Some(Access::new(authorizer.clone(), who))
     }
 
     /// Whether a request is to be served. If not, it has been dealt with: it was part of an authentication, or came without
