@@ -31,7 +31,8 @@ struct State {
 
 impl State {
     /// What `log` knows. A producer that is due to be forgotten may be, or not: the broker looks for those now and then, and
-    /// one whose records bear old timestamps is due from its first record on.
+    /// one whose records bear old timestamps is due from its first record on. So may one whose records are all before the
+    /// log's start: they are not read again.
     fn of(log: &UnifiedLog, now: Now) -> State {
         let forgotten = now.wall_ms.saturating_sub(log.config().producer_id_expiration_ms);
         let mut state = State {
@@ -44,7 +45,10 @@ impl State {
             epochs: Vec::new(),
         };
         log.producers(&mut |producer| {
-            if producer.current_txn_first_offset.is_some() || producer.last_timestamp > forgotten {
+            let start = log.log_start_offset();
+            let in_log = start == Offset::ZERO || producer.last_offset >= start;
+            if producer.current_txn_first_offset.is_some() || (in_log && producer.last_timestamp > forgotten)
+            {
                 state.producers.push(producer);
             }
         });
@@ -159,6 +163,17 @@ mod tests {
         let mut known = 0;
         log.producers(&mut |_| known += 1);
         assert_eq!(known, 1, "the running log has not looked yet");
+        assert_eq!(differences(&log, &disk), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_producer_whose_records_are_deleted_may_be_forgotten() {
+        let mut disk = SimDisk::new();
+        let options = LogOpen::new(LogConfig::default());
+        let (mut log, _) = UnifiedLog::open(&mut disk, "t-0", options, NOW.wall_ms).expect("an empty folder");
+        append(&mut log, &mut disk, 0, 0);
+        log.update_high_watermark(log.log_end_offset());
+        log.advance_log_start_offset(&mut disk, log.log_end_offset()).expect("the disk works");
         assert_eq!(differences(&log, &disk), Vec::<String>::new());
     }
 

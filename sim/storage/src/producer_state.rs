@@ -334,6 +334,7 @@ impl ProducerStateManager {
                 producer_id: *producer_id,
                 producer_epoch: entry.epoch,
                 last_sequence: entry.last_batch().map_or(-1, |batch| batch.last_sequence),
+                last_offset: entry.last_batch().map_or(Offset(-1), |batch| batch.last_offset),
                 last_timestamp: entry.last_timestamp,
                 coordinator_epoch: entry.coordinator_epoch,
                 current_txn_first_offset: entry.current_txn_first_offset,

@@ -197,6 +197,8 @@ pub struct ProducerDescription {
     pub producer_epoch: ProducerEpoch,
     /// The last sequence number in this epoch; −1 if there is none.
     pub last_sequence: i32,
+    /// The last offset of its last batch that is remembered; -1 if there is none.
+    pub last_offset: Offset,
     /// The timestamp of its last batch or marker, ms since the epoch.
     pub last_timestamp: i64,
     /// The epoch of the coordinator that wrote its last marker; −1 if none did.
