@@ -111,6 +111,14 @@ impl<C> NetworkClient<C> {
         &self.metadata
     }
 
+    /// Whether there is nothing to do before the [`NetworkClient::deadline`] unless something happens: no connection is being
+    /// made, and metadata is not wanted, or asked for.
+    pub fn is_settled(&mut self, now: Time) -> bool {
+        self.metadata_retry_at.is_none()
+            && !self.wants().preparing
+            && (self.metadata_in_flight || self.metadata.next_update() > now)
+    }
+
     /// What is known of the cluster, to ask for more of it.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata

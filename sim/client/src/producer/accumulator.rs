@@ -224,6 +224,11 @@ impl Accumulator {
         self.due.iter().take_while(move |(at, _)| *at <= now).map(|(_, slot)| *slot)
     }
 
+    /// When the first of all batches is or was due.
+    pub fn first_due(&self) -> Option<Time> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
     /// The next instant at which a batch becomes due that is not due yet.
     pub fn next_due(&self, now: Time) -> Option<Time> {
         let last = Slot { topic: TopicSlot(usize::MAX), partition: usize::MAX };

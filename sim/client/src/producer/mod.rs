@@ -10,7 +10,7 @@ mod partitioner;
 mod sender;
 mod transaction;
 
-use trial_node::{ConnId, Endpoint, Input, Io, Now, Offset, OpenError, Time, TopicPartition};
+use trial_node::{ConnId, Endpoint, Input, Io, NodeId, Now, Offset, OpenError, Time, TopicPartition};
 use trial_wire::batch::HEADER_LEN;
 use trial_wire::{ErrorCode, StrBytes, TopicName};
 
@@ -48,6 +48,10 @@ pub struct Producer {
     deliveries: Vec<Delivery>,
     completions: Vec<Completion<Context>>,
     wake_at: Option<Time>,
+    /// Nothing but records has come in since all that was due was done.
+    settled: bool,
+    /// The brokers that a request may go to; kept for its memory.
+    candidates: Vec<NodeId>,
 }
 
 /// What became of the records of one batch.
@@ -109,6 +113,8 @@ impl Producer {
             deliveries: Vec::new(),
             completions: Vec::new(),
             wake_at: Some(Time::ZERO),
+            settled: false,
+            candidates: Vec::new(),
         })
     }
 
@@ -129,6 +135,7 @@ impl Producer {
 
     /// Makes a topic known, to send records to.
     pub fn topic(&mut self, name: &TopicName) -> TopicSlot {
+        self.settled = false;
         self.network.metadata_mut().add_topic(name)
     }
 
@@ -144,6 +151,8 @@ impl Producer {
         topic: TopicSlot,
         record: &ProducerRecord<'_>,
     ) -> Result<(), Refusal> {
+        // Who is refused something may have to ask for metadata.
+        let settled = std::mem::take(&mut self.settled);
         if let Some(error) = self.fatal {
             return Err(Refusal::Failed(error));
         }
@@ -169,6 +178,7 @@ impl Producer {
         }
         let slot = self.accumulator.choose_partition(metadata, topic, partitions, record, io.rng);
         let taken = self.accumulator.append(now.mono, slot, record);
+        self.settled = settled && taken.is_ok() && !self.out_of_memory;
         self.out_of_memory = taken.is_err();
         if let Some(transactions) = self.transactions.as_mut().filter(|_| taken.is_ok()) {
             let state = transactions.state;
@@ -185,6 +195,7 @@ impl Producer {
     /// Sends everything without lingering from now on; records can still be added.
     pub fn flush(&mut self) {
         self.flushing = true;
+        self.settled = false;
     }
 
     /// Whether every record that was taken has been acknowledged or given up.
@@ -248,6 +259,7 @@ impl Producer {
         }
         self.fail_for_good(error);
         self.network.close(io);
+        self.settled = false;
         self.wake_at = None;
     }
 
@@ -258,12 +270,21 @@ impl Producer {
 
     /// Takes in what happened to one of the producer's connections, and acts on it.
     pub fn handle(&mut self, now: Now, input: Input, io: &mut Io<'_>) {
+        self.settled = false;
         self.network.handle(now, input, io, &mut self.completions);
         self.poll(now, io);
     }
 
     /// Does everything that is due.
     pub fn poll(&mut self, now: Now, io: &mut Io<'_>) {
+        if self.settled && !self.is_due(now.mono) {
+            // A record for a batch that is not full only has to be sent in time.
+            self.wake_at = [self.wake_at, self.accumulator.first_due(), self.accumulator.next_expiry()]
+                .into_iter()
+                .flatten()
+                .min();
+            return;
+        }
         self.network.poll(now, io, &mut self.completions);
         // Before what network.poll says of requests that took too long: a batch whose time is over is given up as one that
         // may have been appended.
@@ -285,6 +306,16 @@ impl Producer {
         self.drive_transaction(now, io);
         while self.send_batches(now, io) {}
         self.wake_at = self.next_wake(now);
+        // Who wants a producer id or a coordinator looks for a broker each time, and so does the network client.
+        let initialized = self.idempotence.as_ref().is_none_or(|idempotence| {
+            !matches!(idempotence.init, idempotence::InitProducerId::Needed { .. })
+        });
+        self.settled = initialized && self.transactions.is_none() && self.network.is_settled(now.mono);
+    }
+
+    /// Whether an instant has come that the producer waited for, or a batch is to be sent.
+    fn is_due(&self, now: Time) -> bool {
+        self.wake_at.is_some_and(|at| at <= now) || self.accumulator.first_due().is_some_and(|at| at <= now)
     }
 
     /// The next instant at which the producer wants [`Producer::poll`].

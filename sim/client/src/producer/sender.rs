@@ -146,7 +146,7 @@ impl Producer {
     /// Sends at most one request to each broker that leads a partition whose batch is due, with everything else that it
     /// leads. Returns whether any was sent.
     pub(super) fn send_batches(&mut self, now: Now, io: &mut Io<'_>) -> bool {
-        let mut nodes: Vec<NodeId> = Vec::new();
+        let mut nodes = std::mem::take(&mut self.candidates);
         let mut leader_unknown = false;
         for slot in self.accumulator.due_slots(now.mono) {
             if self.accumulator.queue(slot).muted {
@@ -162,14 +162,14 @@ impl Producer {
             self.network.metadata_mut().request_update();
         }
         nodes.retain(|node| self.network.ready(now, io, *node));
-        if nodes.is_empty() {
-            return false;
-        }
-        let waiting = self.accumulator.waiting_slots();
         let mut sent = false;
-        for node in nodes {
-            sent |= self.send_to(now, io, node, &waiting);
+        if !nodes.is_empty() {
+            let waiting = self.accumulator.waiting_slots();
+            for node in nodes.drain(..) {
+                sent |= self.send_to(now, io, node, &waiting);
+            }
         }
+        self.candidates = nodes;
         sent
     }
 
@@ -179,8 +179,8 @@ impl Producer {
         let explicit = self.transactions.as_ref().is_some_and(|transactions| !transactions.implicit);
         let api_version = if explicit { api_version.min(11) } else { api_version };
         // Of few topics: looking through them takes less time than a map.
-        let mut topics: Vec<(TopicSlot, Vec<PartitionProduceData>)> = Vec::new();
-        let mut batches: Vec<Sent> = Vec::new();
+        let mut topics: Vec<(TopicSlot, Vec<PartitionProduceData>)> = Vec::with_capacity(1);
+        let mut batches: Vec<Sent> = Vec::with_capacity(1);
         let mut size = 0;
         for slot in waiting.iter().copied() {
             let Some((leader, epoch)) = self.network.metadata().leader(slot.topic, slot.partition as i32)
