@@ -218,10 +218,13 @@ impl Checkers {
             client::above_high_watermark::judge(at, event, &mut self.model, &mut self.findings);
         }
         let slot = self.history.slot_of(event);
-        let concerned = &self.client_of[Concerns::of(event).number()];
+        let kind = Concerns::of(event);
         for_each_record(event, |event| {
             let sent = event.id().and_then(|id| self.history.sent(id));
             let seen = Seen { at, event, slot, sent };
+            let transacted = kind == Concerns::POLLED && sent.is_some_and(|sent| sent.transaction().is_some());
+            let kind = if transacted { Concerns::POLLED_TRANSACTED } else { kind };
+            let concerned = &self.client_of[kind.number()];
             for place in concerned {
                 let (name, _, property) = &mut self.client[usize::from(*place)];
                 self.findings.of(name);

@@ -175,11 +175,38 @@ impl<T: Default> PerSlot<T> {
     }
 }
 
+/// The replicas of a partition, in the order in which they were seen first. They are few: looking through them takes less time
+/// than a map.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Replicas(Vec<(NodeId, Replica)>);
+
+impl Replicas {
+    fn place(&self, broker: NodeId) -> Option<usize> {
+        self.0.iter().position(|(id, _)| *id == broker)
+    }
+
+    pub(crate) fn get(&self, broker: NodeId) -> Option<&Replica> {
+        self.place(broker).map(|place| &self.0[place].1)
+    }
+
+    fn get_mut(&mut self, broker: NodeId) -> Option<&mut Replica> {
+        self.place(broker).map(|place| &mut self.0[place].1)
+    }
+
+    /// The place of a broker's replica, made if it is new.
+    fn place_or_new(&mut self, broker: NodeId) -> usize {
+        self.place(broker).unwrap_or_else(|| {
+            self.0.push((broker, Replica::default()));
+            self.0.len() - 1
+        })
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Partition {
     id: TopicIdPartition,
     name: TopicPartition,
-    replicas: BTreeMap<NodeId, Replica>,
+    replicas: Replicas,
     committed: Committed,
 }
 
@@ -188,6 +215,8 @@ struct Partition {
 pub(crate) struct ChangeFound {
     slot: Slot,
     broker: NodeId,
+    /// Where the partition has the replica.
+    place: usize,
     before: Head,
     truncated_to: Option<Offset>,
 }
@@ -219,7 +248,7 @@ pub(crate) struct Change<'a> {
 impl ChangeFound {
     pub(crate) fn borrow<'a>(&'a self, model: &'a ClusterModel) -> Change<'a> {
         let partition = &model.partitions[self.slot.0 as usize];
-        let now = &partition.replicas[&self.broker];
+        let now = &partition.replicas.0[self.place].1;
         Change {
             slot: self.slot,
             name: &partition.name,
@@ -247,7 +276,7 @@ impl ClusterModel {
             // A removed replica (deleted topic) holds nothing that must be kept. What it held is remembered: the leader may not
             // have heard of the deletion, and count on it.
             let partition = self.slots.get(&tp).map(|slot| &mut self.partitions[slot.0 as usize]);
-            if let Some(replica) = partition.and_then(|partition| partition.replicas.get_mut(&node)) {
+            if let Some(replica) = partition.and_then(|partition| partition.replicas.get_mut(node)) {
                 replica.head = Head { leader: false, up: false, ..replica.head };
                 replica.batches = Batches::default();
             }
@@ -259,12 +288,14 @@ impl ClusterModel {
             partitions.push(Partition {
                 id: tp,
                 name,
-                replicas: BTreeMap::new(),
+                replicas: Replicas::default(),
                 committed: Committed::default(),
             });
             Slot(partitions.len() as u32 - 1)
         });
-        let replica = partitions[slot.0 as usize].replicas.entry(node).or_default();
+        let replicas = &mut partitions[slot.0 as usize].replicas;
+        let place = replicas.place_or_new(node);
+        let replica = &mut replicas.0[place].1;
         let before = replica.head;
         let appended = &mut self.appended;
         appended.clear();
@@ -296,13 +327,13 @@ impl ClusterModel {
             up: true,
             before_power_loss: before.before_power_loss.filter(|had| log_end_offset < *had),
         };
-        Ok(Some(ChangeFound { slot, broker: node, before, truncated_to }))
+        Ok(Some(ChangeFound { slot, broker: node, place, before, truncated_to }))
     }
 
     /// Up to where a replica's high watermark claims that the partition is committed, if that is further than before.
     pub(crate) fn newly_committed(&self, change: &ChangeFound) -> Option<Offset> {
         let Partition { replicas, committed, .. } = &self.partitions[change.slot.0 as usize];
-        let head = &replicas[&change.broker].head;
+        let head = &replicas.0[change.place].1.head;
         // What a replica claims beyond its own log is its own fault, and says nothing of the offsets between.
         Some(head.high_watermark.min(head.log_end_offset)).filter(|claimed| *claimed > committed.end)
     }
@@ -311,13 +342,13 @@ impl ClusterModel {
     pub(crate) fn commit(&mut self, change: &ChangeFound) {
         let Some(claimed) = self.newly_committed(change) else { return };
         let Partition { replicas, committed, .. } = &mut self.partitions[change.slot.0 as usize];
-        let batches = &replicas[&change.broker].batches;
+        let batches = &replicas.0[change.place].1.batches;
         committed.batches.extend_from(batches, committed.end, claimed);
         committed.end = claimed;
     }
 
     pub(crate) fn down(&mut self, node: NodeId, lost_power: bool) {
-        for replica in self.partitions.iter_mut().filter_map(|p| p.replicas.get_mut(&node)) {
+        for replica in self.partitions.iter_mut().filter_map(|p| p.replicas.get_mut(node)) {
             replica.head.up = false;
             replica.head.leader = false;
             if lost_power {
@@ -374,8 +405,8 @@ impl ClusterModel {
         of(self.last_named, &self.partitions)
     }
 
-    /// All replicas of a partition by broker.
-    pub(crate) fn replicas(&self, slot: Slot) -> &BTreeMap<NodeId, Replica> {
+    /// All replicas of a partition.
+    pub(crate) fn replicas(&self, slot: Slot) -> &Replicas {
         &self.partitions[slot.0 as usize].replicas
     }
 }

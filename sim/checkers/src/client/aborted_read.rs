@@ -29,7 +29,7 @@ pub(crate) struct AbortedRead {
 
 impl ClientProperty for AbortedRead {
     fn concerns(&self) -> Concerns {
-        Concerns::POLLED
+        Concerns::POLLED_TRANSACTED
     }
 
     fn event(&mut self, Seen { at, event, sent, .. }: Seen<'_>, history: &History, _: &mut Findings) {

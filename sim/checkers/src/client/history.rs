@@ -131,9 +131,11 @@ impl Concerns {
     pub(crate) const POLLED: Concerns = Concerns(8);
     /// Everything else.
     pub(crate) const OTHER: Concerns = Concerns(16);
-    pub(crate) const ALL: Concerns = Concerns(31);
+    /// Of the records that were read only those that a transaction wrote.
+    pub(crate) const POLLED_TRANSACTED: Concerns = Concerns(32);
+    pub(crate) const ALL: Concerns = Concerns(63);
     /// How many kinds there are.
-    pub(crate) const KINDS: usize = 5;
+    pub(crate) const KINDS: usize = 6;
 
     /// The kind with a number below [`Concerns::KINDS`].
     pub(crate) fn nth(number: usize) -> Concerns {
@@ -164,8 +166,10 @@ impl Concerns {
         }
     }
 
+    /// Whether an event of this kind is to be looked at.
     pub(crate) fn include(self, kind: Concerns) -> bool {
-        self.0 & kind.0 != 0
+        let wider = if kind == Concerns::POLLED_TRANSACTED { Concerns::POLLED } else { kind };
+        self.0 & (kind.0 | wider.0) != 0
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct ReadBeforeCommit;
 
 impl ClientProperty for ReadBeforeCommit {
     fn concerns(&self) -> Concerns {
-        Concerns::POLLED
+        Concerns::POLLED_TRANSACTED
     }
 
     fn event(&mut self, Seen { at, event, sent, .. }: Seen<'_>, history: &History, out: &mut Findings) {

@@ -24,7 +24,7 @@ pub(crate) struct WriteReadCycle {
 
 impl ClientProperty for WriteReadCycle {
     fn concerns(&self) -> Concerns {
-        Concerns::POLLED
+        Concerns::POLLED_TRANSACTED
     }
 
     fn event(&mut self, Seen { event, sent, .. }: Seen<'_>, history: &History, _: &mut Findings) {

@@ -24,7 +24,7 @@ impl ClusterProperty for ElrCompleteness {
             return;
         }
         for member in model.decided_elr(change.slot, now.head.leader_epoch) {
-            let held = model.replicas(change.slot).get(member).map(|r| r.head);
+            let held = model.replicas(change.slot).get(*member).map(|r| r.head);
             // Who lost power may have lost what it had; the controller finds out when it registers anew.
             if held.is_some_and(|h| Some(h.log_end_offset).max(h.before_power_loss) >= Some(claimed)) {
                 continue;

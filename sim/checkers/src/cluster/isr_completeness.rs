@@ -27,7 +27,7 @@ impl ClusterProperty for IsrCompleteness {
         let decided = model.decided_isr(change.slot, now.head.leader_epoch);
         let not_confirmed = decided.iter().filter(|member| !now.isr.contains(member));
         for member in now.isr.iter().chain(not_confirmed).filter(|member| **member != change.broker) {
-            let held = replicas.get(member).map(|r| r.head);
+            let held = replicas.get(*member).map(|r| r.head);
             // A member that lost power may have lost what it had acknowledged; Kafka finds out when it registers anew.
             if held.is_some_and(|h| Some(h.log_end_offset).max(h.before_power_loss) >= Some(claimed)) {
                 continue;
