@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use bytes::{BufMut, BytesMut};
-use trial_node::{ClientEvent, Content, PolledRecord, RecordId, Time, TopicPartition};
+use trial_node::{ClientEvent, Content, PolledRecord, Time, TopicPartition};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The trace hash after an event.
@@ -205,7 +205,6 @@ pub fn put_text(out: &mut BytesMut, what: &impl fmt::Display) {
 
 /// Appends what a workload did and saw.
 pub(crate) fn put_history(out: &mut BytesMut, event: &ClientEvent) {
-    let put_id = |out: &mut BytesMut, id: &RecordId| out.put_slice(&id.to_bytes());
     let put_tp = |out: &mut BytesMut, tp: &TopicPartition| {
         out.put_slice(tp.topic.as_bytes());
         out.put_i32(tp.partition);
@@ -217,13 +216,17 @@ pub(crate) fn put_history(out: &mut BytesMut, event: &ClientEvent) {
     };
     match event {
         ClientEvent::SendInvoked { id, topic, intended, bytes, idempotent, acks, content } => {
-            out.put_u8(1);
-            put_id(out, id);
+            // Fields of fixed sizes go in together: these events are the most frequent ones.
+            let mut fixed = [1; 13];
+            fixed[1..].copy_from_slice(&id.to_bytes());
+            out.put_slice(&fixed);
             out.put_slice(topic.as_bytes());
-            out.put_u64(intended.0);
-            out.put_u32(*bytes);
-            out.put_u8(u8::from(*idempotent));
-            out.put_i16(*acks);
+            let mut fixed = [0; 15];
+            fixed[..8].copy_from_slice(&intended.0.to_be_bytes());
+            fixed[8..12].copy_from_slice(&bytes.to_be_bytes());
+            fixed[12] = u8::from(*idempotent);
+            fixed[13..].copy_from_slice(&acks.to_be_bytes());
+            out.put_slice(&fixed);
             match content {
                 Content::Plain => {}
                 Content::Copy { source, offset } => {
@@ -254,12 +257,18 @@ pub(crate) fn put_history(out: &mut BytesMut, event: &ClientEvent) {
             out.put_u32(*consumer);
             put_tp(out, tp);
             for PolledRecord { offset, id } in records {
-                out.put_i64(offset.0);
+                let mut fixed = [0; 21];
+                fixed[..8].copy_from_slice(&offset.0.to_be_bytes());
                 // No record without an identity looks like one with it.
-                out.put_u8(u8::from(id.is_some()));
-                if let Some(id) = id {
-                    put_id(out, id);
-                }
+                fixed[8] = u8::from(id.is_some());
+                let len = match id {
+                    Some(id) => {
+                        fixed[9..].copy_from_slice(&id.to_bytes());
+                        21
+                    }
+                    None => 9,
+                };
+                out.put_slice(&fixed[..len]);
             }
         }
         ClientEvent::PositionReset { consumer, tp, from, to } => {
