@@ -51,7 +51,7 @@ impl ReplicaManager {
     /// From here on nothing happens: all logs are closed.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
-        self.requests = BTreeMap::new();
+        self.requests = Vec::new();
         self.fetchers = BTreeMap::new();
         self.alter_partition = super::AlterPartitionQueue::default();
         self.lagging = Vec::new();

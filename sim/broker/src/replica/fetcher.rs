@@ -240,7 +240,7 @@ impl ReplicaManager {
             // Whatever is under way is not waited for: a leader that has died may leave it unanswered for long, and it may
             // be back before that.
             if let Some((id, _)) = fetcher.in_flight {
-                self.requests.remove(&id);
+                self.take_request(id);
             }
             self.fetchers.remove(&leader);
             return;

@@ -273,7 +273,7 @@ pub struct ReplicaManager {
     alter_partition: AlterPartitionQueue,
     producer_ids: ProducerIds,
     /// Requests of ours that are not answered yet.
-    requests: BTreeMap<RequestId, Sent>,
+    requests: Vec<(RequestId, Sent)>,
     last_request: u64,
     /// Partitions in whose ISR somebody is behind, for the next check whether to shrink it.
     lagging: Vec<TopicIdPartition>,
@@ -402,7 +402,7 @@ impl ReplicaManager {
             fetchers: BTreeMap::new(),
             alter_partition: AlterPartitionQueue::default(),
             producer_ids: ProducerIds::default(),
-            requests: BTreeMap::new(),
+            requests: Vec::new(),
             last_request: 0,
             lagging: Vec::new(),
             checkpoints: Checkpoints::read(disk, clean_shutdown)?,
@@ -436,7 +436,7 @@ impl ReplicaManager {
         id: RequestId,
         result: Result<ResponseKind, RequestFailure>,
     ) {
-        match self.requests.remove(&id) {
+        match self.take_request(id) {
             Some(Sent::Fetcher(leader)) => self.handle_leader_response(ctx, leader, result),
             Some(Sent::AlterPartition) => self.handle_alter_partition_response(ctx, result),
             Some(Sent::AllocateProducerIds) => self.handle_allocate_producer_ids_response(ctx, result),
@@ -501,8 +501,15 @@ impl ReplicaManager {
     fn send(&mut self, sent: Sent) -> RequestId {
         self.last_request += 1;
         let id = RequestId(self.last_request);
-        self.requests.insert(id, sent);
+        self.requests.push((id, sent));
         id
+    }
+
+    /// What a request of ours was for, if it is still awaited. From now on it is not.
+    fn take_request(&mut self, id: RequestId) -> Option<Sent> {
+        // One for each fetcher, and few others.
+        let place = self.requests.iter().position(|(other, _)| *other == id)?;
+        Some(self.requests.swap_remove(place).1)
     }
 
     /// The error for a partition that this broker does not host.
