@@ -222,7 +222,8 @@ impl Checkers {
         for_each_record(event, |event| {
             let sent = event.id().and_then(|id| self.history.sent(id));
             let seen = Seen { at, event, slot, sent };
-            let transacted = kind == Concerns::POLLED && sent.is_some_and(|sent| sent.transaction().is_some());
+            let transacted =
+                kind == Concerns::POLLED && sent.is_some_and(|sent| sent.transaction().is_some());
             let kind = if transacted { Concerns::POLLED_TRANSACTED } else { kind };
             let concerned = &self.client_of[kind.number()];
             for place in concerned {
