@@ -14,7 +14,7 @@ use crate::group::coordinator::{Group, Groups};
 const BATCH_LEAVE: i16 = 3;
 
 /// A member that wanted to leave, and why it may not.
-type Left = (MemberIdentity, Option<ErrorCode>);
+pub(in crate::group) type Left = (MemberIdentity, Option<ErrorCode>);
 
 /// Heartbeat.
 pub(in crate::group) fn heartbeat(
@@ -49,22 +49,21 @@ pub(in crate::group) fn leave(
     } else {
         vec![MemberIdentity::default().with_member_id(body.member_id)]
     };
-    let group = match groups.get_mut(&body.group_id.0) {
-        Some(Group::Classic(group)) => Some(group),
-        Some(Group::Consumer(_)) | None => None,
-    };
-    let (left, record) = match group {
-        Some(group) => group.leave(ctx, members),
+    let (left, records) = match groups.get_mut(&body.group_id.0) {
+        Some(Group::Classic(group)) => {
+            let (left, record) = group.leave(ctx, members);
+            (left, Vec::from_iter(record))
+        }
+        Some(Group::Consumer(group)) => group.evict(ctx, members),
         None => {
-            (members.into_iter().map(|member| (member, Some(ErrorCode::UnknownMemberId))).collect(), None)
+            let unknown = |member| (member, Some(ErrorCode::UnknownMemberId));
+            (members.into_iter().map(unknown).collect(), Vec::new())
         }
     };
     let response = response(caller.version, left);
-    match record {
-        Some(record) => {
-            ctx.out.append(vec![record], Then::Respond { call: caller.call, body: response.into() })
-        }
-        None => ctx.out.respond(caller.call, response),
+    match records.is_empty() {
+        false => ctx.out.append(records, Then::Respond { call: caller.call, body: response.into() }),
+        true => ctx.out.respond(caller.call, response),
     }
 }
 

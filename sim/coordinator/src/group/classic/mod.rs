@@ -17,7 +17,7 @@ use trial_wire::{ErrorCode, StrBytes};
 
 pub(super) use group::{ClassicGroup, Expiry};
 pub(super) use join::join;
-pub(super) use leave::{heartbeat, leave};
+pub(super) use leave::{Left, heartbeat, leave};
 use member::Replaced;
 pub(super) use sync::sync;
 

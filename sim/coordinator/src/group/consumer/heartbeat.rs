@@ -252,7 +252,7 @@ impl ConsumerGroup {
         };
         validate_instance(id, &body.member_id)?;
         let records = if body.member_epoch == LEAVE_EPOCH {
-            self.removal(ctx, id)
+            self.removal(ctx, std::slice::from_ref(id))
         } else {
             // What it was to give up is free now; the rest is kept for its successor, until its session ends.
             let away = MemberAssignment {

@@ -16,6 +16,7 @@
 mod assignor;
 mod change;
 mod describe;
+mod evict;
 mod heartbeat;
 mod member;
 mod reconcile;

@@ -42,7 +42,7 @@ impl ConsumerGroup {
             Timer::Rebalance(_) => member.assignment.state == MemberState::UnrevokedPartitions,
         };
         if due {
-            let records = self.removal(ctx, id);
+            let records = self.removal(ctx, std::slice::from_ref(id));
             ctx.out.append(records, Then::Nothing);
             ctx.schedule(timers::Timer::Consumer(self.group_id.clone(), timer), RETRY);
         }
@@ -61,11 +61,15 @@ impl ConsumerGroup {
         ctx.schedule(timer, Span::from_millis(u64::try_from(timeout_ms).unwrap_or(0)));
     }
 
-    /// The records that take a member out of the group. The next heartbeat of another makes the target assignment without it.
-    pub(super) fn removal(&self, ctx: &Context<'_, '_>, member: &str) -> Vec<Record> {
+    /// The records that take members out of the group. The next heartbeat of another makes the target assignment without them.
+    pub(super) fn removal(&self, ctx: &Context<'_, '_>, members: &[StrBytes]) -> Vec<Record> {
         let mut records = Vec::new();
-        self.member_tombstones(member, &mut records);
-        let topics = Members::of(self).without(member).topics(ctx.env.metadata);
+        let mut others = Members::of(self);
+        for member in members {
+            self.member_tombstones(member, &mut records);
+            others = others.without(member);
+        }
+        let topics = others.topics(ctx.env.metadata);
         if topics != self.topics {
             records.push(self.topics_record(&topics));
         }

@@ -2,13 +2,15 @@ mod driver;
 mod random;
 
 use trial_node::Span;
+use trial_wire::messages::leave_group_request::MemberIdentity;
 use trial_wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use trial_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use trial_wire::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use trial_wire::messages::{
-    ConsumerGroupHeartbeatRequest, OffsetCommitRequest, OffsetFetchRequest, TxnOffsetCommitRequest,
+    ConsumerGroupHeartbeatRequest, LeaveGroupRequest, OffsetCommitRequest, OffsetFetchRequest,
+    TxnOffsetCommitRequest,
 };
 use trial_wire::{ErrorCode, ResponseKind, TopicName};
 
@@ -209,6 +211,30 @@ fn a_static_member_that_comes_back_finds_its_partitions_as_it_left_them() {
     driver.beat(instance(alive("a2", -2)));
     driver.pass(Span::from_secs(45));
     assert_eq!(driver.owners(), []);
+}
+
+#[test]
+fn an_administrator_takes_a_static_member_out() {
+    let mut driver = driver();
+    driver.beat(static_join("a", "host-1"));
+    driver.beat(join("b"));
+    let evict = |driver: &mut Driver, member: &str, instance: Option<&str>| {
+        let member =
+            MemberIdentity::default().with_member_id(text(member)).with_group_instance_id(instance.map(text));
+        let request =
+            LeaveGroupRequest::default().with_group_id(text(GROUP).into()).with_members(vec![member]);
+        match driver.ask(5, request) {
+            ResponseKind::LeaveGroup(response) => response.members[0].error_code,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(evict(&mut driver, "", Some("host-2")), ErrorCode::UnknownMemberId.code());
+    assert_eq!(evict(&mut driver, "b", Some("host-1")), ErrorCode::FencedInstanceId.code());
+    assert_eq!(evict(&mut driver, "b", None), ErrorCode::UnknownMemberId.code());
+    assert_eq!(driver.members().len(), 2);
+    let end = driver.log_end();
+    assert_eq!(evict(&mut driver, "", Some("host-1")), 0);
+    assert_eq!(driver.written(end), ["a has nothing", "a shall have None", "a is gone", "group epoch Some(3)"]);
 }
 
 #[test]

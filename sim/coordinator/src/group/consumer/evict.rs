@@ -1,0 +1,45 @@
+//! LeaveGroup to a group of KIP-848: an administrator takes static members out. Members themselves leave by a heartbeat.
+
+use trial_wire::messages::leave_group_request::MemberIdentity;
+use trial_wire::{ErrorCode, StrBytes};
+
+use super::ConsumerGroup;
+use crate::Record;
+use crate::group::classic::Left;
+use crate::group::context::Context;
+
+impl ConsumerGroup {
+    /// What becomes of each, and the records that take the known ones out, in one epoch.
+    pub(in crate::group) fn evict(
+        &self,
+        ctx: &Context<'_, '_>,
+        members: Vec<MemberIdentity>,
+    ) -> (Vec<Left>, Vec<Record>) {
+        let mut out: Vec<StrBytes> = Vec::new();
+        let left = members
+            .into_iter()
+            .map(|member| {
+                let error = match self.evicted(&member) {
+                    Ok(id) if out.contains(&id) => Some(ErrorCode::UnknownMemberId),
+                    Ok(id) => {
+                        out.push(id);
+                        None
+                    }
+                    Err(error) => Some(error),
+                };
+                (member, error)
+            })
+            .collect();
+        let records = if out.is_empty() { Vec::new() } else { self.removal(ctx, &out) };
+        (left, records)
+    }
+
+    fn evicted(&self, member: &MemberIdentity) -> Result<StrBytes, ErrorCode> {
+        let instance_id = member.group_instance_id.as_ref().ok_or(ErrorCode::UnknownMemberId)?;
+        let (id, _) = self.static_member(instance_id).ok_or(ErrorCode::UnknownMemberId)?;
+        if !member.member_id.is_empty() && member.member_id != *id {
+            return Err(ErrorCode::FencedInstanceId);
+        }
+        Ok(id.clone())
+    }
+}
