@@ -60,6 +60,11 @@ impl FileDisk {
         Ok(files)
     }
 
+    /// Makes a folder, and those that it is in.
+    pub(super) fn make_folder(&mut self, path: &str) -> Result<(), DiskError> {
+        fs::create_dir_all(self.resolve(path)?).map_err(error(path))
+    }
+
     fn resolve(&self, path: &str) -> Result<PathBuf, DiskError> {
         let strange =
             |name: &str| name.is_empty() || name == "." || name == ".." || name.contains(['\\', '\0']);

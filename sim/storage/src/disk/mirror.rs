@@ -10,7 +10,8 @@ use super::file::FileDisk;
 #[derive(Debug, Default)]
 pub(super) struct Mirror {
     folder: Option<FileDisk>,
-    /// What went wrong when nobody could be told.
+    /// What went wrong first. From then on the folder is not what the disk is, so it is left as it is, and everything fails:
+    /// what were written behind a gap would be garbage to the next process.
     error: Option<DiskError>,
 }
 
@@ -33,9 +34,9 @@ impl Mirror {
     ) -> Result<T, DiskError> {
         match &mut self.folder {
             None => Ok(T::default()),
-            Some(folder) => match self.error.take() {
-                None => act(folder),
-                Some(error) => Err(error),
+            Some(folder) => match &self.error {
+                None => act(folder).inspect_err(|error| self.error = Some(error.clone())),
+                Some(error) => Err(error.clone()),
             },
         }
     }
@@ -57,13 +58,18 @@ impl Mirror {
         self.folder.is_some()
     }
 
-    /// Makes the folder hold these files and nothing else.
-    pub(super) fn rewrite(&mut self, files: Vec<(String, Bytes)>) {
+    /// Makes the folder hold these files, and folders, which have no content, and nothing else. If it cannot, the next that is
+    /// done to it fails.
+    pub(super) fn rewrite(&mut self, contents: Vec<(String, Option<Bytes>)>) {
         let written = self.also(|folder| {
             for name in folder.list("")? {
                 folder.remove(&name)?;
             }
-            for (path, content) in files {
+            for (path, content) in contents {
+                let Some(content) = content else {
+                    folder.make_folder(&path)?;
+                    continue;
+                };
                 let file = folder.open(&path, true)?;
                 folder.append(file, &[content])?;
                 folder.sync(file)?;
@@ -71,6 +77,7 @@ impl Mirror {
             }
             Ok(())
         });
-        self.error = written.err();
+        // It is kept for who comes next.
+        drop(written);
     }
 }

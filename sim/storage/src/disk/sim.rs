@@ -281,22 +281,25 @@ impl SimDisk {
         self.dirty.clear();
     }
 
-    /// Every file with its path and content.
-    fn contents(&self) -> Vec<(String, Bytes)> {
-        let (mut files, mut folders) = (Vec::new(), vec![(String::new(), 0)]);
+    /// Every file with its path and content, and every folder with its path.
+    fn contents(&self) -> Vec<(String, Option<Bytes>)> {
+        let (mut all, mut folders) = (Vec::new(), vec![(String::new(), 0)]);
         while let Some((prefix, folder)) = folders.pop() {
             for (name, id) in &self.folder(folder).names {
                 let path = format!("{prefix}{name}");
                 match &self.nodes[*id as usize].as_ref().expect("named nodes exist").kind {
-                    Kind::Folder(_) => folders.push((format!("{path}/"), *id)),
+                    Kind::Folder(_) => {
+                        folders.push((format!("{path}/"), *id));
+                        all.push((path, None));
+                    }
                     Kind::File(file) => {
                         let mut content = file.content.clone();
-                        files.push((path, content.read(0, file.content.len())));
+                        all.push((path, Some(content.read(0, file.content.len()))));
                     }
                 }
             }
         }
-        files
+        all
     }
 
     /// The node's process died: its open files are forgotten; everything that it wrote is kept.

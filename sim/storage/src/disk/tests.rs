@@ -296,3 +296,33 @@ fn a_mirrored_disk_is_found_again_in_its_folder() {
     assert_eq!(content(&mut third, "a/0.log"), left);
     assert!(left.starts_with(b"abcde"));
 }
+
+#[test]
+fn an_empty_folder_outlasts_a_power_loss_in_the_mirror_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut disk = SimDisk::mirrored(FileDisk::new(folder.path()).unwrap()).unwrap();
+    put(&mut disk, "a/b/0.log", "x");
+    disk.remove("a/b/0.log").unwrap();
+    for synced in ["", "a", "a/b"] {
+        disk.sync_folder(synced).unwrap();
+    }
+    disk.lose_power(&mut Rng::named(1, "power"));
+    assert!(folder.path().join("a/b").is_dir());
+    disk.rename("a/b", "a/b-delete").unwrap();
+    disk.remove("a/b-delete").unwrap();
+}
+
+#[test]
+fn once_the_mirror_has_failed_nothing_more_is_written_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut disk = SimDisk::mirrored(FileDisk::new(folder.path()).unwrap()).unwrap();
+    let log = disk.open("0.log", true).unwrap();
+    disk.append(log, &[Bytes::from_static(b"ab")]).unwrap();
+    // Something else has made a file where a folder is to be.
+    std::fs::write(folder.path().join("taken"), "").unwrap();
+    let failed = disk.open("taken/0.log", true).unwrap_err();
+    assert_eq!(disk.append(log, &[Bytes::from_static(b"cd")]), Err(failed.clone()));
+    disk.crash_process();
+    assert_eq!(disk.open("0.log", false), Err(failed), "also for the next process");
+    assert_eq!(std::fs::read(folder.path().join("0.log")).unwrap(), b"ab");
+}
