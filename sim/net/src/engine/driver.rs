@@ -79,7 +79,11 @@ impl<N: Node, F: Fabric> Driver<N, F> {
             Event::Closed { host, socket, reason } => (host, Waiting::Closed { socket, reason }),
             Event::Broken { host, what } => return self.fail(host, what),
         };
-        self.hosts[host as usize].waiting.push_back(waiting);
+        let h = &mut self.hosts[host as usize];
+        // What was meant for a process that is gone goes with it, and who has connected to it is told.
+        if h.has_process() {
+            h.waiting.push_back(waiting);
+        }
     }
 
     /// The sockets have done what they must not do.

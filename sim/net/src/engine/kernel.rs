@@ -236,9 +236,10 @@ impl<S: Stack> Running<S> {
                 Err(what) => Event::Broken { host, what },
             });
         });
-        // Whoever takes nothing any more sends nothing either: the reader tells.
-        drop(write(writing, frames).await);
-        reader.abort();
+        // Where nobody takes anything any more the reader comes to its end as well, and tells.
+        if write(writing, frames).await.is_ok() {
+            reader.abort();
+        }
     }
 
     /// Reads frames until the connection ends; says why it did.
@@ -357,6 +358,28 @@ mod tests {
             socket.taken(256 << 10);
             idle().await;
             assert_eq!(frames(), 1);
+        });
+    }
+
+    #[test]
+    fn who_writes_as_the_other_end_goes_is_told() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it needs nothing");
+        LocalSet::new().block_on(&runtime, async {
+            let (near, far) = duplex(1 << 10);
+            let (events, mut told) = unbounded_channel();
+            let (calls, taken) = unbounded_channel();
+            let ids = SocketIds::default();
+            let stack = Pipe(RefCell::new(Some(near)));
+            spawn_local(Kernel { host: 0, stack, events, ids: ids.clone() }.run(taken));
+            let (socket, end) = Socket::new(&ids);
+            calls.send(Call::Connect { socket: end, to: Endpoint::new("far", 1) }).expect("the kernel runs");
+            idle().await;
+            // The writer has its turn first, and fails.
+            socket.send(Bytes::from_static(b"too late"));
+            drop(far);
+            idle().await;
+            let told: Vec<Event> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+            assert!(matches!(told[..], [Event::Connected { .. }, Event::Closed { .. }]), "{told:?}");
         });
     }
 }
