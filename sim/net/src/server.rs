@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
@@ -145,19 +145,22 @@ impl Server {
         Ok(bound)
     }
 
-    /// Ends it when the process gets SIGINT or SIGTERM. The second one ends the process.
+    /// Ends it when the process gets SIGINT or SIGTERM. One that comes when it has been asked to end, or has ended, ends the
+    /// process.
     ///
     /// # Errors
     /// The operating system does not allow it.
     pub fn stop_on_signals(&self) -> io::Result<()> {
         let _inside = self.runtime.enter();
+        let asked = Arc::new(AtomicBool::new(false));
         for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-            let (mut signals, stop) = (signal(kind)?, self.stop());
+            let (mut signals, owner, asked) = (signal(kind)?, self.to_owner.clone(), asked.clone());
             self.runtime.spawn(async move {
-                signals.recv().await;
-                stop.stop();
-                signals.recv().await;
-                std::process::exit(INTERRUPTED);
+                while signals.recv().await.is_some() {
+                    if asked.swap(true, Ordering::Relaxed) || owner.send(Event::Stop).is_err() {
+                        std::process::exit(INTERRUPTED);
+                    }
+                }
             });
         }
         Ok(())
@@ -192,6 +195,8 @@ impl Server {
             let wait = cluster.next_event().map_or(SLEEP_MAX, |at| clock.wait(at));
             let Some(event) = self.next(wait) else { continue };
             cluster.run_until(clock.target(cluster.now(), cluster.next_event()))?;
+            // What has arrived by now came before the event, as it will in a replay.
+            peers.deliver(cluster);
             for event in std::iter::once(event).chain(self.events.try_iter().take(EVENTS_AT_ONCE)) {
                 if !peers.take(event, &self.doors, cluster) {
                     return Ok(());

@@ -18,8 +18,9 @@ const BUFFER: usize = 256 << 10;
 /// waits.
 #[derive(Debug)]
 pub struct Journal {
-    entries: SyncSender<Vec<Entry>>,
-    writing: JoinHandle<io::Result<()>>,
+    /// `None` once it ends.
+    entries: Option<SyncSender<Vec<Entry>>>,
+    writing: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Journal {
@@ -40,22 +41,34 @@ impl Journal {
         let (entries, waiting) = sync_channel(WAITING_MAX);
         let writing = std::thread::Builder::new().name("journal".to_owned());
         let writing = writing.spawn(move || write(&waiting, &mut out))?;
-        Ok(Journal { entries, writing })
+        Ok(Journal { entries: Some(entries), writing: Some(writing) })
     }
 
     /// Puts entries into the file. False if it cannot be written any more: [`Journal::close`] says why.
     #[must_use]
     pub fn put(&self, entries: Vec<Entry>) -> bool {
-        self.entries.send(entries).is_ok()
+        self.entries.as_ref().is_some_and(|journal| journal.send(entries).is_ok())
     }
 
     /// Waits until everything is written.
     ///
     /// # Errors
     /// What the operating system said to the first write that failed; the file holds what came before.
-    pub fn close(self) -> io::Result<()> {
-        drop(self.entries);
-        self.writing.join().expect("the thread does not panic")
+    pub fn close(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.entries = None;
+        self.writing.take().map_or(Ok(()), |writing| writing.join().expect("the thread does not panic"))
+    }
+}
+
+/// A session that breaks off is in the file all the same, up to its last input.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Whoever wants to know has closed it.
+        drop(self.end());
     }
 }
 
