@@ -125,7 +125,7 @@ impl ReplicaManager {
         request: ProduceRequest,
         mut refused: Refused,
     ) {
-        let acks = request.acks;
+        let (acks, in_transaction) = (request.acks, request.transactional_id.is_some());
         let mut delayed =
             DelayedProduce { token, version, response: ProduceResponse::default(), waits: Vec::new() };
         delayed.response.responses.reserve_exact(request.topic_data.len());
@@ -150,7 +150,9 @@ impl ReplicaManager {
                         let tp = TopicIdPartition { topic_id, partition: data.index };
                         match refused.remove(&tp) {
                             Some(rejection) => Err(rejection),
-                            None => self.append(ctx, tp, acks, data.records).map(|info| (tp, info)),
+                            None => self
+                                .append(ctx, tp, acks, data.records, in_transaction)
+                                .map(|info| (tp, info)),
                         }
                     }
                 };
@@ -204,8 +206,13 @@ impl ReplicaManager {
         tp: TopicIdPartition,
         acks: i16,
         records: Option<Bytes>,
+        in_transaction: bool,
     ) -> Result<AppendInfo, Rejection> {
         let batch = only_batch(records)?;
+        // Nobody has a right to write as part of a transaction without saying of which, and no coordinator would end that.
+        if batch.header().is_transactional() && !in_transaction {
+            return Err(ErrorCode::TransactionalIdAuthorizationFailed.into());
+        }
         self.append_batch(ctx, tp, acks, &batch, AppendOrigin::Client)
     }
 

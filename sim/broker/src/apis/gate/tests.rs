@@ -5,7 +5,7 @@ use trial_security::KafkaPrincipal;
 use trial_security::acl::Authorizer;
 use trial_wire::api::{APIS, Api, Listener};
 use trial_wire::message::decode_request;
-use trial_wire::messages::{MetadataRequest, ProduceRequest};
+use trial_wire::messages::{MetadataRequest, ProduceRequest, TransactionalId};
 use trial_wire::{ApiKey, StrBytes, TopicName};
 
 use super::*;
@@ -81,6 +81,12 @@ fn producers_that_wait_for_no_answer_are_cut_off_afterwards() {
     let (Ruling::Refuse(refusal), _) = request(1) else { panic!("nothing is left of it") };
     assert!(matches!(*refusal, ResponseKind::Produce(_)));
     let (ruling, amendment) = request(0);
+    assert!(matches!(ruling, Ruling::Serve) && amendment.refused.is_some());
+    // Who may not use a transactional id gets no answer either.
+    let id = Some(TransactionalId(StrBytes::from_static_str("billing")));
+    let mut request =
+        ProduceRequest::default().with_transactional_id(id).with_topic_data(topics).with_acks(0).into();
+    let (ruling, amendment) = rule(Authorizer::default(), 12, &mut request);
     assert!(matches!(ruling, Ruling::Serve) && amendment.refused.is_some());
 }
 

@@ -39,7 +39,8 @@ impl Gate<'_> {
         let id = request.transactional_id.as_ref();
         if id.is_some_and(|id| !self.access.transactional_id(Write, id)) {
             let error = ErrorCode::TransactionalIdAuthorizationFailed;
-            return Some(not_produced(&request.topic_data, error).into());
+            let refused = not_produced(&std::mem::take(&mut request.topic_data), error);
+            return self.partly(Some(refused.into()), request.acks != 0);
         }
         let by_id = self.version >= TOPIC_ID_VERSION;
         let refused = take(&mut request.topic_data, |topic| {
@@ -171,6 +172,7 @@ impl Gate<'_> {
 
     pub fn describe_topic_partitions(&mut self, request: &mut DescribeTopicPartitionsRequest) -> Refusal {
         if request.topics.is_empty() {
+            // Also the pages are made without what is hidden, for no cursor may tell of it.
             self.amendment.hide = true;
             return None;
         }

@@ -317,6 +317,15 @@ fn a_reader_of_committed_data_waits_for_the_marker_and_is_told_of_aborted_transa
 }
 
 #[test]
+fn transactional_records_of_no_transaction_in_particular_are_refused() {
+    let mut cluster = Cluster::new(&[]);
+    let token = cluster.produce(A, ALL, &[(P0, transactional(0, 0))]);
+    let refused = ErrorCode::TransactionalIdAuthorizationFailed.code();
+    assert_eq!(cluster.produced_one(token), Some((refused, -1)));
+    assert_eq!(cluster.log_end_offset(A, P0), 0);
+}
+
+#[test]
 fn compacted_topics_are_cleaned_on_every_replica_and_go_on_being_replicated() {
     let mut cluster = Cluster::new(&[("cleanup.policy", "compact"), ("segment.bytes", "500")]);
     let keyed = |i: i32| {
