@@ -13,9 +13,9 @@ use trial_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use trial_wire::messages::metadata_request::MetadataRequestTopic;
 use trial_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use trial_wire::messages::{
-    CreateAclsRequest, CreateTopicsRequest, DeleteAclsRequest, DescribeAclsRequest, FetchRequest,
-    FetchResponse, MetadataRequest, MetadataResponse, ProduceRequest, SaslAuthenticateRequest,
-    SaslHandshakeRequest,
+    CreateAclsRequest, CreateTopicsRequest, DeleteAclsRequest, DescribeAclsRequest,
+    DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, FetchRequest, FetchResponse,
+    MetadataRequest, MetadataResponse, ProduceRequest, SaslAuthenticateRequest, SaslHandshakeRequest,
 };
 use trial_wire::{BatchBuilder, Compression, ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName};
 
@@ -128,6 +128,25 @@ fn metadata_hides_what_a_client_may_not_see() {
     let refused = |topic: &str| (topic.to_owned(), REFUSED.code());
     assert_eq!(shown(&some), [("orders".to_owned(), 0), refused("secrets"), refused("nosuch")]);
     assert!(some.topics[1].topic_id.is_nil() && some.topics[1].partitions.is_empty());
+}
+
+#[test]
+fn a_page_of_topics_does_not_tell_of_what_a_client_may_not_see() {
+    let mut cluster = cluster(&[]);
+    allow(&mut cluster, READ, "orders");
+    let request = DescribeTopicPartitionsRequest::default().with_response_partition_limit(1);
+    let ResponseKind::DescribeTopicPartitions(page) = cluster.ask(0, CLIENT_PORT, request.clone()) else {
+        panic!("it is what was asked")
+    };
+    let names = |page: &DescribeTopicPartitionsResponse| -> Vec<String> {
+        page.topics.iter().map(|topic| topic.name.as_ref().unwrap().to_string()).collect()
+    };
+    assert_eq!((names(&page), &page.next_cursor), (vec!["orders".to_owned()], &None));
+    let ResponseKind::DescribeTopicPartitions(page) = cluster.ask(0, BROKER_PORT, request) else {
+        panic!("it is what was asked")
+    };
+    let next = page.next_cursor.as_ref().map(|next| next.topic_name.to_string());
+    assert_eq!((names(&page), next), (vec!["orders".to_owned()], Some("secrets".to_owned())));
 }
 
 #[test]

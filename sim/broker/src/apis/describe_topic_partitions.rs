@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use trial_metadata::{PartitionRegistration, TopicImage};
 use trial_node::{Io, NodeId};
+use trial_security::acl::AclOperation;
 use trial_wire::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
 };
@@ -14,6 +15,7 @@ use super::Caller;
 use super::metadata::topic_name_is_valid;
 use crate::Broker;
 use crate::published::Published;
+use crate::security::Access;
 
 pub(super) fn serve(
     broker: &mut Broker,
@@ -23,20 +25,25 @@ pub(super) fn serve(
 ) {
     let limit = broker.effective.max_request_partition_size_limit.min(request.response_partition_limit);
     let limit = usize::try_from(limit).unwrap_or(0).max(1);
-    let response = describe(&broker.published, request, limit);
+    let access = broker.access(caller.token.conn);
+    let response = describe(&broker.published, request, limit, access.as_ref());
     broker.connections.respond(io, caller.token, ResponseKind::DescribeTopicPartitions(response));
 }
 
-/// A page of at most `limit` partitions, and where the next one begins.
+/// A page of at most `limit` partitions, and where the next one begins. Of all topics, only those that `access` allows to see.
 fn describe(
     published: &Published,
     request: &DescribeTopicPartitionsRequest,
     limit: usize,
+    access: Option<&Access>,
 ) -> DescribeTopicPartitionsResponse {
     let image = &published.image;
     let all = request.topics.is_empty();
     let mut names: BTreeSet<&TopicName> = match all {
-        true => image.topic_ids().keys().collect(),
+        true => {
+            let may_see = |name: &&TopicName| access.is_none_or(|it| it.topic(AclOperation::Describe, name));
+            image.topic_ids().keys().filter(may_see).collect()
+        }
         false => request.topics.iter().map(|topic| &topic.name).collect(),
     };
     let mut response = DescribeTopicPartitionsResponse::default();
