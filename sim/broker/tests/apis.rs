@@ -183,6 +183,7 @@ fn resources_with_configs_are_listed_by_type() {
         (response.error_code, listed.collect::<Vec<_>>())
     };
     assert_eq!(list(&[2]), (0, vec![(2, "a".to_owned())]));
+    assert_eq!(list(&[2; 9]), (0, vec![(2, "a".to_owned())]), "once, however often it is asked for");
     assert_eq!(list(&[]), (0, vec![(2, "a".to_owned()), (4, "0".to_owned()), (8, "0".to_owned())]));
     assert_eq!(list(&[2, 99]), (ErrorCode::UnsupportedVersion.code(), Vec::new()));
 }

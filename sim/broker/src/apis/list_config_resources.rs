@@ -1,5 +1,7 @@
 //! ListConfigResources (KIP-1142): what there is that has configs; in version 0 the subscriptions to clients' metrics (KIP-714).
 
+use std::collections::BTreeSet;
+
 use trial_metadata::ConfigResource;
 use trial_node::Io;
 use trial_wire::messages::list_config_resources_response::ConfigResource as Listed;
@@ -26,14 +28,15 @@ pub(super) fn serve(
 
 fn list(broker: &Broker, version: i16, request: &ListConfigResourcesRequest) -> ListConfigResourcesResponse {
     let image = &broker.published.image;
-    let types: &[i8] = match version {
-        0 => &[CLIENT_METRICS],
-        _ if request.resource_types.is_empty() => &ALL,
-        _ => &request.resource_types,
+    // Each once, however often it is asked for.
+    let types: BTreeSet<i8> = match version {
+        0 => BTreeSet::from([CLIENT_METRICS]),
+        _ if request.resource_types.is_empty() => BTreeSet::from(ALL),
+        _ => request.resource_types.iter().copied().collect(),
     };
     let mut listed = Vec::new();
     for resource_type in types {
-        let names: Vec<StrBytes> = match *resource_type {
+        let names: Vec<StrBytes> = match resource_type {
             ConfigResource::TOPIC => image.topic_ids().keys().map(|name| name.0.clone()).collect(),
             ConfigResource::BROKER | BROKER_LOGGER => {
                 image.brokers().keys().map(|node| StrBytes::from(node.to_string())).collect()
@@ -52,7 +55,7 @@ fn list(broker: &Broker, version: i16, request: &ListConfigResourcesRequest) -> 
                     .with_error_code(ErrorCode::UnsupportedVersion.code());
             }
         };
-        let named = |name| Listed::default().with_resource_name(name).with_resource_type(*resource_type);
+        let named = |name| Listed::default().with_resource_name(name).with_resource_type(resource_type);
         listed.extend(names.into_iter().map(named));
     }
     ListConfigResourcesResponse::default().with_config_resources(listed)
