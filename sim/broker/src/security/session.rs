@@ -181,7 +181,11 @@ impl Session {
                     let dotted = |who: &KafkaPrincipal| who.text().replacen(':', ".", 1);
                     return refuse(format!("{what} {}: {}", dotted(before), dotted(&principal)));
                 }
-                let lifetime = around.session_lifetime;
+                // Who is known by a certificate cannot log in again: sessions end for SASL only, as in Kafka.
+                let lifetime = match mechanism {
+                    SaslMechanism::External => Span::ZERO,
+                    SaslMechanism::Plain | SaslMechanism::Scram(_) => around.session_lifetime,
+                };
                 let expires_at = if lifetime == Span::ZERO { Time::MAX } else { around.now + lifetime };
                 let reauthenticated_at = self.known.as_ref().and_then(|known| known.reauthenticated_at);
                 let mechanism = Some(mechanism);

@@ -202,6 +202,19 @@ fn old_clients_are_not_told_of_lifetimes() {
 }
 
 #[test]
+fn who_has_a_certificate_stays_for_good_and_nobody_else() {
+    let mut test = Test { session_lifetime: Span::from_secs(9), ..Test::new(&[SaslMechanism::External]) };
+    test.shake_hands("EXTERNAL");
+    assert_eq!(test.authenticate("CN=alice"), welcome(Span::ZERO));
+    test.now = Time::ZERO + Span::from_secs(10);
+    assert_eq!(test.take(MetadataRequest::default()), Verdict::Serve);
+    // The client itself cannot become somebody else.
+    test.shake_hands("EXTERNAL");
+    let what = "Cannot change principals during re-authentication from User.CN=alice: User.CN=root";
+    assert_eq!(test.authenticate("CN=root"), refused(what));
+}
+
+#[test]
 fn without_mechanisms_everybody_is_nobody_in_particular() {
     let mut test = Test::new(&[]);
     assert_eq!(test.who().as_deref(), Some("User:ANONYMOUS"));
