@@ -109,6 +109,7 @@ impl Broker {
         let gone = old.topics().iter().filter(|(id, _)| image.topic(**id).is_none());
         loaded.deleted_topics.extend(gone.map(|(id, topic)| (*id, topic.clone())));
         loaded.brokers.extend(old.brokers().keys());
+        loaded.acls.append(&mut delta.acls);
         loaded.acls.extend(old.acls().keys());
         loaded.configs.insert(ConfigResource::BrokerDefault);
         *delta = loaded;

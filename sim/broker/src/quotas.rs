@@ -280,8 +280,9 @@ impl Broker {
         self.mute(now, io, token, &client_id, ms);
     }
 
-    /// Reads nothing from a connection for so long.
+    /// Reads nothing from a connection for so long, or for as long as a response can tell.
     fn mute(&mut self, now: Now, io: &mut Io<'_>, token: Token, client_id: &StrBytes, ms: u64) {
+        let ms = ms.min(u64::from(i32::MAX.unsigned_abs()));
         if ms > 0 {
             self.connections.mute(token.conn, now.mono + Span::from_millis(ms));
             io.trace(TraceEvent::ClientThrottled { client_id: client_id.clone(), ms });
