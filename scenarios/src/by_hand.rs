@@ -5,7 +5,7 @@ use trial_faults::{Fault, FaultEntry, FaultPlan, Leadership, What};
 use trial_node::{Span, Time};
 use trial_world::{HostId, HostState};
 
-use crate::check::{NO_SLOW_DISK, Names, explain};
+use crate::check::{NO_SLOW_DISK, Names, explain, too_often};
 use crate::outside::OUTSIDE;
 use crate::plan;
 use crate::roles::Cast;
@@ -22,6 +22,9 @@ impl Run {
     /// What is wrong with it, as for a scenario's file; nothing has happened then.
     pub fn inject_by_hand(&mut self, text: &str) -> Result<Value, String> {
         let mut entry = fault(text)?;
+        if let Some(what) = entry.repeats.and_then(too_often) {
+            return Err(format!("fault: {what}"));
+        }
         entry.at = Span(self.now().0);
         self.check_by_hand(&entry.fault)?;
         let id = self.plan.entries.len();
@@ -56,6 +59,13 @@ impl Run {
             });
         };
         self.moments.retain(|moment| Some(moment.entry) != entry);
+        // Nor does the end of the run wait for what does not come any more.
+        let of_entry = self.active.iter().filter(|active| Some(active.moment.entry) == entry);
+        let injected = of_entry.map(|active| active.moment.repetition + 1).max();
+        let repeats = &mut self.plan.entries[self.active[index].moment.entry].repeats;
+        if let (Some(repeats), Some(injected)) = (repeats, injected) {
+            repeats.times = injected;
+        }
         let healed = self.heal_entry(index)?;
         Ok(json!({ "healed": [healed] }))
     }
@@ -239,4 +249,35 @@ fn fault(text: &str) -> Result<FaultEntry, String> {
     table.insert("at".to_owned(), json!("0s"));
     serde_json::from_value(Value::Object(table))
         .map_err(|error| format!("fault: {}", explain(&error.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BARE, RunOptions, Scenario};
+
+    fn served() -> Run {
+        let scenario = Scenario::to_serve("serve.toml", BARE).expect("it is good");
+        let options = RunOptions { outside: Some(0), ..RunOptions::default() };
+        let mut run = Run::new(scenario, options).expect("there is no corpus to fail");
+        run.run_until(run.warm()).expect("the cluster forms");
+        run
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_repetitions_that_were_called_off() {
+        let mut run = served();
+        let fault = r#"{"pause": "broker-1", "for": "1s", "every": "1h", "times": 1000}"#;
+        let id = run.inject_by_hand(fault).expect("it can")["id"].as_u64().expect("it has one");
+        assert!(run.planned() > Time::ZERO + Span::from_secs(999 * 3600));
+        run.heal_by_hand(id).expect("it is in force");
+        assert!(run.planned() < Time::ZERO + Span::from_secs(3600));
+    }
+
+    #[test]
+    fn a_fault_that_comes_too_often_is_refused() {
+        let fault = r#"{"pause": "broker-1", "for": "1s", "every": "1s", "times": 4000000000}"#;
+        let refused = served().inject_by_hand(fault).expect_err("no schedule holds it");
+        assert_eq!(refused, "fault: times = 4000000000: 1 to 1000000");
+    }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use trial_checkers::PROPERTIES;
 use trial_client::{Rate, WorkloadConfig};
-use trial_faults::{Fault, FaultPlan, Leadership, Target};
+use trial_faults::{Fault, FaultPlan, Leadership, Repeats, Target};
 use trial_metadata::BootstrapFeatures;
 use trial_metadata::config::{BROKER_CONFIGS, ConfigDef, StaticConfig, TOPIC_CONFIGS};
 use trial_node::{Span, TopicPartition, TraceEvent, nearest};
@@ -280,9 +280,8 @@ impl Scenario {
         let names = self.names();
         for spanned in &self.faults {
             let entry = spanned.get_ref();
-            // Every repetition is an entry of the schedule.
-            if let Some(times) = entry.repeats.map(|r| r.times).filter(|times| *times > 1_000_000) {
-                let what = format!("fault: times = {times}: 1 to 1000000");
+            if let Some(what) = entry.repeats.and_then(too_often) {
+                let what = format!("fault: {what}");
                 return Err(Complaint { from: spanned.span().start, needle: "times".to_owned(), what });
             }
             let complain = |needle: &str, what: String| {
@@ -436,6 +435,12 @@ impl Names {
         (tp.partition as u32 >= count)
             .then(|| (needle, format!("there is no partition {tp}: {name} has {count}, counted from 0")))
     }
+}
+
+/// What is wrong with a fault that comes more often than a schedule can hold: every repetition is an entry of it.
+pub(crate) fn too_often(repeats: Repeats) -> Option<String> {
+    let Repeats { times, .. } = repeats;
+    (times > 1_000_000).then(|| format!("times = {times}: 1 to 1000000"))
 }
 
 pub(crate) fn unknown_topic<'a, I: Iterator<Item = &'a str>>(
