@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -15,6 +15,9 @@ use crate::args::Serve;
 use crate::out::say;
 use crate::session::{Served, Setting};
 use crate::{input, run};
+
+/// How long a process that panics waits until its session is written.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Serves what was asked for until it is interrupted; true if everything held.
 pub fn serve(serve: &Serve) -> Result<bool> {
@@ -42,6 +45,9 @@ pub fn serve(serve: &Serve) -> Result<bool> {
         journal.with_context(|| format!("--record {}: cannot be written", file.display()))
     });
     let journal = journal.transpose()?;
+    if journal.is_some() {
+        write_what_led_to_a_panic();
+    }
     // The cluster forms, and its topics are made, as fast as this machine can.
     let warm = cluster.0.warm();
     cluster.0.run_until(warm)?;
@@ -77,6 +83,17 @@ pub fn serve(serve: &Serve) -> Result<bool> {
         say!("  repeat        trial replay {}", file.display());
     }
     Ok(record.verdict == Verdict::Pass)
+}
+
+/// A panic ends the process at once. The journal's thread gets a moment before that: the input that led to it has been handed over,
+/// and is the one that a replay needs most.
+#[allow(clippy::disallowed_methods, reason = "nothing goes on after this sleep")]
+fn write_what_led_to_a_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |about| {
+        tell(about);
+        std::thread::sleep(LAST_WORDS);
+    }));
 }
 
 /// Keeps the brokers' data in a folder.
