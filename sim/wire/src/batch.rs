@@ -234,7 +234,7 @@ impl Header {
     }
 
     /// Checks what a broker demands of a batch that a producer sends (KIP-98): records without gaps, no control batch, and
-    /// producer id, epoch and sequence that are either all there or all absent.
+    /// an epoch and a sequence if there is a producer id.
     ///
     /// # Errors
     /// What is wrong, in words.
@@ -260,9 +260,10 @@ impl Header {
             }
         } else if self.is_transactional() {
             return Err("a transactional batch needs a producer id");
-        } else if self.producer_id != -1 || self.base_sequence != -1 {
-            return Err("a batch without producer id must have -1 for it and for its sequence number");
+        } else if self.producer_id != -1 {
+            return Err("a batch without producer id must have -1 for it");
         }
+        // Without a producer id the sequence number means nothing: aiokafka sends 0.
         Ok(())
     }
 

@@ -204,6 +204,8 @@ fn what_producers_must_not_send_is_named() {
     (bare.producer_id, bare.producer_epoch, bare.base_sequence) = (-1, -1, -1);
     assert_eq!(good.is_well_formed_produce(), Ok(()));
     assert_eq!(bare.is_well_formed_produce(), Ok(()));
+    bare.base_sequence = 0;
+    assert_eq!(bare.is_well_formed_produce(), Ok(()));
     let refused = |change: fn(&mut Header)| {
         let mut header = good;
         change(&mut header);
@@ -215,7 +217,7 @@ fn what_producers_must_not_send_is_named() {
     assert!(refused(|h| h.attributes |= attribute::LOG_APPEND_TIME).contains("LogAppendTime"));
     assert!(refused(|h| h.base_sequence = -1).contains("sequence"));
     assert!(refused(|h| h.producer_epoch = -1).contains("epoch"));
-    assert!(refused(|h| h.producer_id = -1).contains("-1"));
+    assert!(refused(|h| h.producer_id = -2).contains("-1"));
     assert!(
         refused(|h| (h.producer_id, h.base_sequence, h.attributes) = (-1, -1, attribute::TRANSACTIONAL))
             .contains("producer id")
