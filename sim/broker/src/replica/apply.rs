@@ -157,12 +157,19 @@ impl ReplicaManager {
     ) -> Result<Option<Partition>, OpenError> {
         let Some(topic) = ctx.metadata.topic_name(tp.topic_id).cloned() else { return Ok(None) };
         let folder = log_dir::partition_folder(&topic, tp.partition);
-        if let Some(Some(owner)) = self.checkpoints.folders.remove(&folder)
-            && owner != tp.topic_id
-        {
-            log_dir::delete_partition(ctx.disk, &folder)?;
-        }
         let key = (topic.as_str().to_owned(), tp.partition);
+        let recovery_point = self.checkpoints.recovery_points.get(&key).copied().unwrap_or(Offset::ZERO);
+        let found = match self.checkpoints.folders.remove(&folder) {
+            Some(Some(owner)) if owner != tp.topic_id => {
+                log_dir::delete_partition(ctx.disk, &folder)?;
+                false
+            }
+            found => found.is_some(),
+        };
+        if !found && self.checkpoints.has(&key) {
+            // Of an older topic of this name.
+            self.forget_checkpoints(&key);
+        }
         let checkpointed = |file: &log_dir::OffsetCheckpoint| file.get(&key).copied().unwrap_or(Offset::ZERO);
         let options = LogOpen {
             config: log_config(&self.config, ctx.metadata, tp.topic_id),
@@ -175,7 +182,7 @@ impl ReplicaManager {
         for repair in report.repairs {
             self.after.trace(TraceEvent::Recovered { path: repair.path, what: repair.what });
         }
-        self.recovery_point_moved(options.recovery_point, log.recovery_point());
+        self.recovery_point_moved(recovery_point, log.recovery_point());
         log.set_cleaned_to(checkpointed(&self.checkpoints.cleaned_to));
         log.assign_topic_id(ctx.disk, tp.topic_id)?;
         let min_insync_replicas = min_insync_replicas(ctx.metadata, tp.topic_id);

@@ -24,6 +24,11 @@ pub(super) struct Checkpoints {
     recovery_points_due: bool,
     recovery_points_went_back: bool,
     log_starts_moved: bool,
+    /// Whether `log-start-offset-checkpoint` and `cleaner-offset-checkpoint` may name a log.
+    log_starts_named: bool,
+    cleaned_to_named: bool,
+    /// How far some log has been compacted may be less than what the file says.
+    cleaned_to_went_back: bool,
     /// Of a partition that is gone, which a newer topic of the same name must not inherit.
     obsolete: bool,
 }
@@ -37,19 +42,31 @@ impl Checkpoints {
             .filter(|folder| folder.topic != METADATA_TOPIC)
             .map(|folder| (folder.folder, folder.topic_id))
             .collect();
+        let log_starts = log_dir::read_checkpoint(disk, CheckpointFile::LogStartOffset)?;
+        let cleaned_to = log_dir::read_checkpoint(disk, CheckpointFile::Cleaner)?;
         Ok(Checkpoints {
             clean_shutdown,
             high_watermarks: log_dir::read_checkpoint(disk, CheckpointFile::HighWatermark)?,
             recovery_points: log_dir::read_checkpoint(disk, CheckpointFile::RecoveryPoint)?,
-            log_starts: log_dir::read_checkpoint(disk, CheckpointFile::LogStartOffset)?,
-            cleaned_to: log_dir::read_checkpoint(disk, CheckpointFile::Cleaner)?,
+            log_starts_named: !log_starts.is_empty(),
+            cleaned_to_named: !cleaned_to.is_empty(),
+            log_starts,
+            cleaned_to,
             folders,
             high_watermarks_due: false,
             recovery_points_due: false,
             recovery_points_went_back: false,
             log_starts_moved: false,
+            cleaned_to_went_back: false,
             obsolete: false,
         })
+    }
+
+    /// Whether any file of the last run names the log.
+    pub fn has(&self, key: &(String, i32)) -> bool {
+        [&self.high_watermarks, &self.recovery_points, &self.log_starts, &self.cleaned_to]
+            .iter()
+            .any(|file| file.contains_key(key))
     }
 }
 
@@ -75,10 +92,13 @@ impl ReplicaManager {
         }
     }
 
-    /// A recovery point may have gone back from `before` to `now`: then its checkpoint is written at the end of this step, and
-    /// so before anything is appended to that log. Otherwise a crash could make recovery trust what nobody has flushed.
+    /// A log was opened or cut, and its recovery point may have gone back from `before` to `now`: then its checkpoint is written
+    /// at the end of this step, and so before anything is appended to that log. Otherwise a crash could make recovery trust
+    /// what nobody has flushed. So it is with how far the log has been compacted: if more than that counted as compacted, a
+    /// tombstone could go before what it deletes.
     pub(super) fn recovery_point_moved(&mut self, before: Offset, now: Offset) {
         self.checkpoints.recovery_points_went_back |= now < before;
+        self.checkpoints.cleaned_to_went_back |= self.checkpoints.cleaned_to_named;
     }
 
     /// A log's start moved: where it is now is written at the end of this step, and so before anybody is told of it, or any
@@ -88,15 +108,23 @@ impl ReplicaManager {
     }
 
     /// A partition is deleted: all files are written at the end of this step, and so before anything is appended to a newer
-    /// topic of the same name. Otherwise a crash could make that one's recovery trust what nobody has flushed.
+    /// topic of the same name. Otherwise a crash could make that one's recovery trust what nobody has flushed, or its log be
+    /// thrown away for ending before the start of the old one.
     pub(super) fn partition_deleted(&mut self, topic: &str, partition: i32) {
-        let key = (topic.to_owned(), partition);
-        self.checkpoints.high_watermarks.remove(&key);
-        self.checkpoints.recovery_points.remove(&key);
-        self.checkpoints.log_starts_moved |= self.checkpoints.log_starts.remove(&key).is_some();
-        // Should the file still name it, a new log of that name is shorter than that.
-        self.checkpoints.cleaned_to.remove(&key);
+        self.forget_checkpoints(&(topic.to_owned(), partition));
         self.checkpoints.obsolete = true;
+    }
+
+    /// What the files say of this name is of a log that is no more.
+    pub(super) fn forget_checkpoints(&mut self, key: &(String, i32)) {
+        let Checkpoints { high_watermarks, recovery_points, log_starts, cleaned_to, .. } =
+            &mut self.checkpoints;
+        for file in [high_watermarks, recovery_points, log_starts, cleaned_to] {
+            file.remove(key);
+        }
+        // The files may name it even if those of the last run did not.
+        self.checkpoints.log_starts_moved |= self.checkpoints.log_starts_named;
+        self.checkpoints.cleaned_to_went_back |= self.checkpoints.cleaned_to_named;
     }
 
     /// Writes what must not wait for the next instant for that.
@@ -110,6 +138,9 @@ impl ReplicaManager {
         if obsolete {
             written = written.and_then(|()| self.write_high_watermarks(ctx.disk));
         }
+        if self.checkpoints.cleaned_to_went_back {
+            written = written.and_then(|()| self.write_cleaner_offsets(ctx.disk));
+        }
         if let Err(error) = written {
             self.after.fatal(error);
         }
@@ -122,6 +153,7 @@ impl ReplicaManager {
         }
         let offset = |p: &Partition| p.log.starts_within_a_segment().then(|| p.log.log_start_offset());
         let file = CheckpointFile::LogStartOffset;
+        self.checkpoints.log_starts_named = true;
         self.write_checkpoint(ctx.disk, file, &self.checkpoints.log_starts, offset)
     }
 
@@ -166,9 +198,10 @@ impl ReplicaManager {
         self.write_checkpoint(disk, CheckpointFile::HighWatermark, &self.checkpoints.high_watermarks, offset)
     }
 
-    /// Writes down how far logs have been compacted. That need not be exact: what counts as compacted and is not, is compacted
-    /// with what comes after it.
-    pub(super) fn write_cleaner_offsets(&self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+    /// Writes down how far logs have been compacted. That may be less than they are, which costs time, but never more.
+    pub(super) fn write_cleaner_offsets(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        self.checkpoints.cleaned_to_named = true;
+        self.checkpoints.cleaned_to_went_back = false;
         let offset = |p: &Partition| Some(p.log.cleaned_to()).filter(|to| *to > Offset::ZERO);
         self.write_checkpoint(disk, CheckpointFile::Cleaner, &self.checkpoints.cleaned_to, offset)
     }

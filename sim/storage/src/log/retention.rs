@@ -40,7 +40,12 @@ impl UnifiedLog {
             self.retired.extend(files.into_iter().map(|file| (due, file)));
         }
         while let Some((_, file)) = self.retired.pop_front_if(|(due, _)| *due <= now_ms) {
-            disk.remove(&file)?;
+            match disk.remove(&file) {
+                // Of two segments that began at the same offset, one after the other, the later one's file took the place of
+                // the earlier one's.
+                Ok(()) | Err(DiskError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

@@ -880,6 +880,25 @@ fn the_files_of_deleted_segments_stay_for_a_while() {
 }
 
 #[test]
+fn a_log_that_begins_anew_where_a_deleted_segment_began_keeps_no_claims_of_the_old_one() {
+    let mut f = Fixture::new(LogConfig { retention_bytes: 0, file_delete_delay_ms: 100, ..config() });
+    f.fill(2, 0);
+    f.log.update_high_watermark(f.log.log_end_offset());
+    assert!(retain(&mut f, NOW));
+    f.log.set_cleaned_to(f.log.log_end_offset());
+    assert_eq!(f.log.cleaned_to(), Offset(6));
+    // The leader, elected uncleanly, has less than this replica has deleted.
+    assert!(f.log.truncate_to(&mut f.disk, Offset(0)).unwrap());
+    assert_eq!(f.log.cleaned_to(), Offset(0));
+    f.fill(2, 0);
+    f.log.update_high_watermark(f.log.log_end_offset());
+    assert!(retain(&mut f, NOW + 50));
+    // Both segments began at offset 0: there is one file less than names to be removed.
+    f.log.delete_old_segments(&mut f.disk, NOW + 200).unwrap();
+    assert!(f.disk.list("t-0").unwrap().iter().all(|name| !name.ends_with(".deleted")));
+}
+
+#[test]
 fn a_log_that_is_only_compacted_deletes_nothing_but_what_was_asked_for() {
     let mut f = Fixture::new(LogConfig { retention_bytes: 0, retention_ms: 0, delete: false, ..config() });
     f.fill(20, 0);

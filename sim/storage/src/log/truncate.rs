@@ -86,6 +86,7 @@ impl UnifiedLog {
         self.log_end_offset = offset;
         self.high_watermark = offset;
         self.recovery_point = offset;
+        self.cleaned_to = self.cleaned_to.min(offset);
         self.truncations += 1;
         Ok(())
     }

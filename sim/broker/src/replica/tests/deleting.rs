@@ -144,3 +144,47 @@ fn a_refused_record_is_named() {
     let token = cluster.produce(A, ALL, &[(P0, batch("a", 1))]);
     assert_eq!(cluster.produced_one(token), Some((ErrorCode::InvalidTimestamp.code(), -1)));
 }
+
+/// The topic is deleted and made again under the same name, on those brokers that run.
+fn make_topic_again(cluster: &mut Cluster) -> TopicIdPartition {
+    let again = TopicIdPartition { topic_id: trial_wire::Uuid::from_u128(0xA6A1), ..P0 };
+    let assigned = cluster.metadata.partitions[&P0].clone();
+    cluster.metadata.partitions.clear();
+    cluster.metadata.partitions.insert(again, assigned);
+    cluster.metadata.names.clear();
+    cluster.metadata.names.insert(again.topic_id, topic());
+    let changes = MetadataChanges { deleted_topics: vec![TOPIC], ..MetadataChanges::default() };
+    for id in [A, B, C] {
+        if cluster.nodes.contains_key(&id) {
+            cluster.with(id, |replicas, ctx| replicas.apply(ctx, &changes));
+        }
+    }
+    cluster.publish();
+    again
+}
+
+#[test]
+fn a_topic_that_is_made_again_does_not_inherit_where_the_old_one_started() {
+    let mut cluster = Cluster::new(&[("segment.bytes", "500"), ("retention.bytes", "1000")]);
+    for _ in 0..30 {
+        cluster.produce(A, ALL, &[(P0, batch("a", 3))]);
+    }
+    cluster.advance(Span::from_secs(301));
+    assert!(cluster.starts().iter().all(|start| *start > 30));
+    // C does not see how the topic is made again.
+    let of_c = cluster.kill(C);
+    let again = make_topic_again(&mut cluster);
+    cluster.start(C, of_c);
+    cluster.publish();
+    let token = cluster.produce(A, ALL, &[(again, batch("b", 3))]);
+    cluster.advance(Span::from_secs(2));
+    assert_eq!(cluster.produced_one(token), Some((0, 0)));
+    for id in [A, B, C] {
+        let disk = cluster.kill(id);
+        cluster.start(id, disk);
+        cluster.publish_to(id);
+        let replica = cluster.nodes[&id].replicas.replica(again).unwrap();
+        let (start, end) = (replica.log_start_offset.0, replica.log_end_offset.0);
+        assert_eq!((start, end), (0, 3), "{id}");
+    }
+}

@@ -403,13 +403,14 @@ impl Cluster {
         Token { conn: CLIENT, correlation_id: self.last_token, api_version }
     }
 
-    /// Sends a Produce request with these batches.
+    /// Sends a Produce request with these batches, all of one topic.
     fn produce(&mut self, to: NodeId, acks: i16, batches: &[(TopicIdPartition, Bytes)]) -> Token {
         let token = self.token(13);
         let data = batches.iter().map(|(tp, records)| {
             PartitionProduceData::default().with_index(tp.partition).with_records(Some(records.clone()))
         });
-        let topic = TopicProduceData::default().with_topic_id(TOPIC).with_partition_data(data.collect());
+        let topic_id = batches[0].0.topic_id;
+        let topic = TopicProduceData::default().with_topic_id(topic_id).with_partition_data(data.collect());
         let request =
             ProduceRequest::default().with_acks(acks).with_timeout_ms(30_000).with_topic_data(vec![topic]);
         self.with(to, |replicas, ctx| replicas.handle_produce(ctx, token, 13, request));
