@@ -685,6 +685,7 @@ public class JavaCases {
                     "metadata.max.age.ms", 500)) {
                     member.subscribe(Pattern.compile(RUN + "-pattern-" + protocol + "-.*"));
                     same(5, take(member, 5, 20).size());
+                    member.commitSync();
                     fill(topic(admin, "pattern-" + protocol + "-b", 1), 5);
                     same(5, take(member, 5, 20).size());
                 }

@@ -66,7 +66,7 @@ impl ReplicaManager {
             let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
             for &index in &topic.partition_indexes {
                 let answer = PartitionResponse::default().with_partition_index(index);
-                partitions.push(match self.leading(ctx, &topic.name, index) {
+                partitions.push(match self.hosted(ctx, &topic.name, index) {
                     Ok(partition) => answer.with_active_producers(active_producers(partition)),
                     Err(code) => answer.with_error_code(code.code()),
                 });
@@ -77,11 +77,11 @@ impl ReplicaManager {
         self.after.respond(token, ResponseKind::DescribeProducers(response));
     }
 
-    fn leading(&self, ctx: &Context<'_>, topic: &TopicName, partition: i32) -> Result<&Partition, ErrorCode> {
+    /// The replica that is here, leader or not: `kafka-transactions find-hanging --broker-id` asks each broker for all it has.
+    fn hosted(&self, ctx: &Context<'_>, topic: &TopicName, partition: i32) -> Result<&Partition, ErrorCode> {
         let topic_id = ctx.metadata.topic_id(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         let tp = TopicIdPartition { topic_id, partition };
-        let partition = self.partitions.get(&tp).ok_or_else(|| Self::not_hosted(ctx, tp))?;
-        if partition.is_leader() { Ok(partition) } else { Err(ErrorCode::NotLeaderOrFollower) }
+        self.partitions.get(&tp).ok_or_else(|| Self::not_hosted(ctx, tp))
     }
 
     /// Forgets producers that wrote nothing for as long as `producer.id.expiration.ms` says.
