@@ -54,7 +54,8 @@ fn objection(load: &Load, gone: &Gone, change: &Change<'_>, at: Time, to: Offset
         return None;
     }
     let deleted = change.committed.batches.range(gone.below, to);
-    let newest = deleted.map(|batch| batch.max_timestamp).max().unwrap_or(i64::MIN);
+    // What was never seen to be committed was not seen to be old.
+    let newest = deleted.map(|batch| batch.max_timestamp).max().unwrap_or(i64::MAX);
     let ms = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     let age = load.wall_start_ms.saturating_add(ms(at.since(Time::ZERO))).saturating_sub(newest);
     if cleanup.retention.is_some_and(|retention| age.saturating_add(CLOCKS_DIFFER_MS) > ms(retention)) {

@@ -76,6 +76,14 @@ fn what_is_deleted_without_a_reason_is_found_and_missed() {
 }
 
 #[test]
+fn a_log_that_starts_where_nothing_was_committed_is_not_excused_by_age() {
+    let mut checkers = checkers(Cleanup { retention: Some(Span::from_secs(10)), ..KEPT });
+    let mut broker = Fake::new(1);
+    broker.step(&mut checkers, |r| (r.leader, r.log_start_offset, r.high_watermark) = (true, 2, 2));
+    assert_eq!(evidence(&checkers), ["broker 1 moved the start of orders-0 from 0 to 2"]);
+}
+
+#[test]
 fn the_last_record_of_a_key_must_stay_on_every_replica() {
     let mut checkers = checkers(Cleanup { compact: true, delete: false, ..KEPT });
     let mut broker = Fake::new(1);

@@ -264,7 +264,7 @@ impl Checkers {
                 deletion::log_start_moved(at, load, gone, &change, out);
             }
             if let Some(to) = self.model.newly_committed(&found) {
-                if change.compacted && self.history.load().is_compacted(change.name) {
+                if self.history.load().is_compacted(change.name) {
                     let gone = self.history.gone_for(change.name).1;
                     deletion::committed((broker, disk), tp, gone, (&change, to))?;
                 }

@@ -103,8 +103,6 @@ pub(crate) struct Head {
     pub(crate) log_end_offset: Offset,
     pub(crate) high_watermark: Offset,
     truncations: u64,
-    /// Its topic's configuration has it compacted.
-    pub(crate) compacted: bool,
     /// Its process runs.
     pub(crate) up: bool,
     /// Where its log ended when its broker lost power, until the log is as long again: it may have acknowledged up to there
@@ -208,6 +206,8 @@ struct Partition {
     name: TopicPartition,
     replicas: Replicas,
     committed: Committed,
+    /// Some replica may have been compacted, and others may have fetched from it.
+    compacted: bool,
 }
 
 /// What one look at a replica found, owned.
@@ -240,8 +240,8 @@ pub(crate) struct Change<'a> {
     pub(crate) truncated_to: Option<Offset>,
     /// What was committed before this change.
     pub(crate) committed: &'a Committed,
-    /// Whether the partition's logs are compacted: then each replica writes its batches anew as it likes, and only their
-    /// records can be compared.
+    /// Whether the partition's logs may have been compacted: then each replica writes its batches anew as it likes, and only
+    /// their records can be compared.
     pub(crate) compacted: bool,
 }
 
@@ -258,7 +258,7 @@ impl ChangeFound {
             appended: &model.appended,
             truncated_to: self.truncated_to,
             committed: &partition.committed,
-            compacted: now.head.compacted,
+            compacted: partition.compacted,
         }
     }
 }
@@ -290,10 +290,12 @@ impl ClusterModel {
                 name,
                 replicas: Replicas::default(),
                 committed: Committed::default(),
+                compacted: false,
             });
             Slot(partitions.len() as u32 - 1)
         });
-        let replicas = &mut partitions[slot.0 as usize].replicas;
+        let Partition { replicas, compacted, .. } = &mut partitions[slot.0 as usize];
+        *compacted |= view.compacted;
         let place = replicas.place_or_new(node);
         let replica = &mut replicas.0[place].1;
         let before = replica.head;
@@ -304,7 +306,7 @@ impl ClusterModel {
             || view.log_end_offset < before.log_end_offset
         {
             broker.batches(disk, tp, view.log_start_offset, &mut |b| appended.push(b))?;
-            replica.batches.replace(view.log_start_offset, view.compacted, appended)
+            replica.batches.replace(view.log_start_offset, *compacted, appended)
         } else {
             if view.log_end_offset > before.log_end_offset {
                 broker.batches(disk, tp, before.log_end_offset, &mut |b| appended.push(b))?;
@@ -323,7 +325,6 @@ impl ClusterModel {
             log_end_offset,
             high_watermark: view.high_watermark,
             truncations: view.truncations,
-            compacted: view.compacted,
             up: true,
             before_power_loss: before.before_power_loss.filter(|had| log_end_offset < *had),
         };

@@ -117,7 +117,8 @@ pub struct ReplicaView<'a> {
     /// Grows with each truncation (and with each loss at recovery), so that an observer knows to look again at what it has
     /// seen.
     pub truncations: u64,
-    /// Whether the topic's configuration has it compacted: then it may have fewer records than other replicas.
+    /// Whether it may have been compacted, and so have fewer records than other replicas: the topic's configuration wants
+    /// that, and the log has more than the segment that it grows by, which is never touched.
     pub compacted: bool,
 }
 

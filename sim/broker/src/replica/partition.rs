@@ -197,7 +197,7 @@ impl Partition {
             high_watermark: self.log.high_watermark(),
             last_stable_offset: self.log.last_stable_offset(),
             truncations: self.log.truncations(),
-            compacted: self.log.config().compact,
+            compacted: self.log.config().compact && self.log.segment_count() > 1,
         }
     }
 

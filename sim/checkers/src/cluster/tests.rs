@@ -117,6 +117,22 @@ fn an_in_sync_replica_that_lacks_what_is_committed_is_found() {
 }
 
 #[test]
+fn logs_are_compared_until_one_of_them_may_have_been_compacted() {
+    for may_be in [false, true] {
+        let mut checkers = only("log-matching");
+        let (mut one, mut two) = replicated(&mut checkers);
+        one.step(&mut checkers, |r| r.compacted = may_be);
+        // Others may have fetched what was left before that one was cut.
+        one.step(&mut checkers, |r| r.compacted = false);
+        one.step(&mut checkers, |r| r.batches.push(batch(3, 0, 13)));
+        one.step(&mut checkers, |r| r.high_watermark = 4);
+        two.step(&mut checkers, |r| r.batches.push(batch(3, 0, 99)));
+        two.step(&mut checkers, |r| r.high_watermark = 4);
+        assert_eq!(checkers.violations().is_empty(), may_be);
+    }
+}
+
+#[test]
 fn a_member_that_the_leader_has_not_been_told_of_counts() {
     let mut checkers = only("isr-completeness");
     let (mut one, _) = replicated(&mut checkers);

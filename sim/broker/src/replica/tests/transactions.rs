@@ -333,9 +333,13 @@ fn compacted_topics_are_cleaned_on_every_replica_and_go_on_being_replicated() {
         builder.push(1_000, Some(b"key"), Some(format!("value {i}").as_bytes()), &[]);
         builder.build().bytes().clone()
     };
-    for i in 0..50 {
+    let may_differ = |cluster: &Cluster| cluster.nodes[&A].replicas.replica(P0).unwrap().compacted;
+    cluster.produce(A, ALL, &[(P0, keyed(0))]);
+    assert!(!may_differ(&cluster), "the active segment is never compacted");
+    for i in 1..50 {
         cluster.produce(A, ALL, &[(P0, keyed(i))]);
     }
+    assert!(may_differ(&cluster));
     assert_eq!(cluster.log(A, P0).len(), 50);
     cluster.advance(Span::from_secs(16));
     for id in [A, B, C] {
