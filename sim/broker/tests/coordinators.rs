@@ -604,6 +604,7 @@ fn a_partition_belongs_to_a_transaction_of_version_1_only_once_it_was_added() {
     assert_eq!(read(&mut cluster, 0, true), ["a"]);
 
     let topic = AddPartitionsToTxnTopic::default().with_name(name("orders")).with_partitions(vec![0, 7]);
+    let internal = request.clone();
     let request = request.with_v3_and_below_topics(vec![topic]);
     let ResponseKind::AddPartitionsToTxn(response) = ask_in(&mut cluster, producer.coordinator, 3, request)
     else {
@@ -613,6 +614,18 @@ fn a_partition_belongs_to_a_transaction_of_version_1_only_once_it_was_added() {
     assert_eq!(
         errors.iter().map(|p| p.partition_error_code).collect::<Vec<_>>(),
         [ErrorCode::OperationNotAttempted.code(), ErrorCode::UnknownTopicOrPartition.code()]
+    );
+    // Nobody is authorized here, and yet nobody may write to what is the cluster's own.
+    let topic = |topic| AddPartitionsToTxnTopic::default().with_name(name(topic)).with_partitions(vec![0]);
+    let request = internal.with_v3_and_below_topics(vec![topic("orders"), topic("__consumer_offsets")]);
+    let ResponseKind::AddPartitionsToTxn(response) = ask_in(&mut cluster, producer.coordinator, 3, request)
+    else {
+        panic!()
+    };
+    let errors = response.results_by_topic_v3_and_below.iter().flat_map(|topic| &topic.results_by_partition);
+    assert_eq!(
+        errors.map(|p| p.partition_error_code).collect::<Vec<_>>(),
+        [ErrorCode::OperationNotAttempted.code(), ErrorCode::TopicAuthorizationFailed.code()]
     );
 }
 

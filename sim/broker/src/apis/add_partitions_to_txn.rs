@@ -30,7 +30,7 @@ pub(super) fn serve(
     let mut parts = Vec::new();
     if caller.token.api_version < BATCHED_VERSION {
         let partition = broker.coordinator_partition(kind, &request.v3_and_below_transactional_id);
-        parts.push(match unknown(broker, &request.v3_and_below_topics) {
+        parts.push(match refused(broker, &request.v3_and_below_topics, true) {
             Some(results) => Part::Done(
                 AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(results).into(),
             ),
@@ -39,7 +39,7 @@ pub(super) fn serve(
     } else {
         let mut fit = Vec::new();
         for transaction in request.transactions {
-            match unknown(broker, &transaction.topics) {
+            match refused(broker, &transaction.topics, false) {
                 Some(results) => parts.push(Part::Done(batched(vec![result(&transaction, results)]))),
                 None => fit.push(transaction),
             }
@@ -53,23 +53,28 @@ pub(super) fn serve(
     serve_parts(broker, now, io, (caller, client_id), kind, parts, merge);
 }
 
-/// If some partitions do not exist: that, and of the others that nothing was attempted.
-fn unknown(
+/// If some partitions do not exist, or are of an internal topic, which is not for clients, whatever their rights: that, and of
+/// the others that nothing was attempted.
+fn refused(
     broker: &Broker,
     topics: &[AddPartitionsToTxnTopic],
+    from_client: bool,
 ) -> Option<Vec<AddPartitionsToTxnTopicResult>> {
     let image = &broker.published.image;
-    let exists = |name: &TopicName, partition: i32| {
-        image.topic_named(name).is_some_and(|topic| topic.partitions.contains_key(&partition))
+    let error = |name: &TopicName, partition: i32| {
+        let exists =
+            || image.topic_named(name).is_some_and(|topic| topic.partitions.contains_key(&partition));
+        if from_client && trial_coordinator::is_internal(name.as_str()) {
+            Some(ErrorCode::TopicAuthorizationFailed)
+        } else {
+            (!exists()).then_some(ErrorCode::UnknownTopicOrPartition)
+        }
     };
-    let all_exist = |topic: &AddPartitionsToTxnTopic| {
-        topic.partitions.iter().all(|partition| exists(&topic.name, *partition))
+    let is_fine = |topic: &AddPartitionsToTxnTopic| {
+        topic.partitions.iter().all(|partition| error(&topic.name, *partition).is_none())
     };
-    (!topics.iter().all(all_exist)).then(|| {
-        results(topics, |name, partition| match exists(name, partition) {
-            true => ErrorCode::OperationNotAttempted,
-            false => ErrorCode::UnknownTopicOrPartition,
-        })
+    (!topics.iter().all(is_fine)).then(|| {
+        results(topics, |name, partition| error(name, partition).unwrap_or(ErrorCode::OperationNotAttempted))
     })
 }
 
