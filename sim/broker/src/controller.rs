@@ -116,6 +116,10 @@ impl Broker {
             let quota = &mut active.mutations.quota(now, client, request.is_strict(token.api_version));
             request.limit(active.controller.image(), &mut result, quota);
         }
+        if result.is_too_large() {
+            let refusal = request.refuse(ErrorCode::PolicyViolation).into();
+            return self.connections.respond(io, token, refusal);
+        }
         let ControllerResult { records, is_atomic, response } = result;
         if !self.append_records(now, io, &records, is_atomic) {
             let refusal = match self.controller {

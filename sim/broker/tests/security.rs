@@ -258,6 +258,51 @@ fn only_who_may_alter_the_cluster_changes_acls() {
 }
 
 #[test]
+fn what_does_not_fit_a_batch_is_refused_as_a_whole() {
+    let mut cluster = cluster(&[]);
+    let creation = |i: i32| {
+        AclCreation::default()
+            .with_resource_type(TOPIC)
+            .with_resource_name(text(&format!("many-{i}")))
+            .with_resource_pattern_type(LITERAL)
+            .with_principal(text("User:alice"))
+            .with_host(text("*"))
+            .with_operation(READ)
+            .with_permission_type(ALLOW)
+    };
+    let create = |cluster: &mut Cluster, range: std::ops::Range<i32>| {
+        let request = CreateAclsRequest::default().with_creations(range.map(creation).collect());
+        let ResponseKind::CreateAcls(created) = cluster.ask(0, BROKER_PORT, request) else {
+            panic!("it is what was asked")
+        };
+        created.results.iter().map(|result| result.error_code).collect::<Vec<_>>()
+    };
+    let too_many = ErrorCode::PolicyViolation.code();
+    assert_eq!(create(&mut cluster, 0..10_001), vec![too_many; 10_001]);
+    assert_eq!(create(&mut cluster, 0..10_000), vec![0; 10_000], "none of them was there");
+    assert_eq!(create(&mut cluster, 0..10_001), vec![0; 10_001], "only one is new");
+
+    let delete = |cluster: &mut Cluster, name: Option<&str>| {
+        let filter = DeleteAclsFilter::default()
+            .with_resource_type_filter(TOPIC)
+            .with_resource_name_filter(name.map(text))
+            .with_pattern_type_filter(LITERAL)
+            .with_principal_filter(Some(text("User:alice")))
+            .with_host_filter(None)
+            .with_operation(READ)
+            .with_permission_type(ALLOW);
+        let request = DeleteAclsRequest::default().with_filters(vec![filter]);
+        let ResponseKind::DeleteAcls(deleted) = cluster.ask(0, BROKER_PORT, request) else {
+            panic!("it is what was asked")
+        };
+        (deleted.filter_results[0].error_code, deleted.filter_results[0].matching_acls.len())
+    };
+    assert_eq!(delete(&mut cluster, None), (too_many, 0));
+    assert_eq!(delete(&mut cluster, Some("many-0")), (0, 1));
+    assert_eq!(delete(&mut cluster, None), (0, 10_000));
+}
+
+#[test]
 fn without_an_authorizer_there_are_no_acls() {
     let mut cluster = Cluster::running(1, &[]);
     let ResponseKind::DescribeAcls(response) = cluster.ask(0, BROKER_PORT, DescribeAclsRequest::default())

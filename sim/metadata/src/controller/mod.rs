@@ -96,6 +96,9 @@ pub struct QuorumController {
     unclean_check_due: bool,
 }
 
+/// How many records one request may cause (`MAX_RECORDS_PER_USER_OP`), as they must fit one batch.
+const MAX_RECORDS_PER_USER_OP: usize = 10_000;
+
 /// Why one part of a request fails: Kafka's code, and a message for people.
 #[derive(Clone, Debug)]
 struct ApiError {
@@ -132,6 +135,12 @@ impl<T> ControllerResult<T> {
     /// A decision that is carried out whole or not at all.
     fn atomic(records: Vec<MetadataRecord>, response: T) -> ControllerResult<T> {
         ControllerResult { records, is_atomic: true, response }
+    }
+
+    /// Whether so many records cannot be one batch, which they would have to be: the whole request is refused with
+    /// POLICY_VIOLATION.
+    pub fn is_too_large(&self) -> bool {
+        self.is_atomic && self.records.len() > MAX_RECORDS_PER_USER_OP
     }
 
     /// A decision of which each record is good by itself.

@@ -15,13 +15,11 @@ use trial_wire::messages::{
 use trial_wire::{ErrorCode, StrBytes, TopicName, Uuid};
 
 use super::placement::{PlacementError, place};
-use super::{ApiError, ControllerResult, QuorumController};
+use super::{ApiError, ControllerResult, MAX_RECORDS_PER_USER_OP, QuorumController};
 use crate::config::{ConfigDef, TOPIC_CONFIGS, describe_topic_with};
 use crate::image::Overrides;
 use crate::record::{ConfigResource, MetadataRecord, PartitionRegistration};
 
-/// How many records one request may cause (`MAX_RECORDS_PER_USER_OP`), as they must fit one batch.
-const MAX_RECORDS_PER_USER_OP: usize = 10_000;
 const MAX_NAME_LENGTH: usize = 249;
 const METADATA_TOPIC: &str = "__cluster_metadata";
 
