@@ -20,7 +20,7 @@ use crate::{Broker, Token};
 /// The name of whoever is not authenticated.
 const ANONYMOUS: &str = "ANONYMOUS";
 
-/// Stands between a user's name and a client id. No user's name has it.
+/// Stands after the length of a user's name, which the name and a client id follow: either may have any characters.
 const FORWARDED: char = '\n';
 
 /// The windows over which use is averaged.
@@ -195,11 +195,11 @@ impl Broker {
             }
             _ => return,
         };
-        let (user, client_id) = match client_id.split_once(FORWARDED) {
-            Some((user, client_id)) if forwarded => {
+        let (user, client_id) = match forwarded.then(|| forwarded_for(client_id)).flatten() {
+            Some((user, client_id)) => {
                 (StrBytes::from(user.to_owned()), StrBytes::from(client_id.to_owned()))
             }
-            _ => (self.user_of(token.conn), client_id.clone()),
+            None => (self.user_of(token.conn), client_id.clone()),
         };
         let client_id = &client_id;
         let Some((_, quota)) = quota_of(&self.published.image, key, &user, client_id) else { return };
@@ -240,6 +240,7 @@ impl Broker {
                 if throttled_ms > 0 {
                     // It gets nothing now, and so has used nothing.
                     self.quotas.unrecord(now, key, client, bytes);
+                    self.replicate(now, io, |replicas, ctx| replicas.withhold_fetch(ctx, response, is_full));
                     withhold(response, is_full);
                     response.throttle_time_ms = to_wire(throttled_ms);
                 }
@@ -254,7 +255,7 @@ impl Broker {
     /// user and its own, for there is no envelope to put them on.
     pub(crate) fn forwarded_name(&self, token: Token) -> Option<StrBytes> {
         let noted = self.quotas.in_progress.get(&token.conn)?;
-        Some(StrBytes::from(format!("{}{FORWARDED}{}", noted.user.as_str(), noted.client_id.as_str())))
+        forward_as(&noted.user, &noted.client_id).map(StrBytes::from)
     }
 
     /// The quota that counts for the request in progress on a connection, and whose that is.
@@ -299,6 +300,19 @@ impl Broker {
 
 fn millis(time: Time) -> u64 {
     time.since(Time::ZERO).as_millis()
+}
+
+/// The name under which a request is forwarded for a user's client. If it is longer than a header's client id can be, without
+/// the client's own.
+fn forward_as(user: &str, client_id: &str) -> Option<String> {
+    let names = [client_id, ""].map(|client_id| format!("{}{FORWARDED}{user}{client_id}", user.len()));
+    names.into_iter().find(|name| i16::try_from(name.len()).is_ok())
+}
+
+/// The user and the client id for which a request is forwarded under a name; `None` if it is the sender's own request.
+fn forwarded_for(name: &str) -> Option<(&str, &str)> {
+    let (length, names) = name.split_once(FORWARDED)?;
+    names.split_at_checked(length.parse().ok()?)
 }
 
 fn to_wire(ms: u64) -> i32 {
@@ -381,6 +395,19 @@ mod tests {
         rate.forget(WINDOWS, 30_000);
         assert_eq!(rate.excess_ms(WINDOWS, 30_000, quota(0.001)), 0);
         assert_eq!(rate.window_ms(WINDOWS, 30_000), 10_000);
+    }
+
+    #[test]
+    fn whose_a_forwarded_request_is_can_be_told_whatever_their_names() {
+        for (user, client_id) in [("alice", "app"), ("a\nb", "c\nd"), ("3\n", "\n"), ("", ""), ("ü", "ü")] {
+            let name = forward_as(user, client_id).unwrap();
+            assert_eq!(forwarded_for(&name), Some((user, client_id)));
+        }
+        let name = forward_as("alice", &"x".repeat(32_767)).unwrap();
+        assert_eq!(forwarded_for(&name), Some(("alice", "")), "a header has no room for more");
+        for own in ["2", "", "-1\nx", "9\nx", "1\nü"] {
+            assert_eq!(forwarded_for(own), None, "{own:?}");
+        }
     }
 
     #[test]

@@ -62,9 +62,15 @@ fn produce(value: usize) -> RequestKind {
 }
 
 fn fetch(offset: i64) -> RequestKind {
+    fetch_in((0, -1), offset)
+}
+
+/// Within a session: its id and epoch.
+fn fetch_in((id, epoch): (i32, i32), offset: i64) -> RequestKind {
     let partition = FetchPartition::default().with_fetch_offset(offset).with_partition_max_bytes(1 << 20);
     let topic = FetchTopic::default().with_topic(TopicName(text("orders"))).with_partitions(vec![partition]);
-    FetchRequest::default().with_max_bytes(1 << 20).with_session_epoch(-1).with_topics(vec![topic]).into()
+    let request = FetchRequest::default().with_session_id(id).with_session_epoch(epoch);
+    request.with_max_bytes(1 << 20).with_topics(vec![topic]).into()
 }
 
 /// The response to what is sent on a connection, which must come within a few milliseconds.
@@ -126,6 +132,32 @@ fn who_consumes_too_much_gets_nothing_for_a_while() {
     // What it did not get does not count: after the wait the window has room again.
     cluster.run(Span::from_millis(u64::from(throttled.unsigned_abs()) + 2_000));
     assert!(fetched(&mut cluster).0 >= 4_000);
+}
+
+#[test]
+fn a_session_goes_on_as_if_what_was_withheld_had_not_been_read() {
+    let mut cluster = Cluster::running(1, &[]);
+    create(&mut cluster, "orders", 1);
+    let conn = cluster.connect(0, BROKER_PORT);
+    (0..20).for_each(|_| drop(at_once(&mut cluster, conn, produce(900))));
+    assert_eq!(set(&mut cluster, "consumer_byte_rate", 500.0), 0);
+    let fetched = |cluster: &mut Cluster, session, offset| {
+        let ResponseKind::Fetch(response) = at_once(cluster, conn, fetch_in(session, offset)) else {
+            panic!()
+        };
+        let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
+        let told: Vec<i64> = partitions.map(|partition| partition.high_watermark).collect();
+        (response.error_code, response.session_id, response.throttle_time_ms, told)
+    };
+    let (error, id, throttled, told) = fetched(&mut cluster, (0, 0), 0);
+    assert!((error, throttled, told) == (0, 0, vec![20]) && id > 0);
+    let other = cluster.connect(0, BROKER_PORT);
+    at_once(&mut cluster, other, produce(900));
+    let (error, same, throttled, told) = fetched(&mut cluster, (id, 1), 0);
+    assert!((error, same, told) == (0, id, vec![]) && throttled > 0);
+    cluster.run(Span::from_millis(u64::from(throttled.unsigned_abs()) + 2_000));
+    assert_eq!(fetched(&mut cluster, (id, 2), 21), (0, id, 0, vec![21]), "that the log has grown is news");
+    assert_eq!(fetched(&mut cluster, (id, 3), 21), (0, id, 0, vec![]));
 }
 
 #[test]

@@ -395,6 +395,18 @@ impl ReplicaManager {
         self.after.respond(token, ResponseKind::Fetch(response));
     }
 
+    /// The client gets nothing of this answer, for it is over its quota: its session is as if there had been no answer. One that
+    /// would have begun with it does not.
+    pub(crate) fn withhold_fetch(&mut self, ctx: &Context<'_>, answer: &FetchResponse, begins: bool) {
+        let Some(session) = self.sessions.of_id(answer.session_id) else { return };
+        let key = session.key;
+        if !begins {
+            session.untell(ctx.metadata, answer);
+        } else if let Some(ended) = self.sessions.end(key) {
+            self.fetch_session_ended(ended);
+        }
+    }
+
     fn fetch_session_ended(&mut self, ended: Ended) {
         for tp in ended.watched {
             self.unwatch(tp, ended.key, ended.replica);

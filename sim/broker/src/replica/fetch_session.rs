@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use trial_node::{NodeId, Offset, Rng, Span, Time, TopicIdPartition};
-use trial_wire::messages::FetchRequest;
 use trial_wire::messages::fetch_request::FetchPartition;
+use trial_wire::messages::{FetchRequest, FetchResponse};
 use trial_wire::{ErrorCode, StrBytes, Uuid};
 
 use super::metadata::ClusterMetadata;
@@ -110,6 +110,28 @@ impl FetchSession {
         }
     }
 
+    /// Nothing of an answer gets to the client: what it was to hear, it has to hear from a later one.
+    pub fn untell(&mut self, metadata: &dyn ClusterMetadata, answer: &FetchResponse) {
+        for topic in &answer.responses {
+            let id = if self.params.by_name { metadata.topic_id(&topic.topic) } else { Some(topic.topic_id) };
+            for told in &topic.partitions {
+                let tp = id.map(|topic_id| TopicIdPartition { topic_id, partition: told.partition_index });
+                match tp {
+                    Some(tp) => {
+                        if let Some(partition) = self.partitions.get_mut(&tp) {
+                            partition.sent_high_watermark = Offset::UNKNOWN;
+                            partition.sent_log_start_offset = Offset::UNKNOWN;
+                        }
+                        self.enqueue(tp);
+                    }
+                    // Of a topic that is gone; such errors are told again anyhow.
+                    None if topic.topic.is_empty() => {}
+                    None => self.unknown.push((topic.topic.clone(), told.partition_index)),
+                }
+            }
+        }
+    }
+
     fn update(&mut self, tp: TopicIdPartition, wanted: &FetchPartition) {
         let partition = self.partitions.entry(tp).or_insert_with(|| FetchedPartition {
             fetch_offset: Offset::UNKNOWN,
@@ -181,6 +203,11 @@ pub(super) struct FetchSessions {
 }
 
 impl FetchSessions {
+    /// The session that its client knows by this id; 0 is none's.
+    pub fn of_id(&mut self, id: i32) -> Option<&mut FetchSession> {
+        self.sessions.get_mut(&FetchKey(i64::from(id)))
+    }
+
     /// At most `slots` lasting sessions.
     pub fn new(slots: usize) -> FetchSessions {
         FetchSessions { sessions: BTreeMap::new(), slots, lasting: 0, last_passing: 0 }

@@ -154,6 +154,32 @@ fn a_high_watermark_that_moved_is_told_even_without_records() {
 }
 
 #[test]
+fn what_was_withheld_is_told_later_and_a_session_that_was_withheld_is_none() {
+    let mut cluster = Cluster::new(&[]);
+    let token = cluster.fetch(A, fetch_request((0, 0), 0, &[wanted(0, 0)]));
+    let id = cluster.fetched(token).unwrap().session_id;
+    cluster.produce(A, ALL, &[(P0, batch("a", 2))]);
+    let token = cluster.fetch(A, fetch_request((id, 1), 0, &[]));
+    let withheld = cluster.fetched(token).unwrap();
+    assert_eq!(told(&withheld), [(0, 0, 2, vec![0])]);
+    cluster.with(A, |replicas, ctx| replicas.withhold_fetch(ctx, &withheld, false));
+    let token = cluster.fetch(A, fetch_request((id, 2), 0, &[wanted(0, 2)]));
+    assert_eq!(told(&cluster.fetched(token).unwrap()), [(0, 0, 2, vec![])], "it has not heard of this yet");
+    let token = cluster.fetch(A, fetch_request((id, 3), 0, &[]));
+    assert_eq!(told(&cluster.fetched(token).unwrap()), []);
+
+    let token = cluster.fetch(A, fetch_request((0, 0), 0, &[wanted(0, 0)]));
+    let withheld = cluster.fetched(token).unwrap();
+    let watchers = |cluster: &Cluster| cluster.nodes[&A].replicas.partitions[&P0].watchers.len();
+    assert_eq!(watchers(&cluster), 4, "B, C and both sessions");
+    cluster.with(A, |replicas, ctx| replicas.withhold_fetch(ctx, &withheld, true));
+    assert_eq!(watchers(&cluster), 3);
+    let token = cluster.fetch(A, fetch_request((withheld.session_id, 1), 0, &[]));
+    let error = cluster.fetched(token).unwrap().error_code;
+    assert_eq!(error, ErrorCode::FetchSessionIdNotFound.code());
+}
+
+#[test]
 fn a_session_must_be_known_and_in_step() {
     let mut cluster = Cluster::new(&[]);
     let token = cluster.fetch(A, fetch_request((0, 0), 0, &[wanted(0, 0)]));
