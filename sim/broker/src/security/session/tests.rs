@@ -178,7 +178,7 @@ fn a_session_ends_unless_the_client_authenticates_again() {
     assert_eq!(late.take(MetadataRequest::default()), Verdict::Serve);
     // Too soon: it is a request like any other.
     assert_eq!(late.shake_hands("PLAIN"), Verdict::Serve);
-    late.now = late.now + Span::from_secs(1);
+    late.now += Span::from_secs(1);
     assert_eq!(late.shake_hands("PLAIN"), Verdict::Respond(offer(0).into()));
 }
 
