@@ -148,7 +148,8 @@ impl Fetcher {
                         // Most requests have no other.
                         topics.reserve_exact(1);
                     }
-                    topics.push(FetchTopic::default().with_topic_id(tp.topic_id).with_partitions(vec![wanted]));
+                    topics
+                        .push(FetchTopic::default().with_topic_id(tp.topic_id).with_partitions(vec![wanted]));
                 }
             }
         };
