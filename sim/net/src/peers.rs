@@ -8,7 +8,7 @@ use trial_wire::frame::encode_request_frame;
 
 use crate::cluster::Cluster;
 use crate::edge::is_answered;
-use crate::socket::{Event, Link, PeerId};
+use crate::socket::{Event, Link, PeerId, Queued};
 use crate::tally::Tally;
 
 /// How many bytes may wait for a broker on a connection before its client is held back, where no response says that a
@@ -61,6 +61,8 @@ pub(crate) struct Peers {
     by_conn: BTreeMap<ConnId, PeerId>,
     /// Those with requests that get no response.
     silent: Vec<PeerId>,
+    /// The places in the queue of the requests that the cluster has got since it last ran.
+    queued: Vec<Queued>,
     pub(crate) tally: Tally,
 }
 
@@ -90,7 +92,8 @@ impl Peers {
                 self.tally.connections += 1;
                 self.tally.refuse(why);
             }
-            Event::Request { peer, request, frame, cost } => {
+            Event::Request { peer, request, frame, cost, queued } => {
+                self.queued.push(queued);
                 self.request(peer, request, frame, cost, cluster);
             }
             Event::Closed { peer, refused } => {
@@ -139,8 +142,9 @@ impl Peers {
         }
     }
 
-    /// Hands out what arrived from the cluster.
+    /// Hands out what arrived from the cluster, which has run.
     pub(crate) fn deliver(&mut self, cluster: &mut impl Cluster) {
+        self.queued.clear();
         for input in cluster.arrivals() {
             match input {
                 Input::Response { conn, response } => {

@@ -17,7 +17,7 @@ use crate::clock::{Clock, TimeScale};
 use crate::cluster::Cluster;
 use crate::control;
 use crate::peers::{Doors, Peers};
-use crate::socket::{Event, Manner, PeerId, attend};
+use crate::socket::{Event, Manner, PeerId, attend, queue};
 use crate::tally::Tally;
 use crate::tls::Tls;
 
@@ -220,7 +220,7 @@ impl Server {
     /// Begins to accept connections.
     fn accept(&mut self) -> Vec<JoinHandle<()>> {
         let advertised = Arc::new(Advertised::new(&self.doors, &self.addresses));
-        let manner = Manner { advertised, tls: self.tls.clone() };
+        let manner = Manner { advertised, tls: self.tls.clone(), queue: queue() };
         let last_peer = Arc::new(AtomicU64::new(0));
         let listeners = self.listeners.drain(..).enumerate();
         let accepting = listeners.map(|(broker, listener)| {

@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc as tasks, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc as tasks, oneshot};
 use tokio::time::timeout;
 use trial_node::{Request, Response};
 use trial_wire::frame::split;
+use trial_wire::{ApiKey, RequestKind};
 
 use crate::advertised::Advertised;
 use crate::edge::{self, Refused};
@@ -25,6 +26,12 @@ pub(crate) const REQUEST_MAX: usize = 100 << 20;
 const IN_PROGRESS_MAX: u32 = 128 << 20;
 /// A small request counts as much as this: its response may be large.
 const COST_MIN: u32 = 1 << 20;
+/// What is read from a byte takes no more memory than so many: an empty name of one byte is a string of 32, an entry of three a
+/// structure of a hundred, and a list that grows has room for twice as much. Records are not read, and take what they are.
+const READ_FROM_BYTE: usize = 128;
+/// How much memory all requests together may take that the cluster has not got yet (Kafka: `queued.max.request.bytes`). A
+/// request that takes more waits until it is alone.
+const QUEUED_MAX: u32 = 512 << 20;
 /// `connections.max.idle.ms`: a client that sends nothing, or takes nothing, for so long is gone.
 const IDLE_MAX: Duration = Duration::from_secs(600);
 /// How much is read at once.
@@ -40,6 +47,9 @@ const OUT_MAX: usize = 2 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PeerId(pub(crate) u64);
 
+/// A request's place among those that the cluster has not got yet: free again once this is dropped.
+pub(crate) type Queued = OwnedSemaphorePermit;
+
 /// What sockets tell the owner of the cluster.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -48,7 +58,7 @@ pub(crate) enum Event {
     /// Somebody connected who does not speak as the listener does.
     Refused { why: String },
     /// A request came, in this frame.
-    Request { peer: PeerId, request: Request, frame: Bytes, cost: u32 },
+    Request { peer: PeerId, request: Request, frame: Bytes, cost: u32, queued: Queued },
     /// The socket is gone, or good for nothing any more.
     Closed { peer: PeerId, refused: Option<String> },
     /// An operator wants to see the cluster.
@@ -87,6 +97,13 @@ pub(crate) struct Manner {
     pub(crate) advertised: Arc<Advertised>,
     /// TLS, if they speak it.
     pub(crate) tls: Option<Tls>,
+    /// The memory for requests that the cluster has not got yet.
+    pub(crate) queue: Arc<Semaphore>,
+}
+
+/// The memory that a server has for requests on their way to the cluster.
+pub(crate) fn queue() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(QUEUED_MAX as usize))
 }
 
 /// Takes care of a socket until it ends. `broker` is whose listener it came in on.
@@ -101,16 +118,16 @@ pub(crate) fn attend(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let Manner { advertised, tls } = manner;
+    let Manner { advertised, tls, queue } = manner;
     let Some(tls) = tls else {
         let (reading, writing) = stream.into_split();
-        return open(reading, writing, (peer, broker, None), advertised, events);
+        return open(reading, writing, (peer, broker, None), advertised, queue, events);
     };
     tokio::spawn(async move {
         match tls.accept(stream).await {
             Ok((stream, subject)) => {
                 let (reading, writing) = tokio::io::split(stream);
-                open(reading, writing, (peer, broker, subject), advertised, events);
+                open(reading, writing, (peer, broker, subject), advertised, queue, events);
             }
             Err((why, stream)) => {
                 // The client hears of it once it is counted.
@@ -127,6 +144,7 @@ fn open(
     writing: impl AsyncWrite + Unpin + Send + 'static,
     (peer, broker, subject): (PeerId, usize, Option<String>),
     advertised: Arc<Advertised>,
+    queue: Arc<Semaphore>,
     events: mpsc::Sender<Event>,
 ) {
     let (responses, taken) = tasks::unbounded_channel();
@@ -138,7 +156,7 @@ fn open(
     }
     let (reader_events, reader_budget) = (events.clone(), budget.clone());
     let reader = tokio::spawn(async move {
-        let end = read(reading, peer, &reader_events, &reader_budget).await;
+        let end = read(reading, peer, &reader_events, &reader_budget, &queue).await;
         let refused = end.err().map(|refused| refused.to_string());
         tell(&reader_events, Event::Closed { peer, refused });
     });
@@ -161,15 +179,23 @@ async fn read(
     peer: PeerId,
     events: &mpsc::Sender<Event>,
     budget: &Semaphore,
+    queue: &Arc<Semaphore>,
 ) -> Result<(), Refused> {
     let mut received = BytesMut::with_capacity(READ);
+    // How much more memory the last request takes than was expected: the next one waits for that as well.
+    let mut unpaid = 0;
     loop {
         while let Some(frame) = split(&mut received, REQUEST_MAX)? {
-            let cost = u32::try_from(frame.len()).unwrap_or(u32::MAX).clamp(COST_MIN, IN_PROGRESS_MAX);
+            let expected = expected(&frame);
+            let cost = within(expected.saturating_add(unpaid), COST_MIN, IN_PROGRESS_MAX);
             let Ok(permits) = budget.acquire_many(cost).await else { return Ok(()) };
             permits.forget();
+            // Last, so that nobody holds a place in the queue who waits for his own client to take responses.
+            let place = queue.clone().acquire_many_owned(within(expected, 1, QUEUED_MAX)).await;
+            let Ok(queued) = place else { return Ok(()) };
             let request = edge::request(frame.clone())?;
-            if events.send(Event::Request { peer, request, frame, cost }).is_err() {
+            unpaid = at_most(&frame, &request).saturating_sub(expected);
+            if events.send(Event::Request { peer, request, frame, cost, queued }).is_err() {
                 return Ok(());
             }
         }
@@ -179,6 +205,27 @@ async fn read(
             Ok(_) | Err(_) => return Ok(()),
         }
     }
+}
+
+/// How much memory a request will take, in bytes: the most that is possible, but of Produce, which is records as a rule, as much
+/// as the frame.
+fn expected(frame: &[u8]) -> usize {
+    let is_produce =
+        frame.first_chunk().is_some_and(|api| i16::from_be_bytes(*api) == ApiKey::Produce as i16);
+    if is_produce { frame.len() } else { frame.len().saturating_mul(READ_FROM_BYTE) }
+}
+
+/// How much memory a request that was read takes at most, in bytes.
+fn at_most(frame: &[u8], request: &Request) -> usize {
+    let RequestKind::Produce(produce) = &*request.body else { return expected(frame) };
+    let partitions = produce.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    let records: usize = partitions.filter_map(|partition| partition.records.as_ref()).map(Bytes::len).sum();
+    records + (frame.len() - records).saturating_mul(READ_FROM_BYTE)
+}
+
+/// A number of permits for so many bytes, within limits.
+fn within(bytes: usize, least: u32, most: u32) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX).clamp(least, most)
 }
 
 /// Sees to it that there is room for more. What was read is kept alive by the logs that it went into, so that room that is not used
@@ -234,7 +281,110 @@ fn put(mut response: Response, advertised: &Advertised, out: &mut BytesMut) -> i
 
 #[cfg(test)]
 mod tests {
+    use trial_wire::frame::encode_request_frame;
+    use trial_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
+    use trial_wire::messages::{MetadataRequest, ProduceRequest, SaslAuthenticateRequest};
+
     use super::*;
+
+    fn frame(version: i16, body: &RequestKind) -> BytesMut {
+        let mut frame = BytesMut::new();
+        encode_request_frame(1, version, "", body, &mut frame).expect("it can be encoded");
+        frame
+    }
+
+    fn records(count: usize, bytes: usize) -> RequestKind {
+        let data = || PartitionProduceData::default().with_records(Some(Bytes::from(vec![0; bytes])));
+        let topic = TopicProduceData::default().with_partition_data((0..count).map(|_| data()).collect());
+        RequestKind::Produce(ProduceRequest::default().with_topic_data(vec![topic]))
+    }
+
+    #[test]
+    fn a_request_costs_what_is_read_from_it() {
+        let of = |version, body: &RequestKind| {
+            let frame = frame(version, body).split_off(4).freeze();
+            let request = edge::request(frame.clone()).expect("it is one");
+            (frame.len(), expected(&frame), at_most(&frame, &request))
+        };
+        let auth = SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from(vec![0; 1000]));
+        let (length, before, after) = of(2, &RequestKind::SaslAuthenticate(auth));
+        assert_eq!((before, after), (128 * length, 128 * length));
+        // Records as they are, and what is around them.
+        let (length, before, after) = of(9, &records(1, 1 << 20));
+        assert_eq!((before, after), (length, (1 << 20) + 128 * (length - (1 << 20))));
+        assert!(after < before + 8192, "{after}");
+        let (length, before, after) = of(9, &records(10_000, 0));
+        assert_eq!((before, after), (length, 128 * length));
+        assert_eq!(within(usize::MAX, COST_MIN, IN_PROGRESS_MAX), IN_PROGRESS_MAX);
+        assert_eq!(within(1, COST_MIN, IN_PROGRESS_MAX), COST_MIN);
+    }
+
+    #[test]
+    fn all_connections_share_the_queue_and_what_is_larger_waits_until_it_is_alone() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+        let (events, taken) = mpsc::channel();
+        let queue = queue();
+        let client = |peer, bytes: BytesMut| {
+            let (events, queue) = (events.clone(), queue.clone());
+            tokio::spawn(async move {
+                let budget = Semaphore::new(IN_PROGRESS_MAX as usize);
+                read(&bytes[..], PeerId(peer), &events, &budget, &queue).await
+            })
+        };
+        runtime.block_on(async {
+            let small = || frame(9, &RequestKind::Metadata(MetadataRequest::default()));
+            let auth = SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from(vec![0; 5 << 20]));
+            let large = || frame(2, &RequestKind::SaslAuthenticate(auth.clone()));
+            let request = || match taken.try_recv() {
+                Ok(Event::Request { peer, queued, .. }) => Some((peer.0, queued)),
+                Ok(other) => panic!("{other:?}"),
+                Err(_) => None,
+            };
+            for (peer, first, second) in [(1, small(), large()), (3, large(), small())] {
+                let first = client(peer, first);
+                assert!(first.await.expect("it does not panic").is_ok());
+                let second = client(peer + 1, second);
+                let (from, place) = request().expect("nobody else is there");
+                assert_eq!(from, peer);
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                assert!(request().is_none(), "{peer}");
+                drop(place);
+                assert!(second.await.expect("it does not panic").is_ok());
+                assert_eq!(request().map(|(from, _)| from), Some(peer + 1));
+            }
+        });
+    }
+
+    #[test]
+    fn the_next_waits_for_a_request_that_became_more_than_was_expected() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+        let (events, taken) = mpsc::channel();
+        let budget = Arc::new(Semaphore::new(IN_PROGRESS_MAX as usize));
+        let many = frame(9, &records(1 << 18, 0));
+        let length = u32::try_from(many.len() - 4).expect("it fits");
+        let bytes = [&many[..], &many[..]].concat();
+        let cost = || match taken.try_recv() {
+            Ok(Event::Request { cost, .. }) => Some(cost),
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => None,
+        };
+        runtime.block_on(async {
+            let its_budget = budget.clone();
+            let client =
+                tokio::spawn(
+                    async move { read(&bytes[..], PeerId(1), &events, &its_budget, &queue()).await },
+                );
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!((cost(), cost()), (Some(length), None));
+            budget.add_permits(length as usize);
+            assert!(client.await.expect("it does not panic").is_ok());
+            assert_eq!(cost(), Some(IN_PROGRESS_MAX));
+        });
+    }
 
     #[test]
     fn small_frames_share_a_buffer_and_a_large_one_has_its_own() {
