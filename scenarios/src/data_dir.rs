@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ use crate::run::{Run, RunError};
 
 /// The file that says whose data a folder holds.
 const ABOUT: &str = "trial.json";
+/// That file, before all of it is written.
+const ABOUT_NEW: &str = "trial.json.new";
 /// The file whose lock says that a process uses the folder.
 const LOCK: &str = ".lock";
 /// The version of the folder's layout.
@@ -92,19 +94,31 @@ impl DataDir {
             move |error| DataDirError::Io { path, error }
         };
         fs::create_dir_all(root).map_err(at(root))?;
-        let mut names = fs::read_dir(root).map_err(at(root))?;
-        let about_path = root.join(ABOUT);
-        let is_new = !about_path.exists();
-        let foreign = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() != LOCK);
-        if is_new && names.any(foreign) {
-            return Err(DataDirError::Foreign(root.to_owned()));
-        }
+        // First: what another process is about to make is not judged half made.
         let lock_path = root.join(LOCK);
-        let lock = File::create(&lock_path).map_err(at(&lock_path))?;
+        let mut options = File::options();
+        options.write(true);
+        let (lock, is_mine) = match options.clone().create_new(true).open(&lock_path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (options.open(&lock_path), false),
+            made => (made, true),
+        };
+        let lock = lock.map_err(at(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DataDirError::Locked(root.to_owned())),
             Err(TryLockError::Error(error)) => return Err(DataDirError::Io { path: lock_path, error }),
+        }
+        let mut names = fs::read_dir(root).map_err(at(root))?;
+        let about_path = root.join(ABOUT);
+        let is_new = !about_path.exists();
+        let foreign = |entry: io::Result<fs::DirEntry>| {
+            entry.is_ok_and(|entry| ![LOCK, ABOUT_NEW].iter().any(|ours| entry.file_name() == *ours))
+        };
+        if is_new && names.any(foreign) {
+            if is_mine {
+                fs::remove_file(&lock_path).map_err(at(&lock_path))?;
+            }
+            return Err(DataDirError::Foreign(root.to_owned()));
         }
         let about = About {
             format: FORMAT,
@@ -113,7 +127,15 @@ impl DataDir {
         };
         if is_new {
             let text = serde_json::to_string(&about).expect("it is made of text and numbers");
-            fs::write(&about_path, text).map_err(at(&about_path))?;
+            // There as a whole, or not at all: a part of it would make no sense to the next session.
+            let new = root.join(ABOUT_NEW);
+            let written = File::create(&new).and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()?;
+                fs::rename(&new, &about_path)?;
+                File::open(root)?.sync_all()
+            });
+            written.map_err(at(&about_path))?;
         } else {
             let text = fs::read_to_string(&about_path).map_err(at(&about_path))?;
             let other = |what| DataDirError::Other { path: root.to_owned(), what };
@@ -195,6 +217,27 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_is_being_made_is_locked_and_one_that_was_not_made_to_the_end_is_new() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let root = folder.path();
+        let lock = File::create(root.join(LOCK)).expect("it can be made");
+        lock.lock().expect("nobody else has it");
+        fs::write(root.join(ABOUT_NEW), "{\"form").expect("it can be written");
+        fs::create_dir(root.join("broker-1")).expect("it can be made");
+        let refused = DataDir::open(root, &scenario(BARE)).expect_err("another uses it");
+        assert!(matches!(refused, DataDirError::Locked(_)), "{refused}");
+        drop(lock);
+        fs::remove_dir(root.join("broker-1")).expect("it is empty");
+        drop(DataDir::open(root, &scenario(BARE)).expect("it is new"));
+        let mut names: Vec<_> = fs::read_dir(root)
+            .expect("it is there")
+            .map(|entry| entry.expect("it is read").file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, [LOCK, ABOUT]);
+    }
+
+    #[test]
     fn a_folder_that_does_not_fit_is_refused() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let error = |root: &Path, text: &str| {
@@ -211,6 +254,8 @@ mod tests {
         fs::create_dir(folder.path().join("other")).expect("it can be made");
         fs::write(folder.path().join("other/letter"), "").expect("it can be written");
         assert!(error(&folder.path().join("other"), BARE).contains("it is not empty"));
+        let names = fs::read_dir(folder.path().join("other")).expect("it is there");
+        assert_eq!(names.count(), 1, "what is somebody else's stays as it is");
         let loaded = include_str!("../catalog/leader-crash.toml");
         assert!(error(folder.path(), loaded).contains("has load of its own"));
     }
