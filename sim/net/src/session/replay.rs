@@ -80,6 +80,7 @@ pub fn replay<R: Read, C: Cluster>(
     let (mut inputs, mut checkpoints) = (0, Vec::new());
     let mut ending = Ending::Early;
     loop {
+        let offset = session.offset();
         let entry = match session.next() {
             Ok(Some(entry)) => entry,
             Ok(None) => break,
@@ -88,6 +89,15 @@ pub fn replay<R: Read, C: Cluster>(
                 break;
             }
         };
+        let wrong = match (&ending, entry.at()) {
+            (Ending::Whole(_), _) => Some("an entry after the outcome"),
+            (_, Some(at)) if at < cluster.now() => Some("an instant before that of the last entry"),
+            _ => None,
+        };
+        if let Some(what) = wrong {
+            ending = Ending::Damaged(SessionError::Damaged { offset, what });
+            break;
+        }
         if let Some(at) = entry.at() {
             cluster.run_until(at).map_err(ReplayError::Cluster)?;
         }

@@ -64,3 +64,26 @@ fn a_session_that_was_cut_short_runs_as_far_as_it_goes() {
     );
     assert!(replayed.inputs < whole.inputs);
 }
+
+/// An entry of a session's file, with its length and its checksum.
+fn entry(payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("it fits").to_be_bytes();
+    [&length[..], &crc32c::crc32c(payload).to_be_bytes(), payload].concat()
+}
+
+#[test]
+fn a_session_that_goes_back_or_goes_on_after_its_outcome_is_damaged_there() {
+    let bytes = session();
+    let close = |at: u64| entry(&[&[4][..], &at.to_be_bytes(), &[0; 8]].concat());
+    let whole = run(&bytes).0.expect("it is the same cluster").inputs;
+    let before_the_outcome = &bytes[..bytes.len() - 34];
+    for (kept, what) in [(&bytes[..], "an entry after"), (before_the_outcome, "an instant before")] {
+        let replayed = run(&[kept, &close(1)].concat()).0.expect("what is there is as it was");
+        assert_eq!(replayed.inputs, whole);
+        let Ending::Damaged(SessionError::Damaged { offset, what: found }) = replayed.ending else {
+            panic!("{:?}", replayed.ending)
+        };
+        assert_eq!(offset, kept.len() as u64);
+        assert!(found.starts_with(what), "{found}");
+    }
+}
