@@ -10,6 +10,7 @@ use crate::check::properties;
 use crate::member::Member;
 use crate::plan;
 use crate::run::{Run, RunError};
+use crate::traffic::Requested;
 
 /// The name of the host that outside clients share.
 pub const OUTSIDE: &str = "outside";
@@ -71,20 +72,27 @@ impl Run {
     /// # Errors
     /// [`MessageError`] when the request's version cannot express it.
     pub fn request(&mut self, conn: ConnId, request: Request) -> Result<(), MessageError> {
-        self.traffic.request(self.world.now(), conn, &request);
+        let requested = Requested::new(self.world.now(), &request);
+        let mut markers = Vec::new();
         if let RequestKind::WriteTxnMarkers(asked) = &*request.body {
             for marker in &asked.markers {
                 let producer = (ProducerId(*marker.producer_id), ProducerEpoch(marker.producer_epoch));
                 for topic in &marker.topics {
                     for index in &topic.partition_indexes {
                         let tp = TopicPartition { topic: topic.name.clone(), partition: *index };
-                        self.watch.checkers.marker_asked_for(producer, marker.transaction_result, tp);
+                        markers.push((producer, marker.transaction_result, tp));
                     }
                 }
             }
         }
         let (world, host) = self.outside();
-        world.outside_request(host, conn, request)
+        world.outside_request(host, conn, request)?;
+        // What the world refuses has not been sent.
+        self.traffic.request(conn, requested);
+        for (producer, commit, tp) in markers {
+            self.watch.checkers.marker_asked_for(producer, commit, tp);
+        }
+        Ok(())
     }
 
     /// An outside client closes a connection.
@@ -113,5 +121,33 @@ impl Run {
 
     fn outside(&mut self) -> (&mut World<Member>, HostId) {
         (&mut self.world, self.outside.expect("the run was made for outside clients"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trial_wire::messages::MetadataRequest;
+
+    use super::*;
+    use crate::{RunOptions, Scenario};
+
+    #[test]
+    fn a_request_that_its_version_cannot_express_is_not_counted() {
+        let scenario = Scenario::to_serve("serve.toml", BARE).expect("it is good");
+        let options = RunOptions { outside: Some(0), ..RunOptions::default() };
+        let mut run = Run::new(scenario, options).expect("there is no corpus to fail");
+        run.run_until(run.warm()).expect("the cluster forms");
+        let conn = run.connect(&run.bootstrap()[0]).expect("nothing keeps the host down");
+        // Version 4 is the first that can say so.
+        let body = MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
+        let request = |api_version| Request {
+            correlation_id: 1,
+            api_version,
+            client_id: Default::default(),
+            body: Box::new(RequestKind::Metadata(body.clone())),
+        };
+        run.request(conn, request(3)).expect_err("it cannot");
+        run.request(conn, request(4)).expect("it can");
+        assert_eq!(run.traffic.record().requests, 1);
     }
 }

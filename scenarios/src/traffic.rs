@@ -6,7 +6,7 @@ use bytes::Bytes;
 use trial_client::errors;
 use trial_node::{ConnId, Input, Request, Time};
 use trial_reports::OutsideTraffic;
-use trial_wire::messages::{FetchResponse, ProduceRequest, ProduceResponse};
+use trial_wire::messages::{FetchResponse, ProduceResponse};
 use trial_wire::{Batch, ErrorCode, RequestKind, ResponseKind, TopicName, Uuid};
 
 use crate::metrics::{Latency, distribution};
@@ -17,6 +17,30 @@ pub(crate) struct Traffic {
     latency: Latency,
     /// Produce requests that wait for their responses, in their order.
     produces: BTreeMap<ConnId, VecDeque<Produced>>,
+}
+
+/// What counts of a request.
+pub(crate) struct Requested {
+    produced: Option<Produced>,
+    is_answered: bool,
+}
+
+impl Requested {
+    pub(crate) fn new(at: Time, request: &Request) -> Requested {
+        let RequestKind::Produce(produce) = &*request.body else {
+            return Requested { produced: None, is_answered: true };
+        };
+        let mut partitions = Vec::new();
+        for topic in &produce.topic_data {
+            for partition in &topic.partition_data {
+                let (records, bytes) = batches(partition.records.as_ref());
+                let topic = (topic.name.clone(), topic.topic_id);
+                partitions.push(Sent { topic, partition: partition.index, records, bytes });
+            }
+        }
+        let produced = Produced { correlation_id: request.correlation_id, at, partitions };
+        Requested { produced: Some(produced), is_answered: produce.acks != 0 }
+    }
 }
 
 struct Produced {
@@ -54,28 +78,18 @@ impl Traffic {
         self.produces.remove(&conn);
     }
 
-    pub(crate) fn request(&mut self, at: Time, conn: ConnId, request: &Request) {
+    /// Takes note of a request that was sent.
+    pub(crate) fn request(&mut self, conn: ConnId, requested: Requested) {
         self.counts.requests += 1;
-        if let RequestKind::Produce(produce) = &*request.body {
-            self.produce(at, conn, request.correlation_id, produce);
-        }
-    }
-
-    fn produce(&mut self, at: Time, conn: ConnId, correlation_id: i32, produce: &ProduceRequest) {
-        let mut partitions = Vec::new();
-        for topic in &produce.topic_data {
-            for partition in &topic.partition_data {
-                let (records, bytes) = batches(partition.records.as_ref());
-                self.counts.sent_records += records;
-                self.counts.sent_bytes += bytes;
-                let topic = (topic.name.clone(), topic.topic_id);
-                partitions.push(Sent { topic, partition: partition.index, records, bytes });
-            }
+        let Some(Produced { at, partitions, .. }) = &requested.produced else { return };
+        for sent in partitions {
+            self.counts.sent_records += sent.records;
+            self.counts.sent_bytes += sent.bytes;
         }
         self.counts.first_produce_ns.get_or_insert(at.0);
         self.counts.last_produce_ns = Some(at.0);
-        if produce.acks != 0 {
-            self.produces.entry(conn).or_default().push_back(Produced { correlation_id, at, partitions });
+        if requested.is_answered {
+            self.produces.entry(conn).or_default().extend(requested.produced);
         }
     }
 
