@@ -132,7 +132,8 @@ fn a_served_cluster_is_there_for_clients_and_judged_at_the_end() {
 fn order(control: &str, line: &str, body: &str) -> String {
     let mut socket = TcpStream::connect(control).expect("the line is there");
     let length = body.len();
-    let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+    let request =
+        format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
     socket.write_all(request.as_bytes()).expect("the socket stands");
     let mut answer = String::new();
     socket.read_to_string(&mut answer).expect("it is text");

@@ -30,7 +30,7 @@ pub(crate) struct Sent {
 
 /// An offset of a partition, or nowhere.
 #[derive(Clone, Copy, Debug, Default)]
-#[repr(packed(4))]
+#[repr(Rust, packed(4))]
 struct Place {
     offset: i64,
     /// The partition's slot and 1; 0 for nowhere.

@@ -234,7 +234,10 @@ fn an_administrator_takes_a_static_member_out() {
     assert_eq!(driver.members().len(), 2);
     let end = driver.log_end();
     assert_eq!(evict(&mut driver, "", Some("host-1")), 0);
-    assert_eq!(driver.written(end), ["a has nothing", "a shall have None", "a is gone", "group epoch Some(3)"]);
+    assert_eq!(
+        driver.written(end),
+        ["a has nothing", "a shall have None", "a is gone", "group epoch Some(3)"]
+    );
 }
 
 #[test]
