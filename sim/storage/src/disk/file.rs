@@ -65,6 +65,15 @@ impl FileDisk {
         fs::create_dir_all(self.resolve(path)?).map_err(error(path))
     }
 
+    /// Whether what is there is a folder; `None` if nothing is.
+    pub(super) fn is_folder(&self, path: &str) -> Result<Option<bool>, DiskError> {
+        match fs::symlink_metadata(self.resolve(path)?) {
+            Ok(metadata) => Ok(Some(metadata.is_dir())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(error(path)(e)),
+        }
+    }
+
     fn resolve(&self, path: &str) -> Result<PathBuf, DiskError> {
         let strange =
             |name: &str| name.is_empty() || name == "." || name == ".." || name.contains(['\\', '\0']);

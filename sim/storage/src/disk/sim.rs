@@ -249,6 +249,7 @@ impl SimDisk {
     /// The folder cannot be read.
     pub fn mirrored(mut folder: FileDisk) -> Result<SimDisk, DiskError> {
         let mut disk = SimDisk::new();
+        Mirror::tidy(&mut folder)?;
         for path in folder.files()? {
             let from = folder.open(&path, false)?;
             let content = folder.read(from, 0, folder.len(from))?;
@@ -334,7 +335,7 @@ impl SimDisk {
         if self.mirror.is_there() {
             self.mirror.close_all();
             let contents = self.contents();
-            self.mirror.rewrite(contents);
+            self.mirror.rewrite(&contents);
         }
     }
 

@@ -326,3 +326,54 @@ fn once_the_mirror_has_failed_nothing_more_is_written_to_it() {
     assert_eq!(disk.open("0.log", false), Err(failed), "also for the next process");
     assert_eq!(std::fs::read(folder.path().join("0.log")).unwrap(), b"ab");
 }
+
+/// A disk in this folder with a file of which a part is synced, in a folder whose new name is not.
+fn half_synced(folder: &std::path::Path) -> SimDisk {
+    let mut disk = SimDisk::mirrored(FileDisk::new(folder).unwrap()).unwrap();
+    assert!(disk.list("").unwrap().is_empty());
+    put(&mut disk, "a/0.log", "synced");
+    put(&mut disk, "kept", "synced");
+    let log = disk.open("a/0.log", false).unwrap();
+    disk.sync(log).unwrap();
+    ["", "a"].iter().for_each(|folder| disk.sync_folder(folder).unwrap());
+    disk.append(log, &[Bytes::from(vec![b'x'; 100_000])]).unwrap();
+    put(&mut disk, "a/new", "not synced");
+    disk.rename("a", "b").unwrap();
+    disk
+}
+
+#[test]
+fn a_rewrite_of_the_mirror_that_breaks_off_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // A process died while it rewrote the folder.
+    std::fs::write(folder.path().join(".rewritten"), "half").unwrap();
+    let mut disk = half_synced(folder.path());
+    // Nothing can be written beside the files.
+    std::fs::create_dir(folder.path().join(".rewritten")).unwrap();
+    disk.lose_power(&mut Rng::named(3, "power"));
+    assert!(disk.open("c", true).is_err());
+    let mut again = SimDisk::mirrored(FileDisk::new(folder.path()).unwrap()).unwrap();
+    let found = get(&mut again, "a/0.log").or_else(|| get(&mut again, "b/0.log"));
+    assert!(found.unwrap().starts_with("synced"));
+}
+
+#[test]
+fn a_rewritten_mirror_holds_what_the_disk_does() {
+    let mut renamed = 0;
+    for seed in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut disk = half_synced(folder.path());
+        disk.lose_power(&mut Rng::named(seed, "power"));
+        let mut real = FileDisk::new(folder.path()).unwrap();
+        for path in ["", "a", "b"] {
+            assert_eq!(real.list(path).unwrap(), disk.list(path).unwrap(), "{seed} {path}");
+        }
+        for path in real.files().unwrap() {
+            let file = disk.open(&path, false).unwrap();
+            let content = disk.read(file, 0, disk.len(file)).unwrap();
+            assert!(std::fs::read(folder.path().join(&path)).unwrap() == content, "{seed} {path}");
+        }
+        renamed += usize::from(folder.path().join("b").is_dir());
+    }
+    assert!((1..20).contains(&renamed));
+}
