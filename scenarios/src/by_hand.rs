@@ -84,6 +84,31 @@ impl Run {
         Ok(json!({ "healed": healed }))
     }
 
+    /// Heals what was injected by hand, now, and injects it no more; what the scenario has planned goes on. Returns what was healed,
+    /// in JSON.
+    ///
+    /// # Errors
+    /// The world cannot; only a bug of ours makes it so.
+    pub fn call_off_by_hand(&mut self) -> Result<Value, String> {
+        let mut healed = Vec::new();
+        while let Some(index) = self.active.iter().position(|active| active.moment.entry >= self.planned) {
+            healed.push(self.heal_entry(index)?);
+        }
+        // Nor does the end of the run wait for what does not come any more.
+        let now = self.now();
+        for (id, entry) in self.plan.entries.iter_mut().enumerate().skip(self.planned) {
+            let mut last = Time::ZERO + entry.at;
+            if let Some(repeats) = &mut entry.repeats {
+                let next = self.moments.iter().find(|m| (m.entry, m.what) == (id, What::Inject));
+                repeats.times = next.map_or(repeats.times, |next| next.repetition);
+                last += repeats.every.times(u64::from(repeats.times - 1));
+            }
+            entry.lasts = entry.lasts.map(|lasts| lasts.min(now.since(last)));
+        }
+        self.moments.retain(|moment| moment.entry < self.planned);
+        Ok(json!({ "healed": healed }))
+    }
+
     /// Heals what is in force at this place. The plan then says how long it really lasted.
     fn heal_entry(&mut self, index: usize) -> Result<Value, String> {
         let active = &self.active[index];
@@ -272,6 +297,34 @@ mod tests {
         assert!(run.planned() > Time::ZERO + Span::from_secs(999 * 3600));
         run.heal_by_hand(id).expect("it is in force");
         assert!(run.planned() < Time::ZERO + Span::from_secs(3600));
+    }
+
+    #[test]
+    fn nothing_by_hand_outlasts_its_session() {
+        let mut run = served();
+        let planned = run.planned();
+        let ids = [
+            r#"{"pause": "broker-1", "for": "24h"}"#,
+            r#"{"kill": "broker-2"}"#,
+            r#"{"pause": "broker-3", "for": "1s", "every": "10s", "times": 1000}"#,
+        ]
+        .map(|fault| run.inject_by_hand(fault).expect("it can")["id"].clone());
+        run.run_until(run.now() + Span::from_secs(15)).expect("it goes on");
+        let healed = run.call_off_by_hand().expect("it can");
+        let lasted = Span::from_secs(15).0;
+        assert_eq!(
+            healed["healed"]
+                .as_array()
+                .expect("it is a list")
+                .iter()
+                .map(|h| (&h["id"], &h["lasted_ns"]))
+                .collect::<Vec<_>>(),
+            [(&ids[0], &json!(lasted)), (&ids[1], &json!(lasted))]
+        );
+        assert_eq!((run.moments.len(), run.planned()), (0, planned.max(run.now())));
+        assert_eq!(run.call_off_by_hand(), Ok(json!({ "healed": [] })));
+        let finished = run.finish(&mut |_| ()).expect("it comes to its end");
+        assert_eq!(finished.record.violations, []);
     }
 
     #[test]

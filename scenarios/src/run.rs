@@ -121,6 +121,8 @@ pub struct Run<E = World<Member>> {
     pub(crate) world: E,
     pub(crate) watch: Watch,
     pub(crate) plan: FaultPlan,
+    /// So many of the plan's entries are the scenario's; what follows was injected by hand.
+    pub(crate) planned: usize,
     pub(crate) injected: FaultPlan<Hosts>,
     pub(crate) spans: Vec<FaultSpan>,
     /// The host of outside clients, if there are any.
@@ -233,6 +235,7 @@ impl<E: Engine<Member>> Run<E> {
             moments: plan.schedule().into(),
             begun: false,
             outside: None,
+            planned: plan.entries.len(),
             plan,
             injected: FaultPlan::default(),
             spans: Vec::new(),

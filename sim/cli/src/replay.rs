@@ -11,6 +11,7 @@ use trial_reports::{RunRecord, Verdict};
 
 use crate::args::Replay;
 use crate::out::say;
+use crate::serve::call_off;
 use crate::session::Setting;
 use crate::{input, run};
 
@@ -45,6 +46,10 @@ pub fn replay(replay: &Replay) -> Result<bool> {
         Err(ReplayError::Cluster(error)) => return Err(error.into()),
     };
     warn(replay, &replayed);
+    if !matches!(replayed.ending, Ending::Whole(_)) {
+        // The session did not come to that.
+        call_off(&mut cluster)?;
+    }
     let mut finished = cluster.0.finish(&mut |_| ())?;
     finished.record.wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     finished.record.commit = env!("TRIAL_COMMIT").to_owned();

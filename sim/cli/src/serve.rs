@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use trial_net::session::{Entry, Journal, Outcome, RecordError, Recorded};
-use trial_net::{Certified, Doors, Server, Tally, TimeScale, Tls};
+use trial_net::{Certified, Cluster, Doors, Order, Server, Tally, TimeScale, Tls};
 use trial_reports::{RunRecord, Verdict};
 use trial_scenarios::{DataDir, Scenario};
 
@@ -145,12 +145,14 @@ fn run_server(
 ) -> Result<(Served, Tally, Option<Journal>)> {
     let Some(journal) = journal else {
         let tally = server.run(&mut cluster, serve.time_scale)?;
+        call_off(&mut cluster)?;
         return Ok((cluster, tally, None));
     };
     let brokers = cluster.0.bootstrap();
     let mut recorded = Recorded::new(cluster, journal, brokers);
     match server.run(&mut recorded, serve.time_scale) {
         Ok(tally) => {
+            call_off(&mut recorded)?;
             let (cluster, journal) = recorded.end();
             Ok((cluster, tally, Some(journal)))
         }
@@ -161,6 +163,11 @@ fn run_server(
             bail!("{}", unwritten(serve))
         }
     }
+}
+
+/// Ends the faults by hand: what the operator would heal later would keep the run going until then.
+pub fn call_off(cluster: &mut impl Cluster) -> Result<()> {
+    cluster.order(&Order::CallOff).map(drop).map_err(Error::msg)
 }
 
 fn unwritten(serve: &Serve) -> String {

@@ -100,6 +100,7 @@ impl Cluster for Served {
             Order::Fault(fault) => self.0.inject_by_hand(fault),
             Order::Heal(FaultId(id)) => self.0.heal_by_hand(*id),
             Order::HealAll => self.0.heal_all_by_hand(),
+            Order::CallOff => self.0.call_off_by_hand(),
         };
         done.map(|done| done.to_string())
     }

@@ -13,4 +13,7 @@ pub enum Order {
     Heal(FaultId),
     /// Heal every fault that is in force.
     HealAll,
+    /// Heal the faults that were injected by hand, and inject them no more: nobody is there any more who would. A server's owner
+    /// says so at the end.
+    CallOff,
 }

@@ -89,6 +89,7 @@ const OUTCOME: u8 = 8;
 const FAULT: u8 = 1;
 const HEAL: u8 = 2;
 const HEAL_ALL: u8 = 3;
+const CALL_OFF: u8 = 4;
 
 impl Entry {
     /// When it happened, if it is something that happened to the cluster.
@@ -141,6 +142,7 @@ impl Entry {
                         out.put_u64(id);
                     }
                     Order::HealAll => out.put_u8(HEAL_ALL),
+                    Order::CallOff => out.put_u8(CALL_OFF),
                 }
             }
             Entry::Checkpoint(Checkpoint { event, at, hash }) => {
@@ -193,6 +195,7 @@ impl Entry {
                     FAULT => text(payload).map(Order::Fault),
                     HEAL => Some(Order::Heal(FaultId(payload.try_get_u64()?))),
                     HEAL_ALL => Some(Order::HealAll),
+                    CALL_OFF => Some(Order::CallOff),
                     _ => None,
                 };
                 match order {

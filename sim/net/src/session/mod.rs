@@ -14,7 +14,7 @@
 //! | 2 | a client connected | instant, connection (8 bytes), which broker from 0 (4), which port of it (2) |
 //! | 3 | a request | instant, connection, the frame without its length (rest) |
 //! | 4 | a client closed its connection | instant, connection |
-//! | 5 | an order was carried out | instant, 1 and a fault's JSON, or 2 and an id (8 bytes), or 3 |
+//! | 5 | an order was carried out | instant, 1 and a fault's JSON, or 2 and an id (8 bytes), or 3 (heal all), or 4 (call off) |
 //! | 6 | a checkpoint of the trace hash | number of the event (8), instant, hash (16) |
 //! | 7 | all clients are gone, what is left of the run follows | instant |
 //! | 8 | what came of it | number of events (8), trace hash (16), 1 if all held, else 0 |

@@ -14,6 +14,7 @@ fn order() -> impl Strategy<Value = Order> {
         any::<String>().prop_map(Order::Fault),
         any::<u64>().prop_map(|id| Order::Heal(FaultId(id))),
         Just(Order::HealAll),
+        Just(Order::CallOff),
     ]
 }
 
