@@ -313,7 +313,8 @@ impl Checkers {
         self.transactions.marker_asked_for(producer, commit, tp);
     }
 
-    /// Brokers begin with data: one that has not loaded a replica yet may have its log all the same.
+    /// Brokers begin with data: one that has not loaded a replica yet may have its log all the same, and how the transactions in it
+    /// came about is not judged.
     pub fn begins_with_data(&mut self) {
         self.model.began_with_data = true;
     }

@@ -125,6 +125,21 @@ pub(crate) struct Committed {
     pub(crate) end: Offset,
 }
 
+/// What a partition's logs had when the run began, of a cluster that began with data: the batches below this end that are not of a
+/// newer epoch, which is who led after that. Whether it was right to write them nobody can tell any more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Inherited {
+    pub(crate) end: Offset,
+    epoch: LeaderEpoch,
+}
+
+impl Inherited {
+    /// Whether a batch was there already.
+    pub(crate) fn has(self, batch: &BatchView) -> bool {
+        batch.base_offset < self.end && batch.leader_epoch <= self.epoch
+    }
+}
+
 /// All replicas of all partitions, dead brokers' as they were last seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClusterModel {
@@ -206,6 +221,7 @@ struct Partition {
     name: TopicPartition,
     replicas: Replicas,
     committed: Committed,
+    inherited: Inherited,
     /// Some replica may have been compacted, and others may have fetched from it.
     compacted: bool,
 }
@@ -219,6 +235,7 @@ pub(crate) struct ChangeFound {
     place: usize,
     before: Head,
     truncated_to: Option<Offset>,
+    inherited_before: Offset,
 }
 
 /// What is new at a replica.
@@ -240,6 +257,10 @@ pub(crate) struct Change<'a> {
     pub(crate) truncated_to: Option<Offset>,
     /// What was committed before this change.
     pub(crate) committed: &'a Committed,
+    /// What was there when the run began, as far as it has been seen.
+    pub(crate) inherited: Inherited,
+    /// Up to where that had been seen before this change.
+    pub(crate) inherited_before: Offset,
     /// Whether the partition's logs may have been compacted: then each replica writes its batches anew as it likes, and only
     /// their records can be compared.
     pub(crate) compacted: bool,
@@ -258,6 +279,8 @@ impl ChangeFound {
             appended: &model.appended,
             truncated_to: self.truncated_to,
             committed: &partition.committed,
+            inherited: partition.inherited,
+            inherited_before: self.inherited_before,
             compacted: partition.compacted,
         }
     }
@@ -290,13 +313,16 @@ impl ClusterModel {
                 name,
                 replicas: Replicas::default(),
                 committed: Committed::default(),
+                inherited: Inherited::default(),
                 compacted: false,
             });
             Slot(partitions.len() as u32 - 1)
         });
-        let Partition { replicas, compacted, .. } = &mut partitions[slot.0 as usize];
+        let Partition { replicas, committed, inherited, compacted, .. } = &mut partitions[slot.0 as usize];
         *compacted |= view.compacted;
+        let known = replicas.0.len();
         let place = replicas.place_or_new(node);
+        let is_new = replicas.0.len() > known;
         let replica = &mut replicas.0[place].1;
         let before = replica.head;
         let appended = &mut self.appended;
@@ -328,7 +354,17 @@ impl ClusterModel {
             up: true,
             before_power_loss: before.before_power_loss.filter(|had| log_end_offset < *had),
         };
-        Ok(Some(ChangeFound { slot, broker: node, place, before, truncated_to }))
+        let inherited_before = inherited.end;
+        // A replica that is seen late, after others have gone on, adds nothing that matters.
+        if self.began_with_data
+            && is_new
+            && committed.end <= inherited.end
+            && let Some(last) = replica.batches.0.last()
+        {
+            inherited.end = inherited.end.max(log_end_offset);
+            inherited.epoch = inherited.epoch.max(last.leader_epoch);
+        }
+        Ok(Some(ChangeFound { slot, broker: node, place, before, truncated_to, inherited_before }))
     }
 
     /// Up to where a replica's high watermark claims that the partition is committed, if that is further than before.

@@ -67,6 +67,11 @@ impl TransactionChecks {
         change: &Change<'_>,
         out: &mut Findings,
     ) -> Result<(), DiskError> {
+        if change.inherited.end > change.inherited_before && change.name.topic.as_str() == TRANSACTION_STATE {
+            // A coordinator goes by all of its log as soon as it has loaded it, whatever a high watermark says yet.
+            let inherited = (change.inherited_before, change.inherited.end);
+            self.decisions.read(broker, disk, tp, inherited, &mut Vec::new())?;
+        }
         if !self.stable_offset {
             return Ok(());
         }
@@ -111,6 +116,9 @@ impl TransactionChecks {
             out.of(one_marker::INFO.name);
             let (committed, one_marker) = (&self.committed, self.one_marker);
             let mut completed = Vec::new();
+            // What the run began with is known, and would take what is known back to what it was.
+            let new = change.now.batches.range(from, to).find(|batch| !change.inherited.has(batch));
+            let from = new.map_or(to, |batch| batch.base_offset.max(from));
             self.decisions.read(broker, disk, tp, (from, to), &mut completed)?;
             if one_marker {
                 one_marker::judge_completed(at, &completed, committed, out);
@@ -122,7 +130,7 @@ impl TransactionChecks {
             if !batch.control {
                 let opens = fold.open(batch.producer_id).is_none();
                 fold.data(batch);
-                if opens && self.registered {
+                if opens && self.registered && !change.inherited.has(batch) {
                     out.of(registered::INFO.name);
                     registered::judge(at, change.name, batch, &self.decisions, out);
                 }
@@ -132,7 +140,7 @@ impl TransactionChecks {
             let closes = fold.open(marker.producer_id);
             fold.name(change.name);
             fold.marker(&marker);
-            if let Some(open) = closes.filter(|_| self.one_marker) {
+            if let Some(open) = closes.filter(|_| self.one_marker && !change.inherited.has(batch)) {
                 out.of(one_marker::INFO.name);
                 one_marker::judge_marker(at, change.name, &marker, &open, &self.decisions, out);
             }

@@ -6,7 +6,9 @@ use trial_coordinator::transaction::record::{TransactionLogValue, encode};
 use trial_coordinator::transaction::{TransactionConfig, TransactionCoordinator};
 use trial_coordinator::{Coordinator, LogRecord};
 use trial_node::view::{AbortedTransactionView, BatchView, OpenTransactionView, TransactionState};
-use trial_node::{Offset, PolledRecord, ProducerEpoch, ProducerId, Time, TopicIdPartition, TopicPartition};
+use trial_node::{
+    LeaderEpoch, Offset, PolledRecord, ProducerEpoch, ProducerId, Time, TopicIdPartition, TopicPartition,
+};
 use trial_wire::{TopicName, Uuid};
 
 use crate::Checkers;
@@ -205,6 +207,70 @@ fn a_marker_that_nobody_decided_is_found() {
     assert_eq!(judge(TransactionState::Ongoing, false, false), ends("abort"));
     let what = "the coordinator of producer 7 says that its transaction is complete";
     assert_eq!(judge(TransactionState::PrepareCommit, true, true), what);
+}
+
+#[test]
+fn transactions_that_a_run_began_with_are_not_judged_and_new_ones_are() {
+    for name in ["transaction-registered", "transaction-marker"] {
+        let mut checkers = only(name);
+        checkers.begins_with_data();
+        let mut two = Fake::new(2);
+        // Seen in the log first, under the high watermark later; then one more of which no coordinator knows.
+        two.step(&mut checkers, |r| {
+            aborted(r);
+            r.high_watermark = 0;
+        });
+        two.step(&mut checkers, |r| r.high_watermark = 3);
+        assert_eq!(evidence(&checkers), nothing());
+        let of_now = |offset, control| {
+            let mut batch = in_transaction(offset, control);
+            batch.leader_epoch.0 += 1;
+            batch
+        };
+        append(&mut checkers, &mut two, of_now(3, false), false);
+        append(&mut checkers, &mut two, of_now(4, true), false);
+        assert_eq!(evidence(&checkers).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_log_that_another_leader_has_overwritten_is_judged() {
+    let mut checkers = only("transaction-registered");
+    checkers.begins_with_data();
+    let mut two = Fake::new(2);
+    two.step(&mut checkers, |r| {
+        r.batches = vec![batch(0, 0, 1), batch(1, 0, 1)];
+        r.high_watermark = 1;
+    });
+    two.step(&mut checkers, |r| {
+        r.batches[1] = BatchView { leader_epoch: LeaderEpoch(1), crc: 2, ..in_transaction(1, false) };
+        r.truncations += 1;
+        r.high_watermark = 2;
+    });
+    let what = "producer 7 epoch 0 has begun a transaction in orders-0 at offset 1, which is not registered";
+    assert_eq!(evidence(&checkers), [what]);
+}
+
+#[test]
+fn a_decision_that_a_run_began_with_stands_before_it_is_committed_again() {
+    let judge = |commits: bool| {
+        let (mut one, mut two) = cluster();
+        // What the last session wrote, seen by nobody.
+        let mut unseen = only("transaction-marker");
+        coordinator(&mut unseen, &mut one, TransactionState::Ongoing, &["orders"]);
+        coordinator(&mut unseen, &mut one, TransactionState::PrepareCommit, &["orders"]);
+        append(&mut unseen, &mut two, in_transaction(0, false), false);
+
+        let mut checkers = only("transaction-marker");
+        checkers.begins_with_data();
+        one.step(&mut checkers, |r| r.high_watermark = 0);
+        one.step(&mut checkers, |r| r.high_watermark = 1);
+        two.step(&mut checkers, |_| ());
+        append(&mut checkers, &mut two, in_transaction(1, true), commits);
+        coordinator(&mut checkers, &mut one, TransactionState::CompleteCommit, &[]);
+        evidence(&checkers).len()
+    };
+    assert_eq!((judge(true), judge(false)), (0, 1));
 }
 
 #[test]
