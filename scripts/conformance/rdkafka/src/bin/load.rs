@@ -12,7 +12,9 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::producer::{
+    BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer, ThreadedProducer,
+};
 use rdkafka::{Offset, TopicPartitionList};
 
 const PARTITIONS: i32 = 6;
@@ -39,6 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "consume" => {
             config.set("group.id", "load").set("queued.max.messages.kbytes", "65536");
             config.set("fetch.message.max.bytes", "4194304");
+            // By default it pauses for a second whenever it is 100,000 records ahead.
+            config.set("queued.min.messages", "1000000").set("fetch.queue.backoff.ms", "5");
             let consumer: BaseConsumer = config.create()?;
             let mut partitions = TopicPartitionList::new();
             for index in 0..PARTITIONS {
@@ -55,18 +59,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         "sync" => {
             create(&config, topic)?;
             config.set("linger.ms", "0");
-            // Its thread would look for acknowledgements now and then; this one waits for each.
-            let producer: BaseProducer = config.create()?;
+            let producer: FutureProducer = config.create()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let payload = vec![b'x'; size];
             let mut times = Vec::new();
             for _ in 0..records {
                 let sent = Instant::now();
-                producer
-                    .send(BaseRecord::<(), [u8]>::to(topic).payload(&payload))
-                    .map_err(|(error, _)| error)?;
-                while producer.in_flight_count() > 0 {
-                    producer.poll(Duration::from_secs(1));
-                }
+                let record = FutureRecord::<(), [u8]>::to(topic).payload(&payload);
+                runtime.block_on(producer.send(record, Duration::ZERO)).map_err(|(error, _)| error)?;
                 times.push(sent.elapsed().as_micros());
             }
             times.sort_unstable();
