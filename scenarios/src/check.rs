@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 use trial_checkers::PROPERTIES;
-use trial_client::{Rate, WorkloadConfig};
+use trial_client::{Rate, WorkloadConfig, errors};
 use trial_faults::{Fault, FaultPlan, Leadership, Repeats, Target};
 use trial_metadata::BootstrapFeatures;
 use trial_metadata::config::{BROKER_CONFIGS, ConfigDef, StaticConfig, TOPIC_CONFIGS};
@@ -361,6 +361,13 @@ impl Scenario {
                 return Err(Complaint { from: 0, needle: "pipelines".to_owned(), what });
             }
         }
+        for error in expect.failed_min.keys() {
+            if !errors::names().any(|name| name == error) {
+                let what =
+                    format!("no client says the error {error:?}{}", meant(nearest(error, errors::names())));
+                return Err(Complaint { from: 0, needle: error.clone(), what });
+            }
+        }
         for kind in &expect.reached {
             if !TraceEvent::KINDS.contains(&kind.as_str()) {
                 let what = format!("there is no event {kind:?}{}", meant(nearest(kind, TraceEvent::KINDS)));
@@ -682,6 +689,18 @@ users = { alice = "secret" }"#;
             "leader-electd",
             expect![[r#"s.toml:23: there is no event "leader-electd"; did you mean "leader-elected"?"#]],
         );
+        let failures = |error: &str| format!("reached = []\nfailed_min = {{ {error} = 1 }}");
+        refused(
+            r#"reached = ["leader-elected"]"#,
+            &failures("TOPIC_AUTHORISATION_FAILED"),
+            expect![[
+                r#"s.toml:24: no client says the error "TOPIC_AUTHORISATION_FAILED"; did you mean "TOPIC_AUTHORIZATION_FAILED"?"#
+            ]],
+        );
+        for error in ["NETWORK_EXCEPTION", "TRANSACTION_ABORTABLE", "UNKNOWN_SERVER_ERROR"] {
+            let good = GOOD.replace(r#"reached = ["leader-elected"]"#, &failures(error));
+            assert!(Scenario::from_toml("s.toml", &good).is_ok(), "{error}");
+        }
     }
 
     #[test]

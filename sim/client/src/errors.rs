@@ -88,6 +88,12 @@ pub fn name(error: ErrorCode) -> &'static str {
     }
 }
 
+/// Every name that [`name`] gives, some of them more than once.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let errors = (1..).filter_map(ErrorCode::try_from_code);
+    errors.take_while(|error| !matches!(error, ErrorCode::Unknown(_))).map(name)
+}
+
 /// Whether a client's metadata is out of date (`InvalidMetadataException` in Kafka).
 pub fn is_invalid_metadata(error: ErrorCode) -> bool {
     matches!(
