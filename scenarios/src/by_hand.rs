@@ -55,7 +55,7 @@ impl Run {
             let known: Vec<String> = self.active.iter().map(|a| a.moment.entry.to_string()).collect();
             return Err(match known.as_slice() {
                 [] => format!("there is no fault {id}: none is in force"),
-                _ => format!("there is no fault {id} in force; there are {}", known.join(", ")),
+                _ => format!("there is no fault {id}; in force: {}", known.join(", ")),
             });
         };
         self.moments.retain(|moment| Some(moment.entry) != entry);
@@ -295,6 +295,8 @@ mod tests {
         let fault = r#"{"pause": "broker-1", "for": "1s", "every": "1h", "times": 1000}"#;
         let id = run.inject_by_hand(fault).expect("it can")["id"].as_u64().expect("it has one");
         assert!(run.planned() > Time::ZERO + Span::from_secs(999 * 3600));
+        let other = run.heal_by_hand(99).expect_err("there is none");
+        assert_eq!(other, format!("there is no fault 99; in force: {id}"));
         run.heal_by_hand(id).expect("it is in force");
         assert!(run.planned() < Time::ZERO + Span::from_secs(3600));
     }
