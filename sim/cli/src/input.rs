@@ -1,6 +1,6 @@
 //! From what the user named to what a run needs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -52,13 +52,17 @@ pub fn corpus(file: &Path) -> Result<(String, Bytes)> {
     Ok((name, Bytes::from(text)))
 }
 
-/// Makes the report's folder and sees that it can be written, before the run is paid for.
-pub fn report_folder(folder: &Path) -> Result<()> {
+/// Makes the report's folder and sees that it can be written, before the run is paid for. Returns the folders that were not there,
+/// the innermost first.
+pub fn report_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     let name = folder.display();
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let missing = folder.ancestors().take_while(is_missing).map(Path::to_owned).collect();
     std::fs::create_dir_all(folder).with_context(|| format!("--report {name}: cannot be made"))?;
     let probe = folder.join(".trial-write-probe");
     std::fs::write(&probe, b"").with_context(|| format!("--report {name}: cannot be written to"))?;
-    std::fs::remove_file(&probe).with_context(|| format!("--report {name}: cannot be written to"))
+    std::fs::remove_file(&probe).with_context(|| format!("--report {name}: cannot be written to"))?;
+    Ok(missing)
 }
 
 /// How a history's file is written: its name says which form it has.

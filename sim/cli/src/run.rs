@@ -48,10 +48,14 @@ pub fn run(run: &Run) -> Result<bool> {
         (None, true) => None,
         (None, false) => Some(default_folder(&scenario, run.seed)),
     };
-    if let Some(folder) = &folder {
-        input::report_folder(folder)?;
+    let made = folder.as_deref().map(input::report_folder).transpose()?.unwrap_or_default();
+    let finished = one(run.engine, &scenario, options, !run.json);
+    if finished.is_err() {
+        // There is nothing to report; what another run has put its own report into stays.
+        let remove = |folder: &PathBuf| std::fs::remove_dir(folder).is_ok();
+        made.iter().take_while(|folder| remove(folder)).for_each(drop);
     }
-    let finished = one(run.engine, &scenario, options, !run.json)?;
+    let finished = finished?;
     if run.events.is_some() {
         finished.recorded.iter().for_each(|line| say!("{line}"));
     }

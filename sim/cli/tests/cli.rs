@@ -315,10 +315,12 @@ fn an_engine_that_cannot_do_what_a_scenario_needs_says_so() {
             "error: engine tcp: fault at 20.000s, cut the network from [leader of orders-0] to all others: the loopback interface of this machine has no links to cut or to delay"
         ],
     );
+    let report = folder("refused").join("reports/slow-disk");
     refused(
-        &["run", "slow-disk", "--engine", "turmoil"],
+        &["run", "slow-disk", "--engine", "turmoil", "--report", report.to_str().unwrap()],
         expect!["error: engine turmoil: it does not model what machines cost: [machine] is not for it"],
     );
+    assert!(!report.parent().unwrap().exists(), "nothing was run, nothing is reported");
     refused(
         &["run", "leader-crash", "--engine", "tcp", "--wire", "bytes"],
         expect!["error: --wire bytes is for the engine world; on sockets messages are bytes anyway"],
