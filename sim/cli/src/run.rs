@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use trial_net::engine::{Driver, Tcp, Turmoil};
 use trial_reports::{
-    Distribution, JunitBroken, JunitRun, OutsideTraffic, RunRecord, Series, Timeline, Transactions, Verdict,
+    Distribution, JunitBroken, JunitRun, Latencies, OutsideTraffic, RunRecord, Series, Timeline,
+    Transactions, Verdict,
 };
 use trial_scenarios::{Finished, Member, Run as ScenarioRun, RunOptions, Scenario, Variant};
 use trial_world::Engine as Carries;
@@ -281,9 +282,15 @@ pub fn print_summary(record: &RunRecord, html: Option<PathBuf>) {
     for fault in record.timeline.faults.iter().filter(|f| f.what.contains("(nobody: ")) {
         say!("  no effect     {} at {}", fault.what, trial_node::Time(fault.from_ns));
     }
-    say!("  produce       {}", latency(&record.latency_ns.produce));
-    say!("  end to end    {}", latency(&record.latency_ns.end_to_end));
-    say!("  compression   {:.2} bytes of records per byte of batches", record.compression.ratio());
+    let Latencies { produce, end_to_end } = &record.latency_ns;
+    for (name, measured) in [("produce   ", produce), ("end to end", end_to_end)] {
+        if measured.count > 0 {
+            say!("  {name}    {}", latency(measured));
+        }
+    }
+    if record.compression.record_bytes > 0 {
+        say!("  compression   {:.2} bytes of records per byte of batches", record.compression.ratio());
+    }
     if let Some(worst) =
         record.unavailability.iter().filter_map(|u| Some((u.to_ns? - u.from_ns, u))).max_by_key(|w| w.0)
     {

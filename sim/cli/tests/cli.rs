@@ -125,6 +125,9 @@ fn a_served_cluster_is_there_for_clients_and_judged_at_the_end() {
         rest.contains("serve: pass (seed 1)") && rest.contains("  refused       1 connections: "),
         "{rest}"
     );
+    for measured in ["produce", "end to end", "compression"] {
+        assert!(!rest.contains(measured), "nobody has measured that: {rest}");
+    }
     assert!(report.join("report.html").exists());
 }
 
