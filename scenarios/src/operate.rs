@@ -71,7 +71,7 @@ impl AdminEntry {
             .or_else(|| wrong_config(BROKER_CONFIGS, &self.broker_config))
             .or_else(|| {
                 let mut keys = self.client_quota.values().flat_map(BTreeMap::keys);
-                keys.find_map(|key| QuotaKey::named(key).err().map(|what| (key.clone(), what)))
+                keys.find_map(|key| wrong_quota(key).map(|what| (key.clone(), what)))
             })
             .or_else(|| {
                 self.topic_config.iter().find_map(|(topic, config)| {
@@ -144,6 +144,17 @@ fn unknown_partition(scenario: &Scenario, name: &str) -> Option<Wrong> {
     match parse_partition(name) {
         Ok(tp) => scenario.names().unknown_partition(&tp),
         Err(what) => Some((name.to_owned(), what)),
+    }
+}
+
+/// What is wrong with a quota of this name. A scenario sets only those that are enforced.
+fn wrong_quota(key: &str) -> Option<String> {
+    match QuotaKey::named(key) {
+        Ok(QuotaKey::RequestPercentage) => {
+            Some(format!("{key} is not supported: a broker does not see what its threads cost."))
+        }
+        Ok(_) => None,
+        Err(what) => Some(what),
     }
 }
 

@@ -178,11 +178,12 @@ fn quotas_are_described_as_they_were_set() {
     let mut cluster = Cluster::running(1, &[]);
     assert_eq!(set(&mut cluster, "producer_byte_rate", 1000.0), 0);
     assert_eq!(set(&mut cluster, "consumer_byte_rate", 2000.0), 0);
+    assert_eq!(set(&mut cluster, "request_percentage", 12.5), 0);
     let invalid = ErrorCode::InvalidRequest.code();
     for (key, value) in [
         ("producer_byte_rate", 0.0),
         ("producer_byte_rate", 1.5),
-        ("request_percentage", 10.0),
+        ("request_percentage", 0.0),
         ("no_such_rate", 1.0),
     ] {
         assert_eq!(set(&mut cluster, key, value), invalid, "{key}");
@@ -200,9 +201,13 @@ fn quotas_are_described_as_they_were_set() {
         let values: Vec<_> = values.map(|value| (value.key.to_string(), value.value)).collect();
         (response.error_code, values)
     };
-    let both = vec![("consumer_byte_rate".to_owned(), 2000.0), ("producer_byte_rate".to_owned(), 1000.0)];
-    assert_eq!(described(&mut cluster, 0, Some("test")), (0, both.clone()));
-    assert_eq!(described(&mut cluster, 2, None), (0, both));
+    let all = vec![
+        ("consumer_byte_rate".to_owned(), 2000.0),
+        ("producer_byte_rate".to_owned(), 1000.0),
+        ("request_percentage".to_owned(), 12.5),
+    ];
+    assert_eq!(described(&mut cluster, 0, Some("test")), (0, all.clone()));
+    assert_eq!(described(&mut cluster, 2, None), (0, all));
     assert_eq!(described(&mut cluster, 1, None), (0, Vec::new()));
     assert_eq!(described(&mut cluster, 0, None), (invalid, Vec::new()));
 }

@@ -14,6 +14,9 @@ pub enum QuotaKey {
     ConsumerByteRate,
     /// `controller_mutation_rate`: partitions created and deleted a second, in the cluster (KIP-599).
     ControllerMutationRate,
+    /// `request_percentage`: the share of the time of a broker's threads (KIP-124). It is kept and described, and limits nobody: a
+    /// node that sees time as an argument cannot measure it.
+    RequestPercentage,
 }
 
 /// Which numbers a quota may be.
@@ -32,6 +35,7 @@ impl QuotaKey {
             QuotaKey::ProducerByteRate => "producer_byte_rate",
             QuotaKey::ConsumerByteRate => "consumer_byte_rate",
             QuotaKey::ControllerMutationRate => "controller_mutation_rate",
+            QuotaKey::RequestPercentage => "request_percentage",
         }
     }
 
@@ -39,23 +43,23 @@ impl QuotaKey {
     pub fn number(self) -> QuotaNumber {
         match self {
             QuotaKey::ProducerByteRate | QuotaKey::ConsumerByteRate => QuotaNumber::Long,
-            QuotaKey::ControllerMutationRate => QuotaNumber::Double,
+            QuotaKey::ControllerMutationRate | QuotaKey::RequestPercentage => QuotaNumber::Double,
         }
     }
 
     /// The quota that has this name.
     ///
     /// # Errors
-    /// Why there is none, in words: `request_percentage` (KIP-124) is a share of the time of a broker's threads, which a node
-    /// that sees time as an argument cannot measure.
+    /// That there is none, in words.
     pub fn named(name: &str) -> Result<QuotaKey, String> {
-        let all = [QuotaKey::ProducerByteRate, QuotaKey::ConsumerByteRate, QuotaKey::ControllerMutationRate];
-        all.into_iter().find(|key| key.name() == name).ok_or_else(|| match name {
-            "request_percentage" => {
-                "request_percentage is not supported: a broker does not see what its threads cost.".to_owned()
-            }
-            _ => format!("Invalid configuration key {name}"),
-        })
+        let all = [
+            QuotaKey::ProducerByteRate,
+            QuotaKey::ConsumerByteRate,
+            QuotaKey::ControllerMutationRate,
+            QuotaKey::RequestPercentage,
+        ];
+        let found = all.into_iter().find(|key| key.name() == name);
+        found.ok_or_else(|| format!("Invalid configuration key {name}"))
     }
 }
 
