@@ -64,6 +64,7 @@ impl BrokerConfig {
             key: match &error {
                 ConfigError::Unknown { name, .. } => name.clone(),
                 ConfigError::Invalid { name, .. }
+                | ConfigError::Fixed { name, .. }
                 | ConfigError::TooLarge { name, .. }
                 | ConfigError::ReadOnly { name } => (*name).to_owned(),
             },

@@ -130,6 +130,7 @@ impl Broker {
                 self.effective.leader_replication_throttled_rate,
                 self.effective.follower_replication_throttled_rate,
             );
+            self.replicas.set_cleaner_backoff(self.effective.log_cleaner_backoff);
         }
         if delta.brokers.contains(&self.config.node_id) {
             self.registration_changed(io);

@@ -53,11 +53,14 @@ impl Published {
         let every_topic = delta.configs.iter().any(|resource| match resource {
             ConfigResource::BrokerDefault => true,
             ConfigResource::Broker(node) => *node == self.node_id,
-            ConfigResource::Topic(_) | ConfigResource::Group(_) => false,
+            ConfigResource::Topic(_) | ConfigResource::Group(_) | ConfigResource::ClientMetrics(_) => false,
         });
         let configured = |resource: &ConfigResource| match resource {
             ConfigResource::Topic(name) => self.image.topic_ids().get(name).copied(),
-            ConfigResource::Broker(_) | ConfigResource::BrokerDefault | ConfigResource::Group(_) => None,
+            ConfigResource::Broker(_)
+            | ConfigResource::BrokerDefault
+            | ConfigResource::Group(_)
+            | ConfigResource::ClientMetrics(_) => None,
         };
         MetadataChanges {
             partitions: delta.partitions.iter().copied().collect(),

@@ -17,12 +17,13 @@ use trial_wire::messages::incremental_alter_configs_request::{AlterConfigsResour
 use trial_wire::messages::{
     ApiVersionsRequest, BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
     DescribeClusterRequest, DescribeConfigsRequest, DescribeQuorumRequest, ElectLeadersRequest,
-    IncrementalAlterConfigsRequest, MetadataRequest, UnregisterBrokerRequest,
+    IncrementalAlterConfigsRequest, ListConfigResourcesRequest, MetadataRequest, UnregisterBrokerRequest,
 };
 use trial_wire::{ApiKey, ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const CLIENT_METRICS: i8 = 16;
 
 fn text(s: &str) -> StrBytes {
     StrBytes::from(s.to_owned())
@@ -147,6 +148,50 @@ fn configs_are_changed_and_described_with_their_source() {
     assert_eq!(alter(&mut cluster, TOPIC, "orders", "cleanup.policy", "shred"), invalid);
     assert_eq!(alter(&mut cluster, TOPIC, "orders", "cleanup.policy", "compact,delete"), 0);
     assert_eq!(alter(&mut cluster, TOPIC, "orders", "cleanup.policy", "delete"), 0);
+}
+
+#[test]
+fn configs_that_nothing_obeys_are_shown_and_stay_as_they_are() {
+    let mut cluster = Cluster::running(3, &[]);
+    create(&mut cluster, "orders");
+    let (invalid, refused) = (ErrorCode::InvalidConfig.code(), ErrorCode::InvalidRequest.code());
+    let of_topic = |cluster: &mut Cluster| configs(cluster, 0, TOPIC, "orders").expect("the topic exists");
+    assert_eq!(value(&of_topic(&mut cluster), "flush.ms"), (i64::MAX.to_string(), 5));
+    assert_eq!(alter(&mut cluster, TOPIC, "orders", "remote.storage.enable", "true"), invalid);
+    assert_eq!(alter(&mut cluster, TOPIC, "orders", "remote.storage.enable", "false"), 0);
+    assert_eq!(value(&of_topic(&mut cluster), "remote.storage.enable"), ("false".to_owned(), 1));
+
+    let of_broker = |cluster: &mut Cluster| configs(cluster, 0, BROKER, "0").expect("the broker is asked");
+    let found = of_broker(&mut cluster);
+    assert_eq!(value(&found, "node.id"), ("0".to_owned(), 4));
+    let read_only = |name: &str| found.iter().any(|config| config.name.as_str() == name && config.read_only);
+    assert!(read_only("node.id") && !read_only("num.io.threads"));
+    assert!(value(&found, "advertised.listeners").0.ends_with(":9092"));
+    assert_eq!(alter(&mut cluster, BROKER, "0", "node.id", "9"), refused);
+    assert_eq!(alter(&mut cluster, BROKER, "", "num.io.threads", "many"), refused);
+    for name in ["num.io.threads", "log.cleaner.backoff.ms", "log.cleaner.io.max.bytes.per.second"] {
+        assert_eq!(alter(&mut cluster, BROKER, "", name, "16"), 0, "{name}");
+        assert_eq!(value(&of_broker(&mut cluster), name), ("16".to_owned(), 3));
+        assert_eq!(alter(&mut cluster, BROKER, "0", name, "17"), 0, "{name}");
+        assert_eq!(value(&of_broker(&mut cluster), name), ("17".to_owned(), 2));
+    }
+}
+
+#[test]
+fn subscriptions_to_metrics_are_kept_described_and_listed() {
+    let mut cluster = Cluster::running(1, &[]);
+    let refused = ErrorCode::InvalidRequest.code();
+    assert_eq!(alter(&mut cluster, CLIENT_METRICS, "slow", "interval.ms", "99"), refused);
+    assert_eq!(alter(&mut cluster, CLIENT_METRICS, "slow", "match", "colour=red"), refused);
+    assert_eq!(alter(&mut cluster, CLIENT_METRICS, "slow", "no.such", "1"), refused);
+    assert_eq!(alter(&mut cluster, CLIENT_METRICS, "", "interval.ms", "60000"), refused);
+    assert_eq!(alter(&mut cluster, CLIENT_METRICS, "slow", "match", "client_id=app-.*"), 0);
+    let found = configs(&mut cluster, 0, CLIENT_METRICS, "slow").expect("it is there");
+    assert_eq!(value(&found, "match"), ("client_id=app-.*".to_owned(), 7));
+    assert_eq!(value(&found, "interval.ms"), ("300000".to_owned(), 5));
+    let request = ListConfigResourcesRequest::default().with_resource_types(vec![CLIENT_METRICS]);
+    let listed = ask!(cluster, 0, ListConfigResources, request).config_resources;
+    assert_eq!(listed.iter().map(|one| one.resource_name.as_str()).collect::<Vec<_>>(), ["slow"]);
 }
 
 #[test]

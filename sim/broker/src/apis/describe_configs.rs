@@ -1,7 +1,11 @@
 //! DescribeConfigs (KIP-133): a topic's or a broker's configs, each with where its value comes from.
 
+use std::collections::BTreeMap;
 use trial_metadata::ConfigResource;
-use trial_metadata::config::{ConfigKind, ConfigLink, ConfigSource, describe_group, describe_topic};
+
+use trial_metadata::config::{
+    ConfigKind, ConfigLink, ConfigSource, describe_client_metrics, describe_group, describe_topic,
+};
 use trial_node::Io;
 use trial_wire::messages::describe_configs_request::DescribeConfigsResource;
 use trial_wire::messages::describe_configs_response::{
@@ -12,11 +16,11 @@ use trial_wire::{ErrorCode, ResponseKind, StrBytes};
 
 use super::Caller;
 use crate::Broker;
+use crate::connections::{BROKER_PORT, CONTROLLER_PORT};
+use crate::published::LISTENER;
 
 /// `ConfigResource.Type` of a broker's loggers on the wire. A node has none.
 pub(super) const BROKER_LOGGER: i8 = 8;
-/// `ConfigResource.Type` of a subscription to clients' metrics on the wire (KIP-714).
-pub(super) const CLIENT_METRICS: i8 = 16;
 
 pub(super) fn serve(broker: &mut Broker, io: &mut Io<'_>, caller: Caller, request: &DescribeConfigsRequest) {
     let results = request.resources.iter().map(|resource| {
@@ -40,7 +44,8 @@ type Entry = trial_metadata::config::ConfigEntry;
 
 fn describe(broker: &Broker, resource: &DescribeConfigsResource) -> Result<Vec<Entry>, (ErrorCode, String)> {
     let image = &broker.published.image;
-    let of_broker = |node| trial_metadata::BrokerConfig::describe(&broker.static_config, image, node);
+    let of_broker =
+        |node| trial_metadata::BrokerConfig::describe(&broker.static_config, image, node, &identity(broker));
     match ConfigResource::from_wire(resource.resource_type, &resource.resource_name) {
         Some(ConfigResource::Topic(name)) => match image.topic_named(&name) {
             Some(_) => Ok(describe_topic(&broker.static_config, image, broker.config.node_id, &name)),
@@ -48,6 +53,9 @@ fn describe(broker: &Broker, resource: &DescribeConfigsResource) -> Result<Vec<E
         },
         Some(ConfigResource::Group(name)) => {
             Ok(describe_group(&broker.static_config, image, broker.config.node_id, &name))
+        }
+        Some(ConfigResource::ClientMetrics(name)) => {
+            Ok(describe_client_metrics(&broker.static_config, image, broker.config.node_id, &name))
         }
         Some(ConfigResource::Broker(node)) if node == broker.config.node_id => Ok(of_broker(node)),
         Some(ConfigResource::Broker(node)) => Err((
@@ -80,6 +88,26 @@ fn describe(broker: &Broker, resource: &DescribeConfigsResource) -> Result<Vec<E
     }
 }
 
+/// What a broker's configs say about the node itself. Addresses are those that the cluster knows: where a client outside reaches
+/// a broker is not the broker's to know.
+fn identity(broker: &Broker) -> BTreeMap<&'static str, String> {
+    let config = &broker.config;
+    let node = config.node_id.to_string();
+    let mut identity = BTreeMap::from([("node.id", node.clone()), ("broker.id", node)]);
+    if let Some(host) = config.voters.get(&config.node_id) {
+        let listener = format!("{LISTENER}://{}:{BROKER_PORT}", host.as_str());
+        identity.insert("advertised.listeners", listener.clone());
+        identity.insert("listeners", listener);
+    }
+    let voters =
+        config.voters.iter().map(|(node, host)| format!("{node}@{}:{CONTROLLER_PORT}", host.as_str()));
+    identity.insert("controller.quorum.voters", voters.collect::<Vec<_>>().join(","));
+    if let Some(rack) = &config.rack {
+        identity.insert("broker.rack", rack.to_string());
+    }
+    identity
+}
+
 /// No keys, or an empty list of them, ask for everything.
 fn wants(resource: &DescribeConfigsResource, name: &str) -> bool {
     let keys = resource.configuration_keys.as_deref().unwrap_or_default();
@@ -90,7 +118,7 @@ fn shown(entry: &Entry, request: &DescribeConfigsRequest) -> DescribeConfigsReso
     let mut shown = DescribeConfigsResourceResult::default()
         .with_name(StrBytes::from_static_str(entry.def.name))
         .with_value(Some(StrBytes::from(entry.value.clone())))
-        .with_read_only(entry.def.link == ConfigLink::ReadOnly)
+        .with_read_only(matches!(entry.def.link, ConfigLink::ReadOnly | ConfigLink::Fixed))
         .with_config_source(entry.source as i8)
         .with_config_type(config_type(entry.def.kind));
     if request.include_synonyms {
@@ -115,7 +143,11 @@ fn config_type(kind: ConfigKind) -> i8 {
         ConfigKind::OneOf(_) | ConfigKind::Text => 2,
         ConfigKind::Int(..) => 3,
         ConfigKind::Long(..) => 5,
-        ConfigKind::Ratio => 6,
-        ConfigKind::ListOf(_) | ConfigKind::SubsetOf(_) | ConfigKind::Replicas => 7,
+        ConfigKind::Ratio | ConfigKind::Double => 6,
+        ConfigKind::ListOf(_)
+        | ConfigKind::SubsetOf(_)
+        | ConfigKind::Replicas
+        | ConfigKind::Words
+        | ConfigKind::Selectors(_) => 7,
     }
 }

@@ -9,12 +9,17 @@ use trial_wire::messages::{ListConfigResourcesRequest, ListConfigResourcesRespon
 use trial_wire::{ErrorCode, ResponseKind, StrBytes};
 
 use super::Caller;
-use super::describe_configs::{BROKER_LOGGER, CLIENT_METRICS};
+use super::describe_configs::BROKER_LOGGER;
 use crate::Broker;
 
 /// Every type, in the order in which they are listed.
-const ALL: [i8; 5] =
-    [ConfigResource::TOPIC, ConfigResource::BROKER, BROKER_LOGGER, CLIENT_METRICS, ConfigResource::GROUP];
+const ALL: [i8; 5] = [
+    ConfigResource::TOPIC,
+    ConfigResource::BROKER,
+    BROKER_LOGGER,
+    ConfigResource::CLIENT_METRICS,
+    ConfigResource::GROUP,
+];
 
 pub(super) fn serve(
     broker: &mut Broker,
@@ -30,7 +35,7 @@ fn list(broker: &Broker, version: i16, request: &ListConfigResourcesRequest) -> 
     let image = &broker.published.image;
     // Each once, however often it is asked for.
     let types: BTreeSet<i8> = match version {
-        0 => BTreeSet::from([CLIENT_METRICS]),
+        0 => BTreeSet::from([ConfigResource::CLIENT_METRICS]),
         _ if request.resource_types.is_empty() => BTreeSet::from(ALL),
         _ => request.resource_types.iter().copied().collect(),
     };
@@ -48,8 +53,13 @@ fn list(broker: &Broker, version: i16, request: &ListConfigResourcesRequest) -> 
                 };
                 image.configs().keys().filter_map(group).collect()
             }
-            // There are none: nobody could read what clients would push.
-            CLIENT_METRICS => Vec::new(),
+            ConfigResource::CLIENT_METRICS => {
+                let subscription = |resource: &ConfigResource| match resource {
+                    ConfigResource::ClientMetrics(name) => Some(name.clone()),
+                    _ => None,
+                };
+                image.configs().keys().filter_map(subscription).collect()
+            }
             _ => {
                 return ListConfigResourcesResponse::default()
                     .with_error_code(ErrorCode::UnsupportedVersion.code());

@@ -429,6 +429,11 @@ impl ReplicaManager {
         self.follower_throttle.set_limit(limit(follower));
     }
 
+    /// `log.cleaner.backoff.ms`, from the next cleaning on.
+    pub fn set_cleaner_backoff(&mut self, backoff: Span) {
+        self.config.log_cleaner_backoff = backoff;
+    }
+
     /// The answer to a request of ours, or its failure. Answers to requests that are not awaited any more are ignored.
     pub fn handle_response(
         &mut self,

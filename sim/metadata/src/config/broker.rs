@@ -92,7 +92,7 @@ configs! {
     #[doc = "how many bytes of throttled replicas a second this broker sends to followers that are not in sync (KIP-73)."]
     "leader.replication.throttled.rate" leader_replication_throttled_rate: i64 = "9223372036854775807", Long(0, i64::MAX), Dynamic;
     #[doc = "how often logs are looked at for whether to compact them, in milliseconds."]
-    "log.cleaner.backoff.ms" log_cleaner_backoff: Span = "15000", Long(1, i64::MAX), ReadOnly;
+    "log.cleaner.backoff.ms" log_cleaner_backoff: Span = "15000", Long(1, i64::MAX), Dynamic;
     #[doc = "how many milliseconds a tombstone or a transaction's marker stays after the first cleaning that could have removed it."]
     "log.cleaner.delete.retention.ms" = "86400000", Long(0, i64::MAX), Dynamic;
     #[doc = "how many milliseconds a record may stay uncompacted in a compacted topic."]

@@ -4,16 +4,23 @@
 //! default, the operator's properties ([`StaticConfig`]), the default.
 
 mod broker;
+mod client_metrics;
 mod group;
 mod parse;
 mod resolve;
+mod shown;
 mod topic;
 
 pub use broker::{BROKER_CONFIGS, BrokerConfig};
+pub use client_metrics::CLIENT_METRICS_CONFIGS;
 pub use group::GROUP_CONFIGS;
 pub use parse::{ConfigDef, ConfigError, ConfigKind, ConfigLink, parse_ratio};
 pub(crate) use resolve::describe_topic_with;
-pub use resolve::{ConfigEntry, ConfigSource, StaticConfig, describe_group, describe_topic, topic_value};
+pub use resolve::{
+    ConfigEntry, ConfigSource, StaticConfig, describe_client_metrics, describe_group, describe_topic,
+    topic_value,
+};
+pub use shown::{FIXED_BROKER_CONFIGS, FIXED_TOPIC_CONFIGS, KEPT_BROKER_CONFIGS};
 pub use topic::TOPIC_CONFIGS;
 
 /// Declares a table of configs, and if it is wanted a struct that holds the parsed values of those that name a field.

@@ -24,12 +24,14 @@ pub struct ConfigDef {
 pub enum ConfigLink {
     /// A topic config whose default is this broker config.
     Broker(&'static str),
-    /// A topic config that no broker config is the default of.
+    /// A config of a topic, or of a subscription to metrics, that no broker config is the default of.
     TopicOnly,
     /// A broker config that may be changed while the broker runs (KIP-226), cluster-wide or for one broker.
     Dynamic,
     /// A broker config that only the operator's properties set.
     ReadOnly,
+    /// A topic config whose only value is its default.
+    Fixed,
 }
 
 /// The type and range of a config's values. Ranges include both ends.
@@ -43,6 +45,8 @@ pub enum ConfigKind {
     Long(i64, i64),
     /// A decimal fraction from 0 to 1, as [`parse_ratio`] reads it.
     Ratio,
+    /// A decimal number above 0.
+    Double,
     /// One of some words.
     OneOf(&'static [&'static str]),
     /// Some of some words, separated by commas; at least one.
@@ -51,6 +55,10 @@ pub enum ConfigKind {
     SubsetOf(&'static [&'static str]),
     /// Replicas by partition and broker, as in `0:1,1:2`; `*` for all, `none` or nothing for none.
     Replicas,
+    /// Any words, separated by commas, or none.
+    Words,
+    /// Regular expressions of some words, separated by commas, as in `client_id=app-.*`; or none.
+    Selectors(&'static [&'static str]),
     /// Any text.
     Text,
 }
@@ -88,6 +96,14 @@ pub enum ConfigError {
         /// That config's value.
         at_most: u64,
     },
+    /// The config has one value only.
+    #[error("config {name} cannot be anything but its default, {default}: nothing here obeys another value")]
+    Fixed {
+        /// The config.
+        name: &'static str,
+        /// Its default.
+        default: &'static str,
+    },
     /// The config cannot be changed while the broker runs.
     #[error("config {name} cannot be changed while the broker runs: set it in the broker's properties")]
     ReadOnly {
@@ -100,7 +116,7 @@ impl ConfigDef {
     /// Checks that `value` is of the config's type and in its range.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`].
+    /// [`ConfigError::Invalid`], or [`ConfigError::Fixed`].
     pub fn validate(&self, value: &str) -> Result<(), ConfigError> {
         let text = value.trim();
         let valid = match self.kind {
@@ -118,8 +134,17 @@ impl ConfigDef {
                 let number = |text: &str| text.parse().is_ok_and(|number: i32| number >= 0);
                 pair.trim().split_once(':').is_some_and(|(index, id)| number(index) && number(id))
             }),
-            ConfigKind::Text => true,
+            ConfigKind::Double => text.parse().is_ok_and(|number: f64| number > 0.0),
+            ConfigKind::Selectors(_) if text.is_empty() => true,
+            ConfigKind::Selectors(words) => text.split(',').all(|pair| {
+                let parts = pair.split_once('=').map(|(word, regex)| (word.trim(), regex.trim()));
+                parts.is_some_and(|(word, regex)| words.contains(&word) && !regex.is_empty())
+            }),
+            ConfigKind::Words | ConfigKind::Text => true,
         };
+        if valid && self.link == ConfigLink::Fixed && !text.eq_ignore_ascii_case(self.default) {
+            return Err(ConfigError::Fixed { name: self.name, default: self.default });
+        }
         if valid {
             return Ok(());
         }
@@ -176,6 +201,11 @@ impl fmt::Display for ConfigKind {
             ConfigKind::Replicas => {
                 f.write_str("a list of replicas by partition and broker, as in 0:1,1:2, or *, or none")
             }
+            ConfigKind::Double => f.write_str("a decimal number above 0"),
+            ConfigKind::Words => f.write_str("a list"),
+            ConfigKind::Selectors(words) => {
+                write!(f, "a list of regular expressions, as in name=expression, of {}", words.join(", "))
+            }
             ConfigKind::Text => f.write_str("text"),
         }
     }
@@ -222,12 +252,16 @@ impl FromConfig for Span {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BROKER_CONFIGS, TOPIC_CONFIGS};
+    use super::super::{
+        BROKER_CONFIGS, CLIENT_METRICS_CONFIGS, FIXED_BROKER_CONFIGS, FIXED_TOPIC_CONFIGS,
+        KEPT_BROKER_CONFIGS, TOPIC_CONFIGS,
+    };
     use super::*;
 
     #[test]
     fn every_default_is_valid_and_every_link_leads_somewhere() {
-        for def in TOPIC_CONFIGS.iter().chain(BROKER_CONFIGS) {
+        let others = [CLIENT_METRICS_CONFIGS, FIXED_BROKER_CONFIGS, FIXED_TOPIC_CONFIGS, KEPT_BROKER_CONFIGS];
+        for def in TOPIC_CONFIGS.iter().chain(BROKER_CONFIGS).chain(others.into_iter().flatten()) {
             assert_eq!(def.validate(def.default), Ok(()));
             if let ConfigLink::Broker(name) = def.link {
                 let broker = ConfigDef::find(BROKER_CONFIGS, name).unwrap();
@@ -235,7 +269,7 @@ mod tests {
                 assert_eq!(broker.link, ConfigLink::Dynamic, "{name}");
             }
         }
-        for table in [TOPIC_CONFIGS, BROKER_CONFIGS] {
+        for table in [TOPIC_CONFIGS, BROKER_CONFIGS].into_iter().chain(others) {
             assert!(table.is_sorted_by(|a, b| a.name < b.name));
         }
     }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use trial_node::NodeId;
 use trial_wire::{StrBytes, TopicName};
 
-use super::{BROKER_CONFIGS, BrokerConfig, ConfigDef, ConfigError, ConfigLink, GROUP_CONFIGS, TOPIC_CONFIGS};
+use super::{
+    BROKER_CONFIGS, BrokerConfig, CLIENT_METRICS_CONFIGS, ConfigDef, ConfigError, ConfigLink,
+    FIXED_BROKER_CONFIGS, FIXED_TOPIC_CONFIGS, GROUP_CONFIGS, KEPT_BROKER_CONFIGS, TOPIC_CONFIGS,
+};
 use crate::image::{MetadataImage, Overrides};
 use crate::record::ConfigResource;
 
@@ -29,6 +32,8 @@ pub enum ConfigSource {
     Static = 4,
     /// The default.
     Default = 5,
+    /// The override of the subscription to clients' metrics.
+    ClientMetrics = 7,
     /// The group's override.
     Group = 8,
 }
@@ -121,14 +126,30 @@ impl BrokerConfig {
         BrokerConfig::from_values(|def| layers.effective(def))
     }
 
-    /// Every config of broker `node` with its source, in the table's order.
-    pub fn describe(static_config: &StaticConfig, image: &MetadataImage, node: NodeId) -> Vec<ConfigEntry> {
+    /// Every config of broker `node` with its source, in the tables' order. `identity` has the values of what only the node
+    /// itself knows, by name.
+    pub fn describe(
+        static_config: &StaticConfig,
+        image: &MetadataImage,
+        node: NodeId,
+        identity: &BTreeMap<&'static str, String>,
+    ) -> Vec<ConfigEntry> {
         let layers = Layers::new(static_config, image, node, None);
-        BROKER_CONFIGS.iter().map(|def| layers.entry(def)).collect()
+        let tables = [BROKER_CONFIGS, KEPT_BROKER_CONFIGS, FIXED_BROKER_CONFIGS].into_iter().flatten();
+        let entry = |def: &'static ConfigDef| match identity.get(def.name) {
+            Some(value) => ConfigEntry {
+                def,
+                value: value.clone(),
+                source: ConfigSource::Static,
+                synonyms: vec![(def.name, value.clone(), ConfigSource::Static)],
+            },
+            None => layers.entry(def),
+        };
+        tables.map(entry).collect()
     }
 }
 
-/// Every config of `topic` on broker `node` with its source, in the table's order.
+/// Every config of `topic` on broker `node` with its source, in the tables' order.
 pub fn describe_topic(
     static_config: &StaticConfig,
     image: &MetadataImage,
@@ -136,7 +157,8 @@ pub fn describe_topic(
     topic: &TopicName,
 ) -> Vec<ConfigEntry> {
     let overrides = image.config(&ConfigResource::Topic(topic.clone()));
-    describe_topic_with(static_config, image, node, overrides)
+    let layers = Layers::new(static_config, image, node, overrides);
+    [TOPIC_CONFIGS, FIXED_TOPIC_CONFIGS].into_iter().flatten().map(|def| layers.entry(def)).collect()
 }
 
 /// Every config of `group` with its source, as broker `node` has them, in the table's order.
@@ -152,7 +174,20 @@ pub fn describe_group(
     GROUP_CONFIGS.iter().map(|def| layers.entry(def)).collect()
 }
 
-/// As [`describe_topic`], for a topic with these overrides that may not exist yet.
+/// Every config of the subscription `name` to clients' metrics with its source.
+pub fn describe_client_metrics(
+    static_config: &StaticConfig,
+    image: &MetadataImage,
+    node: NodeId,
+    name: &StrBytes,
+) -> Vec<ConfigEntry> {
+    let overrides = image.config(&ConfigResource::ClientMetrics(name.clone()));
+    let layers = Layers::new(static_config, image, node, overrides);
+    let layers = Layers { own_source: ConfigSource::ClientMetrics, ..layers };
+    CLIENT_METRICS_CONFIGS.iter().map(|def| layers.entry(def)).collect()
+}
+
+/// What there is to choose of [`describe_topic`], for a topic with these overrides that may not exist yet.
 pub(crate) fn describe_topic_with(
     static_config: &StaticConfig,
     image: &MetadataImage,
@@ -179,7 +214,7 @@ pub fn topic_value<'a>(
 
 /// Everything that may set a config.
 struct Layers<'a> {
-    /// Those of the topic or the group.
+    /// Those of the topic, the group or the subscription.
     own: Option<&'a Overrides>,
     own_source: ConfigSource,
     broker: Option<&'a Overrides>,
@@ -208,7 +243,7 @@ impl<'a> Layers<'a> {
     fn values(&self, def: &'static ConfigDef) -> impl Iterator<Item = (&'static str, &'a str, ConfigSource)> {
         let (topic_key, broker_key, dynamic) = match def.link {
             ConfigLink::Broker(synonym) => (Some(def.name), synonym, true),
-            ConfigLink::TopicOnly => (Some(def.name), def.name, false),
+            ConfigLink::TopicOnly | ConfigLink::Fixed => (Some(def.name), def.name, false),
             ConfigLink::Dynamic => (None, def.name, true),
             ConfigLink::ReadOnly => (None, def.name, false),
         };

@@ -14,7 +14,8 @@ use trial_wire::{ErrorCode, StrBytes};
 
 use super::{ApiError, ControllerResult, QuorumController};
 use crate::config::{
-    BROKER_CONFIGS, ConfigDef, ConfigError, ConfigKind, ConfigLink, GROUP_CONFIGS, TOPIC_CONFIGS,
+    BROKER_CONFIGS, CLIENT_METRICS_CONFIGS, ConfigDef, ConfigError, ConfigKind, ConfigLink,
+    FIXED_BROKER_CONFIGS, FIXED_TOPIC_CONFIGS, GROUP_CONFIGS, KEPT_BROKER_CONFIGS, TOPIC_CONFIGS,
 };
 use crate::image::Overrides;
 use crate::record::{ConfigResource, MetadataRecord};
@@ -222,7 +223,11 @@ fn new_value(
     let value = match config.config_operation {
         SET => operand.clone(),
         APPEND | SUBTRACT => {
-            if !matches!(def.kind, ConfigKind::ListOf(_) | ConfigKind::Replicas) {
+            let list = matches!(
+                def.kind,
+                ConfigKind::ListOf(_) | ConfigKind::Replicas | ConfigKind::Words | ConfigKind::Selectors(_)
+            );
+            if !list {
                 let what = format!("Config {} is not a list, which alone can be added to.", config.name);
                 return Err(ApiError::new(ErrorCode::InvalidConfig, what));
             }
@@ -242,7 +247,9 @@ fn invalid(resource: &ConfigResource, error: &ConfigError) -> ApiError {
     let code = match resource {
         ConfigResource::Topic(_) | ConfigResource::Group(_) => ErrorCode::InvalidConfig,
         // As Kafka's brokers answer (KAFKA-13609).
-        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => ErrorCode::InvalidRequest,
+        ConfigResource::Broker(_) | ConfigResource::BrokerDefault | ConfigResource::ClientMetrics(_) => {
+            ErrorCode::InvalidRequest
+        }
     };
     ApiError::new(code, error.to_string())
 }
@@ -253,12 +260,17 @@ fn null_value(name: &StrBytes) -> ApiError {
 
 /// The config of this name, if a resource of this kind has it and it may be set at all.
 fn definition(resource: &ConfigResource, name: &str) -> Result<&'static ConfigDef, ApiError> {
-    let table = match resource {
-        ConfigResource::Topic(_) => TOPIC_CONFIGS,
-        ConfigResource::Group(_) => GROUP_CONFIGS,
-        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => BROKER_CONFIGS,
+    let (table, others): (_, &[&'static [ConfigDef]]) = match resource {
+        ConfigResource::Topic(_) => (TOPIC_CONFIGS, &[FIXED_TOPIC_CONFIGS]),
+        ConfigResource::Group(_) => (GROUP_CONFIGS, &[]),
+        ConfigResource::ClientMetrics(_) => (CLIENT_METRICS_CONFIGS, &[]),
+        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => {
+            (BROKER_CONFIGS, &[KEPT_BROKER_CONFIGS, FIXED_BROKER_CONFIGS])
+        }
     };
-    let def = ConfigDef::find(table, name).map_err(|error| invalid(resource, &error))?;
+    let other = others.iter().find_map(|table| ConfigDef::find(table, name).ok());
+    let def =
+        other.map_or_else(|| ConfigDef::find(table, name), Ok).map_err(|error| invalid(resource, &error))?;
     if def.link == ConfigLink::ReadOnly {
         return Err(invalid(resource, &ConfigError::ReadOnly { name: def.name }));
     }

@@ -16,7 +16,7 @@ use trial_wire::{ErrorCode, StrBytes, TopicName, Uuid};
 
 use super::placement::{PlacementError, place};
 use super::{ApiError, ControllerResult, MAX_RECORDS_PER_USER_OP, QuorumController};
-use crate::config::{ConfigDef, TOPIC_CONFIGS, describe_topic_with};
+use crate::config::{ConfigDef, FIXED_TOPIC_CONFIGS, TOPIC_CONFIGS, describe_topic_with};
 use crate::image::Overrides;
 use crate::record::{ConfigResource, MetadataRecord, PartitionRegistration};
 
@@ -468,7 +468,8 @@ fn check_creation_configs(topic: &CreatableTopic) -> Result<Overrides, ApiError>
             .value
             .as_ref()
             .ok_or_else(|| invalid(format!("Null value not supported for topic configs: {}", config.name)))?;
-        ConfigDef::find(TOPIC_CONFIGS, &config.name)
+        ConfigDef::find(FIXED_TOPIC_CONFIGS, &config.name)
+            .or_else(|_| ConfigDef::find(TOPIC_CONFIGS, &config.name))
             .and_then(|def| def.validate(value))
             .map_err(|error| invalid(error.to_string()))?;
         overrides.insert(config.name.clone(), value.clone());

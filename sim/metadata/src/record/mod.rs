@@ -312,6 +312,8 @@ pub enum ConfigResource {
     BrokerDefault,
     /// One group, whether it exists or not (KIP-848).
     Group(StrBytes),
+    /// One subscription to clients' metrics (KIP-714).
+    ClientMetrics(StrBytes),
 }
 
 impl fmt::Display for ConfigResource {
@@ -321,6 +323,7 @@ impl fmt::Display for ConfigResource {
             ConfigResource::Broker(id) => write!(f, "broker {id}"),
             ConfigResource::BrokerDefault => f.write_str("all brokers"),
             ConfigResource::Group(name) => write!(f, "group {}", name.as_str()),
+            ConfigResource::ClientMetrics(name) => write!(f, "client metrics {}", name.as_str()),
         }
     }
 }
@@ -333,6 +336,8 @@ impl ConfigResource {
 
     /// `ConfigResource.Type` of a group on the wire.
     pub const GROUP: i8 = 32;
+    /// `ConfigResource.Type` of a subscription to clients' metrics on the wire.
+    pub const CLIENT_METRICS: i8 = 16;
 
     /// The resource that a type and a name on the wire mean; `None` if we know no such type, or the name is not a broker's.
     pub fn from_wire(resource_type: i8, name: &StrBytes) -> Option<ConfigResource> {
@@ -345,6 +350,9 @@ impl ConfigResource {
             }
             // There is no default of all groups.
             ConfigResource::GROUP if !name.is_empty() => Some(ConfigResource::Group(name.clone())),
+            ConfigResource::CLIENT_METRICS if !name.is_empty() => {
+                Some(ConfigResource::ClientMetrics(name.clone()))
+            }
             _ => None,
         }
     }
@@ -356,6 +364,7 @@ impl ConfigResource {
             ConfigResource::Broker(id) => (ConfigResource::BROKER, StrBytes::from(id.to_string())),
             ConfigResource::BrokerDefault => (ConfigResource::BROKER, StrBytes::new()),
             ConfigResource::Group(name) => (ConfigResource::GROUP, name.clone()),
+            ConfigResource::ClientMetrics(name) => (ConfigResource::CLIENT_METRICS, name.clone()),
         }
     }
 }

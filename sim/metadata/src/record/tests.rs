@@ -203,6 +203,7 @@ fn resource() -> impl Strategy<Value = ConfigResource> {
         text().prop_map(|name| ConfigResource::Topic(TopicName(name))),
         (0..i32::MAX).prop_map(|id| ConfigResource::Broker(NodeId(id))),
         Just(ConfigResource::BrokerDefault),
+        "[a-z]{1,9}".prop_map(|name| ConfigResource::ClientMetrics(StrBytes::from(name))),
     ]
 }
 
