@@ -108,6 +108,14 @@ impl trial_coordinator::ClusterMetadata for Published {
         Some(i32::try_from(partitions).expect("partitions are counted in 32 bits"))
     }
 
+    fn topic_names(&self, each: &mut dyn FnMut(&TopicName)) {
+        self.image.topic_ids().keys().for_each(each);
+    }
+
+    fn version(&self) -> Offset {
+        Offset(self.next_offset.0 - 1)
+    }
+
     fn leader(&self, tp: &TopicPartition) -> Option<(NodeId, LeaderEpoch)> {
         let partition = self.image.topic_named(&tp.topic)?.partitions.get(&tp.partition)?;
         (partition.leader != NodeId::NONE).then_some((partition.leader, partition.leader_epoch))

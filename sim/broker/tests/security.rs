@@ -13,18 +13,21 @@ use trial_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use trial_wire::messages::metadata_request::MetadataRequestTopic;
 use trial_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use trial_wire::messages::{
-    CreateAclsRequest, CreateTopicsRequest, DeleteAclsRequest, DescribeAclsRequest,
-    DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, FetchRequest, FetchResponse,
-    MetadataRequest, MetadataResponse, ProduceRequest, SaslAuthenticateRequest, SaslHandshakeRequest,
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, CreateAclsRequest, CreateTopicsRequest,
+    DeleteAclsRequest, DescribeAclsRequest, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
+    FetchRequest, FetchResponse, FindCoordinatorRequest, MetadataRequest, MetadataResponse, ProduceRequest,
+    SaslAuthenticateRequest, SaslHandshakeRequest,
 };
 use trial_wire::{BatchBuilder, Compression, ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName};
 
 const AUTHORIZER: (&str, &str) =
     ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer");
 const TOPIC: i8 = 2;
+const GROUP: i8 = 3;
 const LITERAL: i8 = 3;
 const READ: i8 = 3;
 const WRITE: i8 = 4;
+const DESCRIBE: i8 = 8;
 const ALLOW: i8 = 3;
 const ANY: i8 = 1;
 const REFUSED: ErrorCode = ErrorCode::TopicAuthorizationFailed;
@@ -86,9 +89,13 @@ fn cluster(properties: &[(&str, &str)]) -> Cluster {
 }
 
 fn allow(cluster: &mut Cluster, operation: i8, topic: &str) {
+    allow_on(cluster, operation, TOPIC, topic);
+}
+
+fn allow_on(cluster: &mut Cluster, operation: i8, resource_type: i8, name: &str) {
     let creation = AclCreation::default()
-        .with_resource_type(TOPIC)
-        .with_resource_name(text(topic))
+        .with_resource_type(resource_type)
+        .with_resource_name(text(name))
         .with_resource_pattern_type(LITERAL)
         .with_principal(text("User:ANONYMOUS"))
         .with_host(text("*"))
@@ -172,6 +179,35 @@ fn a_request_is_served_as_far_as_its_client_has_rights() {
     // Without an answer, the end of the connection has to do.
     cluster.send(conn, 12, request.with_acks(0).into());
     assert_eq!(next(&mut cluster, conn), Received::Closed(CloseReason::PeerClosed));
+}
+
+#[test]
+fn a_regular_expression_stands_for_what_its_member_may_describe() {
+    let mut cluster = cluster(&[]);
+    allow(&mut cluster, DESCRIBE, "orders");
+    allow_on(&mut cluster, READ, GROUP, "billing");
+    let find = FindCoordinatorRequest::default().with_coordinator_keys(vec![text("billing")]);
+    cluster.ask(0, BROKER_PORT, find);
+    cluster.run(Span::from_secs(2));
+    let join = ConsumerGroupHeartbeatRequest::default()
+        .with_group_id(text("billing").into())
+        .with_member_id(text("a"))
+        .with_rebalance_timeout_ms(60_000)
+        .with_subscribed_topic_names(None)
+        .with_subscribed_topic_regex(Some(text(".*")))
+        .with_topic_partitions(Some(Vec::new()));
+    let conn = cluster.connect(0, CLIENT_PORT);
+    let topics = |response: &ConsumerGroupHeartbeatResponse| {
+        assert_eq!(response.error_code, 0, "{:?}", response.error_message);
+        response.assignment.as_ref().map_or(0, |assignment| assignment.topic_partitions.len())
+    };
+    let joined = answer!(&mut cluster, conn, 1, ConsumerGroupHeartbeat, join.clone());
+    assert_eq!(topics(&joined), 1);
+    allow(&mut cluster, DESCRIBE, "secrets");
+    let alive = join.with_member_epoch(joined.member_epoch);
+    let alive =
+        alive.with_rebalance_timeout_ms(-1).with_subscribed_topic_regex(None).with_topic_partitions(None);
+    assert_eq!(topics(&answer!(&mut cluster, conn, 1, ConsumerGroupHeartbeat, alive)), 2);
 }
 
 #[test]

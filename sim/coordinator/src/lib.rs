@@ -19,6 +19,7 @@ pub mod group;
 pub mod transaction;
 
 mod partition;
+mod pattern;
 mod runtime;
 
 pub use partition::{CONSUMER_OFFSETS, TRANSACTION_STATE, is_internal, partition_for};

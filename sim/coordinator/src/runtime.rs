@@ -78,6 +78,12 @@ pub trait ClusterMetadata {
     /// The leader of a partition with its epoch; `None` if the partition does not exist, or has no leader.
     fn leader(&self, tp: &TopicPartition) -> Option<(NodeId, LeaderEpoch)>;
 
+    /// Calls `each` with the name of every topic, in order.
+    fn topic_names(&self, each: &mut dyn FnMut(&TopicName));
+
+    /// The offset in the metadata log up to which, inclusive, this is what it says.
+    fn version(&self) -> Offset;
+
     /// A config of a group, in milliseconds (`consumer.session.timeout.ms`, ...); `None` unless it was set for this group.
     fn group_config(&self, _group: &StrBytes, _name: &str) -> Option<Span> {
         None
@@ -209,7 +215,7 @@ pub trait Coordinator: Clone + fmt::Debug {
 }
 
 /// A request to a coordinator.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request<'a> {
     /// Names it.
     pub call: CallId,
@@ -219,6 +225,8 @@ pub struct Request<'a> {
     pub client_id: &'a str,
     /// Where the caller is, as Kafka describes members.
     pub client_host: &'a str,
+    /// Whether the caller may DESCRIBE a topic; `None` if it may describe all, as without an authorizer.
+    pub describes: Option<&'a dyn Fn(&TopicName) -> bool>,
     /// The request.
     pub body: RequestKind,
 }

@@ -41,7 +41,8 @@ pub(super) fn serve<R: Keyed>(
     let call = CallId(broker.next_id());
     broker.coordinators.calls.whole(call, token);
     let call = (call, token.api_version, client_id);
-    broker.call_coordinator(now, io, R::KIND, partition, call, request.into());
+    let access = broker.access(token.conn);
+    broker.call_coordinator(now, io, R::KIND, partition, call, access.as_ref(), request.into());
 }
 
 /// Makes the response that says an error of everything that a request, in some version, asked for.
@@ -82,7 +83,7 @@ pub(super) fn serve_parts(
     for (partition, call, at, body) in calls {
         broker.coordinators.calls.part(call, id, at);
         let call = (call, token.api_version, client_id);
-        broker.call_coordinator(now, io, kind, partition, call, body);
+        broker.call_coordinator(now, io, kind, partition, call, None, body);
     }
 }
 

@@ -8,7 +8,8 @@ use trial_coordinator::{CONSUMER_OFFSETS, CallId, Request, TRANSACTION_STATE, pa
 use trial_metadata::{BrokerConfig, MetadataDelta};
 use trial_node::view::{CoordinatorEntry, CoordinatorKind, CoordinatorView};
 use trial_node::{Io, NodeId, Now, Span, Time, TopicIdPartition};
-use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes};
+use trial_security::acl::AclOperation;
+use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName};
 
 use super::runtime::Output;
 use super::topics::{configured_partitions, topic_of};
@@ -16,6 +17,7 @@ use super::verifier::{Question, Verdict};
 use super::{Around, Calls, Gathering, Markers, Runtime, Settings, Verifier};
 use crate::channel::{ChannelId, Completion, Purpose};
 use crate::replica::Waiter;
+use crate::security::Access;
 use crate::{Broker, Token};
 
 /// Where members are, as descriptions of groups show it: a node does not see its peers' addresses.
@@ -175,7 +177,8 @@ impl Broker {
         alive.then_some(leader)
     }
 
-    /// Hands a request to the coordinator of a partition, which was found fit.
+    /// Hands a request to the coordinator of a partition, which was found fit. `access` is what its sender may do, `None` if that
+    /// is everything.
     #[allow(clippy::too_many_arguments, reason = "a request, whom it is from and whom it is for")]
     pub(crate) fn call_coordinator(
         &mut self,
@@ -184,22 +187,29 @@ impl Broker {
         kind: CoordinatorKind,
         partition: i32,
         (call, version, client_id): (CallId, i16, &StrBytes),
+        access: Option<&Access>,
         body: RequestKind,
     ) {
-        let request = Request { call, version, client_id, client_host: CLIENT_HOST, body };
+        let describes =
+            access.map(|access| move |name: &TopicName| access.topic(AclOperation::Describe, name));
+        let describes = describes.as_ref().map(|describes| describes as &dyn Fn(&TopicName) -> bool);
+        let request = Request { call, version, client_id, client_host: CLIENT_HOST, describes, body };
         self.coordinate(now, io, |coordinators, around| match kind {
             CoordinatorKind::Group => coordinators.groups.handle(around, partition, request),
             CoordinatorKind::Transaction => coordinators.transactions.handle(around, partition, request),
         });
     }
 
-    /// Tells the coordinators that topics or leaders have changed.
+    /// Tells the coordinators that topics or leaders have changed, or who may know of topics.
     pub(crate) fn metadata_changed(&mut self, now: Now, io: &mut Io<'_>, delta: &MetadataDelta) {
         let concerned = !(delta.partitions.is_empty() && delta.deleted_topics.is_empty());
-        if concerned || !delta.brokers.is_empty() {
+        let concerns_both = concerned || !delta.brokers.is_empty();
+        if concerns_both || !delta.acls.is_empty() {
             self.coordinate(now, io, |Coordinators { groups, transactions, .. }, around| {
                 groups.metadata_changed(around);
-                transactions.metadata_changed(around);
+                if concerns_both {
+                    transactions.metadata_changed(around);
+                }
             });
         }
     }
@@ -289,7 +299,9 @@ impl Broker {
         let Unverified { partition, call, version, client_id, body, refuse } = unverified;
         let kind = CoordinatorKind::Group;
         match result.and_then(|()| self.coordinators.check(kind, partition)) {
-            Ok(()) => self.call_coordinator(now, io, kind, partition, (call, version, &client_id), body),
+            Ok(()) => {
+                self.call_coordinator(now, io, kind, partition, (call, version, &client_id), None, body)
+            }
             Err(error) => {
                 let complete = self.coordinators.calls.answered(call, refuse(&body, error));
                 self.respond_if(io, complete);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use trial_node::view::CoordinatorEntry;
 use trial_node::{LeaderEpoch, Offset, Time};
 use trial_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
-use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes};
+use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName};
 
 use super::classic::ClassicGroup;
 use super::consumer::{self, ConsumerGroup};
@@ -114,7 +114,7 @@ impl Coordinator for GroupCoordinator {
     }
 
     fn handle(&mut self, env: &mut Env<'_>, request: Request<'_>) {
-        let Request { call, version, client_id, client_host, body } = request;
+        let Request { call, version, client_id, client_host, describes, body } = request;
         let mut ctx = Context { env, config: &self.config, out: &mut self.out };
         let caller = classic::Caller { call, version, client_id, client_host };
         match body {
@@ -147,7 +147,7 @@ impl Coordinator for GroupCoordinator {
                 admin::delete(&self.groups, &self.offsets, &mut ctx, call, body)
             }
             RequestKind::ConsumerGroupHeartbeat(body) => {
-                heartbeat(&mut self.groups, &mut ctx, caller, body);
+                heartbeat(&mut self.groups, &mut ctx, caller, describes, body);
             }
             RequestKind::ConsumerGroupDescribe(body) => {
                 let response = admin::describe_consumer(
@@ -188,7 +188,7 @@ impl Coordinator for GroupCoordinator {
         self.offsets.metadata_changed(&mut ctx);
         for group in self.groups.values_mut() {
             if let Group::Consumer(group) = group {
-                group.metadata_changed();
+                group.metadata_changed(ctx.env.metadata.version());
             }
         }
     }
@@ -286,6 +286,7 @@ fn heartbeat(
     groups: &mut Groups,
     ctx: &mut Context<'_, '_>,
     caller: classic::Caller<'_>,
+    describes: Option<&dyn Fn(&TopicName) -> bool>,
     body: ConsumerGroupHeartbeatRequest,
 ) {
     let classic::Caller { call, version, client_id, client_host } = caller;
@@ -311,6 +312,6 @@ fn heartbeat(
     consumer::heartbeat(
         group,
         ctx,
-        consumer::Heartbeat { call, version, client_id, client_host, body, before },
+        consumer::Heartbeat { call, version, client_id, client_host, describes, body, before },
     );
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use regex::{Regex, RegexBuilder};
 use trial_node::view::TransactionState;
 use trial_wire::messages::describe_transactions_response::{TopicData, TransactionState as Described};
 use trial_wire::messages::list_transactions_response::TransactionState as Listed;
@@ -13,7 +12,7 @@ use trial_wire::messages::{
 use trial_wire::{ErrorCode, ResponseKind, StrBytes};
 
 use super::{TransactionCoordinator, state};
-use crate::{CallId, Env, Output};
+use crate::{CallId, Env, Output, pattern};
 
 impl TransactionCoordinator {
     pub(super) fn describe_transactions(&mut self, call: CallId, body: DescribeTransactionsRequest) {
@@ -65,7 +64,7 @@ impl TransactionCoordinator {
             }
         }
         let pattern = body.transactional_id_pattern.as_deref().filter(|pattern| !pattern.is_empty());
-        let Ok(pattern) = pattern.map(whole).transpose() else {
+        let Ok(pattern) = pattern.map(pattern::whole).transpose() else {
             let response = ListTransactionsResponse::default()
                 .with_error_code(ErrorCode::InvalidRegularExpression.code());
             self.outputs.push_back(Output::Respond { call, body: ResponseKind::ListTransactions(response) });
@@ -94,13 +93,6 @@ impl TransactionCoordinator {
             .with_transaction_states(listed);
         self.outputs.push_back(Output::Respond { call, body: ResponseKind::ListTransactions(response) });
     }
-}
-
-/// A pattern that matches whole ids (KIP-1152). Kafka's expressions are RE2's, which this is made after; it takes time in
-/// proportion to an id's length, and a limited amount of memory.
-fn whole(pattern: &str) -> Result<Regex, regex::Error> {
-    const SIZE_MAX: usize = 1 << 20;
-    RegexBuilder::new(&format!(r"\A(?:{pattern})\z")).size_limit(SIZE_MAX).build()
 }
 
 fn name(state: TransactionState) -> StrBytes {

@@ -7,6 +7,7 @@ use trial_wire::{StrBytes, TopicName};
 
 use super::assignor::Partitions;
 use super::member::{Member, MemberAssignment, MemberMetadata};
+use super::regex::{InvalidRegex, Regexes};
 use super::target::Members;
 use super::{ConsumerGroup, TopicMetadata};
 use crate::Record;
@@ -69,6 +70,8 @@ pub(super) struct Renewal<'g> {
     pub(super) epoch: i32,
     /// The subscribed topics that exist.
     pub(super) topics: Cow<'g, BTreeMap<TopicName, TopicMetadata>>,
+    /// What the regular expressions are resolved to.
+    pub(super) regexes: Cow<'g, Regexes>,
     /// Whether the topics in the log have been looked at and are right.
     pub(super) topics_confirmed: bool,
 }
@@ -85,28 +88,45 @@ impl<'a, 'g: 'a> Change<'a, 'g> {
         }
     }
 
-    /// The group epoch grows with a new member, another subscription, or other topics.
-    pub(super) fn epoch(&mut self, ctx: &Context<'_, '_>) -> Renewal<'g> {
+    /// The group epoch grows with a new member, another subscription, or other topics. `describes` is as in
+    /// [`Request`](crate::Request).
+    ///
+    /// # Errors
+    /// What is wrong with the sender's regular expression.
+    pub(super) fn epoch(
+        &mut self,
+        ctx: &Context<'_, '_>,
+        describes: Option<&dyn Fn(&TopicName) -> bool>,
+    ) -> Result<Renewal<'g>, InvalidRegex> {
         let group = self.group;
-        let subscribes = self.metadata.subscribed_topic_names != self.sender.metadata.subscribed_topic_names;
-        let bump = self.sender.is_new || subscribes;
+        let bump = self.sender.is_new || !self.metadata.subscribes_as(&self.sender.metadata);
         if !bump && !group.topics_outdated {
-            return Renewal {
+            return Ok(Renewal {
                 epoch: group.epoch,
                 topics: Cow::Borrowed(&group.topics),
+                regexes: Cow::Borrowed(&group.regexes),
                 topics_confirmed: true,
-            };
+            });
         }
-        let topics = self.members().topics(ctx.env.metadata);
+        let members = self.members();
+        let before = self.records.len();
+        let regexes = group.resolve(&members, self.metadata, ctx.env, describes, &mut self.records)?;
+        let resolved = self.records.len() != before;
+        let topics = members.topics(ctx.env.metadata, &regexes);
         let changed = topics != group.topics;
         if changed {
             self.records.push(group.topics_record(&topics));
         }
-        let epoch = group.epoch + i32::from(bump || changed);
+        let epoch = group.epoch + i32::from(bump || changed || resolved);
         if epoch != group.epoch {
             self.records.push(group.epoch_record(epoch));
         }
-        Renewal { epoch, topics: Cow::Owned(topics), topics_confirmed: !bump && !changed }
+        Ok(Renewal {
+            epoch,
+            topics: Cow::Owned(topics),
+            regexes,
+            topics_confirmed: !bump && !changed && !resolved,
+        })
     }
 
     /// The epoch of the target assignment, which is made anew if the group epoch has left it behind, and what it gives the
@@ -123,7 +143,7 @@ impl<'a, 'g: 'a> Change<'a, 'g> {
         }
         let members = self.members();
         let assignor = members.preferred_assignor(&ctx.config.consumer_assignors);
-        let mut targets = members.assign(assignor, &renewal.topics);
+        let mut targets = members.assign(assignor, &renewal.topics, &renewal.regexes);
         for (&member, partitions) in &targets {
             let before = group.targets.get(member.as_bytes());
             // The tombstone of a predecessor of the same id is on its way, too.

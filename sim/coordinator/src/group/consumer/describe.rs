@@ -54,6 +54,7 @@ fn describe_member(
         .with_client_id(said.client_id.clone())
         .with_client_host(said.client_host.clone())
         .with_subscribed_topic_names(said.subscribed_topic_names.iter().cloned().collect())
+        .with_subscribed_topic_regex(said.subscribed_topic_regex.clone())
         .with_assignment(describe_partitions(&member.assignment.assigned, metadata))
         .with_target_assignment(describe_partitions(target, metadata))
         .with_member_type(CONSUMER_MEMBER)

@@ -2,7 +2,7 @@
 
 use trial_wire::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
 use trial_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
-use trial_wire::{ErrorCode, StrBytes};
+use trial_wire::{ErrorCode, StrBytes, TopicName};
 
 use super::ConsumerGroup;
 use super::assignor::Partitions;
@@ -11,6 +11,7 @@ use super::member::{
     JOIN_EPOCH, LEAVE_EPOCH, LEAVE_STATIC_EPOCH, MemberAssignment, MemberState, by_topic, each_of,
 };
 use super::reconcile::{Target, reconcile};
+use super::regex::InvalidRegex;
 use crate::group::GroupConfig;
 use crate::group::context::{Context, Then};
 use crate::group::record::text::STRING_LENGTH_MAX;
@@ -29,6 +30,8 @@ pub(in crate::group) struct Heartbeat<'a> {
     pub(in crate::group) client_id: &'a str,
     /// Where the caller is.
     pub(in crate::group) client_host: &'a str,
+    /// As in [`Request`](crate::Request).
+    pub(in crate::group) describes: Option<&'a dyn Fn(&TopicName) -> bool>,
     /// The request.
     pub(in crate::group) body: ConsumerGroupHeartbeatRequest,
     /// To be appended before whatever the heartbeat appends (the tombstone of an empty classic group that this one takes the
@@ -134,8 +137,8 @@ fn validate(body: &ConsumerGroupHeartbeatRequest, version: i16, config: &GroupCo
         epoch if epoch < LEAVE_STATIC_EPOCH => return invalid("MemberEpoch is invalid."),
         _ => {}
     }
-    if body.subscribed_topic_regex.as_ref().is_some_and(|regex| !regex.is_empty()) {
-        return refused(ErrorCode::InvalidRegularExpression, "SubscribedTopicRegex is not supported.");
+    if body.subscribed_topic_regex.as_ref().is_some_and(|regex| regex.len() > STRING_LENGTH_MAX) {
+        return refused(ErrorCode::InvalidRegularExpression, "SubscribedTopicRegex must fit into a record.");
     }
     let supports = |name: &StrBytes| config.consumer_assignors.iter().any(|a| a.name() == name.as_str());
     if let Some(name) = body.server_assignor.as_ref().filter(|name| !supports(name)) {
@@ -168,7 +171,10 @@ impl ConsumerGroup {
         let mut change =
             Change { group: self, id: &id, sender: &sender, metadata: &metadata, records: Vec::new() };
         change.member();
-        let renewal = change.epoch(ctx);
+        let renewal = change.epoch(ctx, request.describes).map_err(|InvalidRegex(message)| Refusal {
+            error: ErrorCode::InvalidRegularExpression,
+            message,
+        })?;
         let (target_epoch, target) = change.target(ctx, &renewal);
         let target = Target { epoch: target_epoch, partitions: &target };
         let step =
@@ -185,7 +191,9 @@ impl ConsumerGroup {
 
         let now = step.as_ref().unwrap_or(&sender.assignment);
         let is_full = body.member_epoch == JOIN_EPOCH
-            || (body.rebalance_timeout_ms != -1 && body.subscribed_topic_names.is_some() && owned.is_some());
+            || (body.rebalance_timeout_ms != -1
+                && (body.subscribed_topic_names.is_some() || body.subscribed_topic_regex.is_some())
+                && owned.is_some());
         let tells = is_full || now.assigned != sender.assignment.assigned;
         let interval = ctx.env.metadata.group_config(&self.group_id, "consumer.heartbeat.interval.ms");
         let interval_ms = interval.unwrap_or(ctx.config.consumer_heartbeat_interval).as_millis();

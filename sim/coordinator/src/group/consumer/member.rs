@@ -39,6 +39,8 @@ pub(super) struct MemberMetadata {
     pub(super) client_host: StrBytes,
     /// The topics that it subscribes to, whether they exist or not.
     pub(super) subscribed_topic_names: BTreeSet<TopicName>,
+    /// The regular expression, never an empty one, whose topics it subscribes to, too.
+    pub(super) subscribed_topic_regex: Option<StrBytes>,
     /// How long it may take to give up partitions, in ms; −1 if it has not said so.
     pub(super) rebalance_timeout_ms: i32,
     /// The assignor that it would like.
@@ -53,6 +55,7 @@ impl Default for MemberMetadata {
             client_id: StrBytes::new(),
             client_host: StrBytes::new(),
             subscribed_topic_names: BTreeSet::new(),
+            subscribed_topic_regex: None,
             rebalance_timeout_ms: -1,
             server_assignor: None,
         }
@@ -89,6 +92,9 @@ impl MemberMetadata {
         if let Some(names) = &heartbeat.subscribed_topic_names {
             metadata.subscribed_topic_names = names.iter().cloned().collect();
         }
+        if let Some(regex) = &heartbeat.subscribed_topic_regex {
+            metadata.subscribed_topic_regex = Some(regex.clone()).filter(|regex| !regex.is_empty());
+        }
         metadata
     }
 
@@ -100,7 +106,7 @@ impl MemberMetadata {
             client_id: &self.client_id,
             client_host: &self.client_host,
             subscribed_topic_names: self.subscribed_topic_names.iter().map(|name| name.as_str()).collect(),
-            subscribed_topic_regex: None,
+            subscribed_topic_regex: self.subscribed_topic_regex.as_deref(),
             rebalance_timeout_ms: self.rebalance_timeout_ms,
             server_assignor: self.server_assignor.as_deref(),
             classic: None,
@@ -119,9 +125,20 @@ impl MemberMetadata {
                 .iter()
                 .map(|name| TopicName(owned(name)))
                 .collect(),
+            // Kafka writes an empty one for members that have none.
+            subscribed_topic_regex: record
+                .subscribed_topic_regex
+                .filter(|regex| !regex.is_empty())
+                .map(owned),
             rebalance_timeout_ms: record.rebalance_timeout_ms,
             server_assignor: record.server_assignor.map(owned),
         }
+    }
+
+    /// Whether it subscribes to the same as `other`.
+    pub(super) fn subscribes_as(&self, other: &MemberMetadata) -> bool {
+        self.subscribed_topic_names == other.subscribed_topic_names
+            && self.subscribed_topic_regex == other.subscribed_topic_regex
     }
 }
 

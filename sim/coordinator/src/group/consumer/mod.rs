@@ -21,6 +21,7 @@ mod heartbeat;
 mod member;
 mod reconcile;
 mod records;
+mod regex;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -28,12 +29,13 @@ mod timeout;
 
 use std::collections::BTreeMap;
 
-use trial_node::TopicIdPartition;
 use trial_node::view::CoordinatorEntry;
+use trial_node::{Offset, TopicIdPartition};
 use trial_wire::{ErrorCode, StrBytes, TopicName, Uuid};
 
 use self::assignor::Partitions;
 use self::member::{LEAVE_EPOCH, Member, MemberAssignment, MemberMetadata};
+use self::regex::{Regexes, Resolved};
 use super::context::owned;
 use super::record::ConsumerGroupRecord;
 
@@ -49,12 +51,16 @@ pub(super) struct ConsumerGroup {
     /// The subscribed topics as they were when the epoch was last looked at.
     topics: BTreeMap<TopicName, TopicMetadata>,
     members: BTreeMap<StrBytes, Member>,
+    /// What the members' regular expressions were last resolved to.
+    regexes: Regexes,
     /// The epoch for which the target assignment was made.
     target_epoch: i32,
     /// The target assignment by member.
     targets: BTreeMap<StrBytes, Partitions>,
     /// Whether topics may have changed since `topics` was found to be right. Not durable.
     topics_outdated: bool,
+    /// The version of the metadata in which topics, or who may know of them, last changed. Not durable.
+    topics_version: Offset,
 }
 
 /// A topic as a group knows it.
@@ -72,9 +78,11 @@ impl ConsumerGroup {
             epoch: 0,
             topics: BTreeMap::new(),
             members: BTreeMap::new(),
+            regexes: Regexes::new(),
             target_epoch: 0,
             targets: BTreeMap::new(),
             topics_outdated: true,
+            topics_version: Offset(-1),
         }
     }
 
@@ -116,8 +124,12 @@ impl ConsumerGroup {
                         MemberAssignment { epoch: LEAVE_EPOCH, ..MemberAssignment::default() };
                 }
             }
-            // What no member can ask for need not be kept.
-            ConsumerGroupRecord::RegularExpression { .. } => {}
+            ConsumerGroupRecord::RegularExpression { regex, value: Some(value), .. } => {
+                self.regexes.insert(owned(regex), Resolved::replayed(&value));
+            }
+            ConsumerGroupRecord::RegularExpression { regex, value: None, .. } => {
+                self.regexes.remove(regex.as_bytes());
+            }
         }
     }
 
@@ -144,9 +156,11 @@ impl ConsumerGroup {
         self.members.values().all(|member| member.assignment.is_reconciled_to(self.target_epoch))
     }
 
-    /// Topics were created, changed or deleted. The next heartbeat looks whether any of them are subscribed to.
-    pub(super) fn metadata_changed(&mut self) {
+    /// Topics were created, changed or deleted, or others may know of them. The next heartbeat looks whether any of them are
+    /// subscribed to.
+    pub(super) fn metadata_changed(&mut self, version: Offset) {
         self.topics_outdated = true;
+        self.topics_version = version;
     }
 
     /// Whether it has no members.
@@ -172,7 +186,8 @@ impl ConsumerGroup {
         let names = |member: &Member| {
             member.metadata.subscribed_topic_names.iter().any(|name| name.as_str() == topic)
         };
-        self.members.values().any(names)
+        let matches = |resolved: &Resolved| resolved.topics.iter().any(|name| name.as_str() == topic);
+        self.members.values().any(names) || self.regexes.values().any(matches)
     }
 
     /// Whether a commit of this member in this epoch counts. An epoch below 0 with an empty group is a commit from outside.

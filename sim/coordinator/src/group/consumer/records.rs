@@ -6,6 +6,7 @@ use trial_wire::TopicName;
 
 use super::assignor::Partitions;
 use super::member::{MemberAssignment, MemberMetadata, by_topic};
+use super::regex::Resolved;
 use super::{ConsumerGroup, TopicMetadata};
 use crate::Record;
 use crate::group::record::{self, ConsumerGroupRecord};
@@ -30,6 +31,15 @@ impl ConsumerGroup {
     pub(super) fn metadata_record(&self, member: &str, metadata: &MemberMetadata) -> Record {
         let value = Some(metadata.record());
         ConsumerGroupRecord::MemberMetadata { group: &self.group_id, member, value }.encode()
+    }
+
+    pub(super) fn regex_record(&self, regex: &str, resolved: &Resolved) -> Record {
+        let value = Some(resolved.record());
+        ConsumerGroupRecord::RegularExpression { group: &self.group_id, regex, value }.encode()
+    }
+
+    pub(super) fn regex_tombstone(&self, regex: &str) -> Record {
+        ConsumerGroupRecord::RegularExpression { group: &self.group_id, regex, value: None }.encode()
     }
 
     pub(super) fn target_epoch_record(&self, epoch: i32) -> Record {
@@ -62,6 +72,7 @@ impl ConsumerGroup {
         for member in self.members.keys() {
             self.member_tombstones(member, records);
         }
+        records.extend(self.regexes.keys().map(|regex| self.regex_tombstone(regex)));
         records.extend([
             ConsumerGroupRecord::TargetAssignmentMetadata { group, epoch: None }.encode(),
             ConsumerGroupRecord::PartitionMetadata { group, topics: None }.encode(),

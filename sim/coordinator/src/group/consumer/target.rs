@@ -1,11 +1,12 @@
 //! What a group would be like with a change that is not in the log yet: its topics and its target assignment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use trial_wire::{StrBytes, TopicName, Uuid};
 
 use super::assignor::{PartitionCounts, Partitions, Subscriber, Subscribers};
 use super::member::MemberMetadata;
+use super::regex::Regexes;
 use super::{ConsumerGroup, TopicMetadata};
 use crate::ClusterMetadata;
 use crate::group::ServerAssignor;
@@ -43,10 +44,21 @@ impl<'a> Members<'a> {
         self
     }
 
+    /// Their regular expressions.
+    pub(super) fn regexes(&self) -> BTreeSet<&'a StrBytes> {
+        self.metadata.values().filter_map(|member| member.subscribed_topic_regex.as_ref()).collect()
+    }
+
     /// The topics that they are subscribed to, as far as there are such.
-    pub(super) fn topics(&self, metadata: &dyn ClusterMetadata) -> BTreeMap<TopicName, TopicMetadata> {
+    pub(super) fn topics(
+        &self,
+        metadata: &dyn ClusterMetadata,
+        regexes: &Regexes,
+    ) -> BTreeMap<TopicName, TopicMetadata> {
         let mut topics = BTreeMap::new();
-        for name in self.metadata.values().flat_map(|member| &member.subscribed_topic_names) {
+        let named = self.metadata.values().flat_map(|member| &member.subscribed_topic_names);
+        let matching = self.regexes().into_iter().filter_map(|regex| regexes.get(regex));
+        for name in named.chain(matching.flat_map(|resolved| &resolved.topics)) {
             if topics.contains_key(name) {
                 continue;
             }
@@ -70,10 +82,13 @@ impl<'a> Members<'a> {
         &self,
         assignor: ServerAssignor,
         topics: &BTreeMap<TopicName, TopicMetadata>,
+        regexes: &Regexes,
     ) -> BTreeMap<&'a str, Partitions> {
         static NOTHING: Partitions = Partitions::new();
-        let ids = |member: &MemberMetadata| -> std::collections::BTreeSet<Uuid> {
-            let names = member.subscribed_topic_names.iter();
+        let ids = |member: &MemberMetadata| -> BTreeSet<Uuid> {
+            let resolved = member.subscribed_topic_regex.as_ref().and_then(|regex| regexes.get(regex));
+            let matching = resolved.into_iter().flat_map(|resolved| &resolved.topics);
+            let names = member.subscribed_topic_names.iter().chain(matching);
             names.filter_map(|name| topics.get(name)).map(|topic| topic.id).collect()
         };
         let counts: PartitionCounts = topics.values().map(|topic| (topic.id, topic.partitions)).collect();

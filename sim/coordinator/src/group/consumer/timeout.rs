@@ -25,6 +25,7 @@ pub(in crate::group) enum Timer {
 impl ConsumerGroup {
     /// The log has been replayed: every member gets its time anew.
     pub(in crate::group) fn activate(&mut self, ctx: &mut Context<'_, '_>) {
+        self.topics_version = ctx.env.metadata.version();
         for (id, member) in &self.members {
             self.expect_heartbeat(ctx, id);
             if member.assignment.state == MemberState::UnrevokedPartitions {
@@ -69,7 +70,9 @@ impl ConsumerGroup {
             self.member_tombstones(member, &mut records);
             others = others.without(member);
         }
-        let topics = others.topics(ctx.env.metadata);
+        let mut regexes = self.regexes.clone();
+        self.forget_regexes(&others, &mut regexes, &mut records);
+        let topics = others.topics(ctx.env.metadata, &regexes);
         if topics != self.topics {
             records.push(self.topics_record(&topics));
         }

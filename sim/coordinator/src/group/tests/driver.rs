@@ -43,6 +43,14 @@ impl ClusterMetadata for Topics {
         self.0.get(name).map(|topic| topic.1)
     }
 
+    fn topic_names(&self, each: &mut dyn FnMut(&TopicName)) {
+        self.0.keys().for_each(each);
+    }
+
+    fn version(&self) -> Offset {
+        Offset(0)
+    }
+
     fn leader(&self, _: &TopicPartition) -> Option<(NodeId, LeaderEpoch)> {
         None
     }
@@ -192,7 +200,7 @@ impl Driver {
         self.versions.insert(call, version);
         self.with_env(|coordinator, env| {
             let (client_id, client_host) = ("client", "/10.0.0.1");
-            coordinator.handle(env, Request { call, version, client_id, client_host, body });
+            coordinator.handle(env, Request { call, version, client_id, client_host, describes: None, body });
         });
         call
     }

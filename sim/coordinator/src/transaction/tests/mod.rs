@@ -45,6 +45,10 @@ impl ClusterMetadata for Metadata {
     fn partition_count(&self, name: &TopicName) -> Option<i32> {
         self.leaders.get(name.as_str()).map(|leaders| i32::try_from(leaders.len()).unwrap())
     }
+    fn topic_names(&self, _: &mut dyn FnMut(&TopicName)) {}
+    fn version(&self) -> Offset {
+        Offset(0)
+    }
     fn leader(&self, tp: &TopicPartition) -> Option<(NodeId, LeaderEpoch)> {
         let leaders = self.leaders.get(tp.topic.as_str())?;
         let leader = *leaders.get(usize::try_from(tp.partition).unwrap())?;
@@ -155,7 +159,9 @@ impl Bench {
         self.calls += 1;
         let call = CallId(self.calls);
         self.waiting.insert(call);
-        self.with(|c, env| c.handle(env, Request { call, version, client_id: "", client_host: "", body }))
+        self.with(|c, env| {
+            c.handle(env, Request { call, version, client_id: "", client_host: "", describes: None, body })
+        })
     }
 
     fn transactional_id(&self) -> TransactionalId {

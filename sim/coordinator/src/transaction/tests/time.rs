@@ -50,7 +50,8 @@ fn an_id_that_nobody_uses_is_forgotten() {
 
 fn answer(bench: &mut Bench, body: RequestKind) -> ResponseKind {
     let mut env = Env { now: bench.now, rng: &mut bench.rng, metadata: &bench.metadata };
-    let request = Request { call: CallId(0), version: 0, client_id: "", client_host: "", body };
+    let request =
+        Request { call: CallId(0), version: 0, client_id: "", client_host: "", describes: None, body };
     bench.coordinator.handle(&mut env, request);
     match bench.coordinator.poll_output() {
         Some(Output::Respond { call: CallId(0), body }) => body,

@@ -21,9 +21,9 @@ pub(super) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-/// Topics with their partition counts; a topic's id is made of its name.
+/// Topics with their partition counts, and how often they have changed; a topic's id is made of its name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Topics(BTreeMap<TopicName, (Uuid, i32)>);
+pub(super) struct Topics(BTreeMap<TopicName, (Uuid, i32)>, i64);
 
 pub(super) fn topic_id(name: &str) -> Uuid {
     Uuid::from_u128(name.bytes().fold(1, |id, byte| id << 8 | u128::from(byte)))
@@ -40,6 +40,14 @@ impl ClusterMetadata for Topics {
 
     fn partition_count(&self, name: &TopicName) -> Option<i32> {
         self.0.get(name).map(|topic| topic.1)
+    }
+
+    fn topic_names(&self, each: &mut dyn FnMut(&TopicName)) {
+        self.0.keys().for_each(each);
+    }
+
+    fn version(&self) -> Offset {
+        Offset(self.1)
     }
 
     fn leader(&self, _: &TopicPartition) -> Option<(NodeId, LeaderEpoch)> {
@@ -62,6 +70,8 @@ pub(super) struct Driver {
     log: Vec<Record>,
     /// Whether too few replicas are in sync for an append.
     pub(super) refuses_appends: bool,
+    /// A topic that who sends requests may not describe.
+    pub(super) hidden: Option<&'static str>,
     members: BTreeSet<String>,
     answers: BTreeMap<CallId, ResponseKind>,
 }
@@ -77,6 +87,7 @@ impl Driver {
             calls: 0,
             log: Vec::new(),
             refuses_appends: false,
+            hidden: None,
             members: BTreeSet::new(),
             answers: BTreeMap::new(),
         };
@@ -151,6 +162,12 @@ impl Driver {
             Some(partitions) => self.topics.0.insert(key, (topic_id(name), partitions)),
             None => self.topics.0.remove(&key),
         };
+        self.touch_topics();
+    }
+
+    /// Has the coordinator look at the topics again.
+    pub(super) fn touch_topics(&mut self) {
+        self.topics.1 += 1;
         self.with_env(|coordinator, env| coordinator.metadata_changed(env));
     }
 
@@ -168,9 +185,12 @@ impl Driver {
         self.calls += 1;
         let call = CallId(self.calls);
         let body = body.into();
+        let hidden = self.hidden;
+        let describes = move |name: &TopicName| hidden != Some(name.as_str());
         self.with_env(|coordinator, env| {
             let (client_id, client_host) = ("client", "/10.0.0.1");
-            coordinator.handle(env, Request { call, version, client_id, client_host, body });
+            let describes: Option<&dyn Fn(&TopicName) -> bool> = Some(&describes);
+            coordinator.handle(env, Request { call, version, client_id, client_host, describes, body });
         });
         self.answers.remove(&call).expect("a committed log leaves no request waiting")
     }
@@ -300,7 +320,10 @@ fn show(record: &Record) -> String {
                 flat(value.pending_revocation)
             )
         }
-        ConsumerGroupRecord::RegularExpression { .. } => panic!("never written"),
+        ConsumerGroupRecord::RegularExpression { regex, value: Some(value), .. } => {
+            format!("{regex} is {:?} as of {}, {}", value.topics, value.version, value.timestamp_ms)
+        }
+        ConsumerGroupRecord::RegularExpression { regex, value: None, .. } => format!("{regex} is gone"),
     }
 }
 

@@ -1,5 +1,6 @@
 mod driver;
 mod random;
+mod regex;
 
 use trial_node::Span;
 use trial_wire::messages::leave_group_request::MemberIdentity;
@@ -396,7 +397,7 @@ fn what_makes_no_sense_is_refused_and_leaves_no_group() {
         (alive("a", -2), ErrorCode::InvalidRequest),
         (alive("a", -3), ErrorCode::InvalidRequest),
         (join("a").with_server_assignor(Some(text("sticky"))), ErrorCode::UnsupportedAssignor),
-        (join("a").with_subscribed_topic_regex(Some(text("o.*"))), ErrorCode::InvalidRegularExpression),
+        (join("a").with_subscribed_topic_regex(Some(text("(o.*"))), ErrorCode::InvalidRegularExpression),
         (alive("a", 1), ErrorCode::GroupIdNotFound),
         (alive("a", -1), ErrorCode::GroupIdNotFound),
     ];
