@@ -266,6 +266,23 @@ pub(crate) struct Change<'a> {
     pub(crate) compacted: bool,
 }
 
+impl Change<'_> {
+    /// The high watermark, if it is a leader's that has just moved up: everything below it is called committed.
+    pub(crate) fn claimed(&self) -> Option<Offset> {
+        let head = self.now.head;
+        (head.leader && head.high_watermark > self.before.high_watermark).then_some(head.high_watermark)
+    }
+
+    /// What [`Change::claimed`] means, for evidence.
+    pub(crate) fn claim(&self) -> String {
+        let (Change { broker, name, before, now, .. }, epoch) = (self, self.now.head.leader_epoch);
+        let (from, to) = (before.high_watermark, now.head.high_watermark);
+        format!(
+            "broker {broker} leads {name} in epoch {epoch} and moved its high watermark from {from} to {to}"
+        )
+    }
+}
+
 impl ChangeFound {
     pub(crate) fn borrow<'a>(&'a self, model: &'a ClusterModel) -> Change<'a> {
         let partition = &model.partitions[self.slot.0 as usize];
@@ -440,6 +457,16 @@ impl ClusterModel {
         }
         self.last_named = self.partitions.iter().rposition(|p| p.name == *tp)? as u32;
         of(self.last_named, &self.partitions)
+    }
+
+    /// Where a replica's log ends, for evidence, if it lacks records below `claimed`. One whose broker lost power may have lost what it
+    /// had acknowledged; the controller finds out when it registers anew.
+    pub(crate) fn falls_short(&self, slot: Slot, member: NodeId, claimed: Offset) -> Option<String> {
+        let Some(held) = self.replicas(slot).get(member).map(|replica| replica.head) else {
+            return (!self.began_with_data).then(|| "nothing".to_owned());
+        };
+        let holds = Some(held.log_end_offset).max(held.before_power_loss) >= Some(claimed);
+        (!holds).then(|| held.log_end_offset.to_string())
     }
 
     /// All replicas of a partition.

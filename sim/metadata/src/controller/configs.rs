@@ -26,72 +26,86 @@ const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
+/// What became of a change to a resource, as both APIs answer it.
+struct Outcome {
+    /// Its type and name.
+    resource: (i8, StrBytes),
+    error_code: i16,
+    error_message: Option<StrBytes>,
+}
+
 impl QuorumController {
     /// IncrementalAlterConfigs. A resource changes wholly or not at all.
     pub fn incremental_alter_configs(
         &self,
         request: &IncrementalAlterConfigsRequest,
     ) -> ControllerResult<IncrementalAlterConfigsResponse> {
-        let mut records = Vec::new();
-        let mut responses = Vec::with_capacity(request.resources.len());
-        let mut seen = BTreeSet::new();
-        for change in &request.resources {
-            let altered = if seen.insert((change.resource_type, &change.resource_name)) {
-                self.alter_resource(change)
-            } else {
-                let what = "Each resource must appear at most once.".to_owned();
-                Err(ApiError::new(ErrorCode::InvalidRequest, what))
-            };
-            let response = AlterConfigsResourceResponse::default()
-                .with_resource_type(change.resource_type)
-                .with_resource_name(change.resource_name.clone());
-            responses.push(match altered {
-                Ok(changed) => {
-                    records.extend(changed);
-                    response.with_error_message(None)
-                }
-                Err(error) => response.with_error_code(error.code()).with_error_message(error.message()),
+        let named = |change: &AlterConfigsResource| (change.resource_type, change.resource_name.clone());
+        let (records, outcomes) =
+            self.alter_each(request.validate_only, &request.resources, named, |c| self.alter_resource(c));
+        let responses =
+            outcomes.into_iter().map(|Outcome { resource: (kind, name), error_code, error_message }| {
+                AlterConfigsResourceResponse::default()
+                    .with_resource_type(kind)
+                    .with_resource_name(name)
+                    .with_error_code(error_code)
+                    .with_error_message(error_message)
             });
-        }
-        self.clear_eligible(&mut records);
-        if request.validate_only {
-            records.clear();
-        }
-        ControllerResult::atomic(
-            records,
-            IncrementalAlterConfigsResponse::default().with_responses(responses),
-        )
+        let response = IncrementalAlterConfigsResponse::default().with_responses(responses.collect());
+        ControllerResult::atomic(records, response)
     }
 
     /// AlterConfigs, which clients from before IncrementalAlterConfigs (KIP-339) use: a resource has the configs that are given
     /// and no others afterwards.
     pub fn alter_configs(&self, request: &AlterConfigsRequest) -> ControllerResult<AlterConfigsResponse> {
+        let named = |change: &ReplacedResource| (change.resource_type, change.resource_name.clone());
+        let (records, outcomes) =
+            self.alter_each(request.validate_only, &request.resources, named, |c| self.replace_configs(c));
+        let responses =
+            outcomes.into_iter().map(|Outcome { resource: (kind, name), error_code, error_message }| {
+                ReplacedResourceResponse::default()
+                    .with_resource_type(kind)
+                    .with_resource_name(name)
+                    .with_error_code(error_code)
+                    .with_error_message(error_message)
+            });
+        let response = AlterConfigsResponse::default().with_responses(responses.collect());
+        ControllerResult::atomic(records, response)
+    }
+
+    /// Alters one resource after the other, each wholly or not at all, and none twice. Returns the records and what became of each.
+    fn alter_each<C>(
+        &self,
+        validate_only: bool,
+        changes: &[C],
+        resource: impl Fn(&C) -> (i8, StrBytes),
+        alter: impl Fn(&C) -> Result<Vec<MetadataRecord>, ApiError>,
+    ) -> (Vec<MetadataRecord>, Vec<Outcome>) {
         let mut records = Vec::new();
-        let mut responses = Vec::with_capacity(request.resources.len());
+        let mut outcomes = Vec::with_capacity(changes.len());
         let mut seen = BTreeSet::new();
-        for change in &request.resources {
-            let altered = if seen.insert((change.resource_type, &change.resource_name)) {
-                self.replace_configs(change)
+        for change in changes {
+            let resource = resource(change);
+            let altered = if seen.insert(resource.clone()) {
+                alter(change)
             } else {
                 let what = "Each resource must appear at most once.".to_owned();
                 Err(ApiError::new(ErrorCode::InvalidRequest, what))
             };
-            let response = ReplacedResourceResponse::default()
-                .with_resource_type(change.resource_type)
-                .with_resource_name(change.resource_name.clone());
-            responses.push(match altered {
+            let (error_code, error_message) = match altered {
                 Ok(changed) => {
                     records.extend(changed);
-                    response.with_error_message(None)
+                    (0, None)
                 }
-                Err(error) => response.with_error_code(error.code()).with_error_message(error.message()),
-            });
+                Err(error) => (error.code(), error.message()),
+            };
+            outcomes.push(Outcome { resource, error_code, error_message });
         }
         self.clear_eligible(&mut records);
-        if request.validate_only {
+        if validate_only {
             records.clear();
         }
-        ControllerResult::atomic(records, AlterConfigsResponse::default().with_responses(responses))
+        (records, outcomes)
     }
 
     fn replace_configs(&self, change: &ReplacedResource) -> Result<Vec<MetadataRecord>, ApiError> {

@@ -20,6 +20,77 @@ use crate::frame;
 
 const TOPIC: Uuid = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
 
+/// Gives a macro every API of the table, each with its two messages.
+macro_rules! each_api {
+    ($then:ident) => {
+        $then! {
+            Produce: ProduceRequest, ProduceResponse;
+            Fetch: FetchRequest, FetchResponse;
+            ListOffsets: ListOffsetsRequest, ListOffsetsResponse;
+            Metadata: MetadataRequest, MetadataResponse;
+            OffsetCommit: OffsetCommitRequest, OffsetCommitResponse;
+            OffsetFetch: OffsetFetchRequest, OffsetFetchResponse;
+            FindCoordinator: FindCoordinatorRequest, FindCoordinatorResponse;
+            JoinGroup: JoinGroupRequest, JoinGroupResponse;
+            Heartbeat: HeartbeatRequest, HeartbeatResponse;
+            LeaveGroup: LeaveGroupRequest, LeaveGroupResponse;
+            SyncGroup: SyncGroupRequest, SyncGroupResponse;
+            DescribeGroups: DescribeGroupsRequest, DescribeGroupsResponse;
+            ListGroups: ListGroupsRequest, ListGroupsResponse;
+            SaslHandshake: SaslHandshakeRequest, SaslHandshakeResponse;
+            ApiVersions: ApiVersionsRequest, ApiVersionsResponse;
+            CreateTopics: CreateTopicsRequest, CreateTopicsResponse;
+            DeleteTopics: DeleteTopicsRequest, DeleteTopicsResponse;
+            DeleteRecords: DeleteRecordsRequest, DeleteRecordsResponse;
+            InitProducerId: InitProducerIdRequest, InitProducerIdResponse;
+            OffsetForLeaderEpoch: OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
+            AddPartitionsToTxn: AddPartitionsToTxnRequest, AddPartitionsToTxnResponse;
+            AddOffsetsToTxn: AddOffsetsToTxnRequest, AddOffsetsToTxnResponse;
+            EndTxn: EndTxnRequest, EndTxnResponse;
+            WriteTxnMarkers: WriteTxnMarkersRequest, WriteTxnMarkersResponse;
+            TxnOffsetCommit: TxnOffsetCommitRequest, TxnOffsetCommitResponse;
+            DescribeAcls: DescribeAclsRequest, DescribeAclsResponse;
+            CreateAcls: CreateAclsRequest, CreateAclsResponse;
+            DeleteAcls: DeleteAclsRequest, DeleteAclsResponse;
+            DescribeConfigs: DescribeConfigsRequest, DescribeConfigsResponse;
+            AlterConfigs: AlterConfigsRequest, AlterConfigsResponse;
+            DescribeLogDirs: DescribeLogDirsRequest, DescribeLogDirsResponse;
+            SaslAuthenticate: SaslAuthenticateRequest, SaslAuthenticateResponse;
+            CreatePartitions: CreatePartitionsRequest, CreatePartitionsResponse;
+            DeleteGroups: DeleteGroupsRequest, DeleteGroupsResponse;
+            ElectLeaders: ElectLeadersRequest, ElectLeadersResponse;
+            IncrementalAlterConfigs: IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
+            AlterPartitionReassignments: AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse;
+            ListPartitionReassignments: ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse;
+            OffsetDelete: OffsetDeleteRequest, OffsetDeleteResponse;
+            DescribeClientQuotas: DescribeClientQuotasRequest, DescribeClientQuotasResponse;
+            AlterClientQuotas: AlterClientQuotasRequest, AlterClientQuotasResponse;
+            DescribeUserScramCredentials: DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
+            AlterUserScramCredentials: AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
+            Vote: VoteRequest, VoteResponse;
+            BeginQuorumEpoch: BeginQuorumEpochRequest, BeginQuorumEpochResponse;
+            EndQuorumEpoch: EndQuorumEpochRequest, EndQuorumEpochResponse;
+            DescribeQuorum: DescribeQuorumRequest, DescribeQuorumResponse;
+            AlterPartition: AlterPartitionRequest, AlterPartitionResponse;
+            UpdateFeatures: UpdateFeaturesRequest, UpdateFeaturesResponse;
+            FetchSnapshot: FetchSnapshotRequest, FetchSnapshotResponse;
+            DescribeCluster: DescribeClusterRequest, DescribeClusterResponse;
+            DescribeProducers: DescribeProducersRequest, DescribeProducersResponse;
+            BrokerRegistration: BrokerRegistrationRequest, BrokerRegistrationResponse;
+            BrokerHeartbeat: BrokerHeartbeatRequest, BrokerHeartbeatResponse;
+            UnregisterBroker: UnregisterBrokerRequest, UnregisterBrokerResponse;
+            DescribeTransactions: DescribeTransactionsRequest, DescribeTransactionsResponse;
+            ListTransactions: ListTransactionsRequest, ListTransactionsResponse;
+            AllocateProducerIds: AllocateProducerIdsRequest, AllocateProducerIdsResponse;
+            ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
+            ConsumerGroupDescribe: ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse;
+            ListConfigResources: ListConfigResourcesRequest, ListConfigResourcesResponse;
+            DescribeTopicPartitions: DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse;
+        }
+    };
+}
+pub(super) use each_api;
+
 macro_rules! defaults {
     ($($api:ident: $request:ident, $response:ident;)*) => {
         fn defaults() -> Vec<(RequestKind, ResponseKind)> {
@@ -28,70 +99,7 @@ macro_rules! defaults {
     };
 }
 
-defaults! {
-    Produce: ProduceRequest, ProduceResponse;
-    Fetch: FetchRequest, FetchResponse;
-    ListOffsets: ListOffsetsRequest, ListOffsetsResponse;
-    Metadata: MetadataRequest, MetadataResponse;
-    OffsetCommit: OffsetCommitRequest, OffsetCommitResponse;
-    OffsetFetch: OffsetFetchRequest, OffsetFetchResponse;
-    FindCoordinator: FindCoordinatorRequest, FindCoordinatorResponse;
-    JoinGroup: JoinGroupRequest, JoinGroupResponse;
-    Heartbeat: HeartbeatRequest, HeartbeatResponse;
-    LeaveGroup: LeaveGroupRequest, LeaveGroupResponse;
-    SyncGroup: SyncGroupRequest, SyncGroupResponse;
-    DescribeGroups: DescribeGroupsRequest, DescribeGroupsResponse;
-    ListGroups: ListGroupsRequest, ListGroupsResponse;
-    SaslHandshake: SaslHandshakeRequest, SaslHandshakeResponse;
-    ApiVersions: ApiVersionsRequest, ApiVersionsResponse;
-    CreateTopics: CreateTopicsRequest, CreateTopicsResponse;
-    DeleteTopics: DeleteTopicsRequest, DeleteTopicsResponse;
-    DeleteRecords: DeleteRecordsRequest, DeleteRecordsResponse;
-    InitProducerId: InitProducerIdRequest, InitProducerIdResponse;
-    OffsetForLeaderEpoch: OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
-    AddPartitionsToTxn: AddPartitionsToTxnRequest, AddPartitionsToTxnResponse;
-    AddOffsetsToTxn: AddOffsetsToTxnRequest, AddOffsetsToTxnResponse;
-    EndTxn: EndTxnRequest, EndTxnResponse;
-    WriteTxnMarkers: WriteTxnMarkersRequest, WriteTxnMarkersResponse;
-    TxnOffsetCommit: TxnOffsetCommitRequest, TxnOffsetCommitResponse;
-    DescribeAcls: DescribeAclsRequest, DescribeAclsResponse;
-    CreateAcls: CreateAclsRequest, CreateAclsResponse;
-    DeleteAcls: DeleteAclsRequest, DeleteAclsResponse;
-    DescribeConfigs: DescribeConfigsRequest, DescribeConfigsResponse;
-    AlterConfigs: AlterConfigsRequest, AlterConfigsResponse;
-    DescribeLogDirs: DescribeLogDirsRequest, DescribeLogDirsResponse;
-    SaslAuthenticate: SaslAuthenticateRequest, SaslAuthenticateResponse;
-    CreatePartitions: CreatePartitionsRequest, CreatePartitionsResponse;
-    DeleteGroups: DeleteGroupsRequest, DeleteGroupsResponse;
-    ElectLeaders: ElectLeadersRequest, ElectLeadersResponse;
-    IncrementalAlterConfigs: IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
-    AlterPartitionReassignments: AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse;
-    ListPartitionReassignments: ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse;
-    OffsetDelete: OffsetDeleteRequest, OffsetDeleteResponse;
-    DescribeClientQuotas: DescribeClientQuotasRequest, DescribeClientQuotasResponse;
-    AlterClientQuotas: AlterClientQuotasRequest, AlterClientQuotasResponse;
-    DescribeUserScramCredentials: DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
-    AlterUserScramCredentials: AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
-    Vote: VoteRequest, VoteResponse;
-    BeginQuorumEpoch: BeginQuorumEpochRequest, BeginQuorumEpochResponse;
-    EndQuorumEpoch: EndQuorumEpochRequest, EndQuorumEpochResponse;
-    DescribeQuorum: DescribeQuorumRequest, DescribeQuorumResponse;
-    AlterPartition: AlterPartitionRequest, AlterPartitionResponse;
-    UpdateFeatures: UpdateFeaturesRequest, UpdateFeaturesResponse;
-    FetchSnapshot: FetchSnapshotRequest, FetchSnapshotResponse;
-    DescribeCluster: DescribeClusterRequest, DescribeClusterResponse;
-    DescribeProducers: DescribeProducersRequest, DescribeProducersResponse;
-    BrokerRegistration: BrokerRegistrationRequest, BrokerRegistrationResponse;
-    BrokerHeartbeat: BrokerHeartbeatRequest, BrokerHeartbeatResponse;
-    UnregisterBroker: UnregisterBrokerRequest, UnregisterBrokerResponse;
-    DescribeTransactions: DescribeTransactionsRequest, DescribeTransactionsResponse;
-    ListTransactions: ListTransactionsRequest, ListTransactionsResponse;
-    AllocateProducerIds: AllocateProducerIdsRequest, AllocateProducerIdsResponse;
-    ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
-    ConsumerGroupDescribe: ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse;
-    ListConfigResources: ListConfigResourcesRequest, ListConfigResourcesResponse;
-    DescribeTopicPartitions: DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse;
-}
+each_api!(defaults);
 
 fn records() -> Bytes {
     let mut batch = BatchBuilder::new(Compression::None);

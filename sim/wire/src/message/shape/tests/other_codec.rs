@@ -4,6 +4,7 @@ use kafka_wire::KafkaMessage;
 use kafka_wire_core::{ApiVersion, DecodeLimits};
 
 use super::*;
+use crate::message::tests::each_api;
 
 /// `kafka-wire` is generated from Kafka's schemas on its own: what it makes of a message's bytes must be the same bytes again.
 /// Nothing if it does not know the version.
@@ -33,70 +34,7 @@ macro_rules! other_codec {
     };
 }
 
-other_codec! {
-    Produce: ProduceRequest, ProduceResponse;
-    Fetch: FetchRequest, FetchResponse;
-    ListOffsets: ListOffsetsRequest, ListOffsetsResponse;
-    Metadata: MetadataRequest, MetadataResponse;
-    OffsetCommit: OffsetCommitRequest, OffsetCommitResponse;
-    OffsetFetch: OffsetFetchRequest, OffsetFetchResponse;
-    FindCoordinator: FindCoordinatorRequest, FindCoordinatorResponse;
-    JoinGroup: JoinGroupRequest, JoinGroupResponse;
-    Heartbeat: HeartbeatRequest, HeartbeatResponse;
-    LeaveGroup: LeaveGroupRequest, LeaveGroupResponse;
-    SyncGroup: SyncGroupRequest, SyncGroupResponse;
-    DescribeGroups: DescribeGroupsRequest, DescribeGroupsResponse;
-    ListGroups: ListGroupsRequest, ListGroupsResponse;
-    SaslHandshake: SaslHandshakeRequest, SaslHandshakeResponse;
-    ApiVersions: ApiVersionsRequest, ApiVersionsResponse;
-    CreateTopics: CreateTopicsRequest, CreateTopicsResponse;
-    DeleteTopics: DeleteTopicsRequest, DeleteTopicsResponse;
-    DeleteRecords: DeleteRecordsRequest, DeleteRecordsResponse;
-    InitProducerId: InitProducerIdRequest, InitProducerIdResponse;
-    OffsetForLeaderEpoch: OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
-    AddPartitionsToTxn: AddPartitionsToTxnRequest, AddPartitionsToTxnResponse;
-    AddOffsetsToTxn: AddOffsetsToTxnRequest, AddOffsetsToTxnResponse;
-    EndTxn: EndTxnRequest, EndTxnResponse;
-    WriteTxnMarkers: WriteTxnMarkersRequest, WriteTxnMarkersResponse;
-    TxnOffsetCommit: TxnOffsetCommitRequest, TxnOffsetCommitResponse;
-    DescribeAcls: DescribeAclsRequest, DescribeAclsResponse;
-    CreateAcls: CreateAclsRequest, CreateAclsResponse;
-    DeleteAcls: DeleteAclsRequest, DeleteAclsResponse;
-    DescribeConfigs: DescribeConfigsRequest, DescribeConfigsResponse;
-    AlterConfigs: AlterConfigsRequest, AlterConfigsResponse;
-    DescribeLogDirs: DescribeLogDirsRequest, DescribeLogDirsResponse;
-    SaslAuthenticate: SaslAuthenticateRequest, SaslAuthenticateResponse;
-    CreatePartitions: CreatePartitionsRequest, CreatePartitionsResponse;
-    DeleteGroups: DeleteGroupsRequest, DeleteGroupsResponse;
-    ElectLeaders: ElectLeadersRequest, ElectLeadersResponse;
-    IncrementalAlterConfigs: IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
-    AlterPartitionReassignments: AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse;
-    ListPartitionReassignments: ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse;
-    OffsetDelete: OffsetDeleteRequest, OffsetDeleteResponse;
-    DescribeClientQuotas: DescribeClientQuotasRequest, DescribeClientQuotasResponse;
-    AlterClientQuotas: AlterClientQuotasRequest, AlterClientQuotasResponse;
-    DescribeUserScramCredentials: DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
-    AlterUserScramCredentials: AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
-    Vote: VoteRequest, VoteResponse;
-    BeginQuorumEpoch: BeginQuorumEpochRequest, BeginQuorumEpochResponse;
-    EndQuorumEpoch: EndQuorumEpochRequest, EndQuorumEpochResponse;
-    DescribeQuorum: DescribeQuorumRequest, DescribeQuorumResponse;
-    AlterPartition: AlterPartitionRequest, AlterPartitionResponse;
-    UpdateFeatures: UpdateFeaturesRequest, UpdateFeaturesResponse;
-    FetchSnapshot: FetchSnapshotRequest, FetchSnapshotResponse;
-    DescribeCluster: DescribeClusterRequest, DescribeClusterResponse;
-    DescribeProducers: DescribeProducersRequest, DescribeProducersResponse;
-    BrokerRegistration: BrokerRegistrationRequest, BrokerRegistrationResponse;
-    BrokerHeartbeat: BrokerHeartbeatRequest, BrokerHeartbeatResponse;
-    UnregisterBroker: UnregisterBrokerRequest, UnregisterBrokerResponse;
-    DescribeTransactions: DescribeTransactionsRequest, DescribeTransactionsResponse;
-    ListTransactions: ListTransactionsRequest, ListTransactionsResponse;
-    AllocateProducerIds: AllocateProducerIdsRequest, AllocateProducerIdsResponse;
-    ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
-    ConsumerGroupDescribe: ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse;
-    ListConfigResources: ListConfigResourcesRequest, ListConfigResourcesResponse;
-    DescribeTopicPartitions: DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse;
-}
+each_api!(other_codec);
 
 #[test]
 fn another_codec_reads_and_writes_the_same_bytes() {
