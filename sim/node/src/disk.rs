@@ -68,6 +68,15 @@ pub trait Disk {
     /// [`DiskError::PastEnd`] or [`DiskError::Failed`].
     fn read(&mut self, file: FileId, position: u64, len: u64) -> Result<Bytes, DiskError>;
 
+    /// Reads at least `least` and at most `most` bytes at `position`: all that can be had without a copy, if that is enough.
+    ///
+    /// # Errors
+    /// As [`Disk::read`] of `most` bytes.
+    fn read_some(&mut self, file: FileId, position: u64, least: u64, most: u64) -> Result<Bytes, DiskError> {
+        assert!(least <= most, "at least {least} and at most {most} bytes");
+        self.read(file, position, most)
+    }
+
     /// As [`Disk::read`], into `out`: for a few bytes, of which nothing is to be kept.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ use super::{Context, Happened, Output, ReplicaManager};
 use crate::Token;
 use crate::security::Access;
 
+/// So many bytes of a partition are an answer, if putting more together would take a copy: another request costs less.
+const ENOUGH: usize = 256 << 10;
 /// The first version that consumers may send to followers too (KIP-392).
 const FETCH_FROM_FOLLOWER_VERSION: i16 = 11;
 /// The first version that names topics by id (KIP-516).
@@ -463,8 +465,10 @@ fn read_partition(
         None if params.read_committed => partition.log.last_stable_offset(),
         None => partition.log.high_watermark(),
     };
+    let enough = usize::try_from(params.min_bytes).unwrap_or(0).max(ENOUGH);
+    let limits = (enough, limit);
     let read =
-        partition.read(ctx.disk, fetched.fetch_offset, fetched.last_fetched_epoch, limit, bound, min_one);
+        partition.read(ctx.disk, fetched.fetch_offset, fetched.last_fetched_epoch, limits, bound, min_one);
     let mut aborted = Vec::new();
     let (diverging, records) = match read {
         Err(code) => return (Err(code), true),

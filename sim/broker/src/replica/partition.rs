@@ -311,7 +311,7 @@ impl Partition {
         disk: &mut dyn Disk,
         offset: Offset,
         last_fetched_epoch: i32,
-        max_bytes: usize,
+        (enough, max_bytes): (usize, usize),
         bound: Offset,
         min_one: bool,
     ) -> Result<LogRead, ErrorCode> {
@@ -330,7 +330,7 @@ impl Partition {
         if offset == self.log.log_end_offset() {
             return Ok(LogRead::Data(FetchData { next_offset: offset, ..FetchData::default() }));
         }
-        match self.log.read(disk, offset, max_bytes, bound, min_one) {
+        match self.log.read_enough(disk, offset, enough, max_bytes, bound, min_one) {
             Ok(data) => Ok(LogRead::Data(data)),
             Err(ReadError::OffsetOutOfRange { .. }) => Err(ErrorCode::OffsetOutOfRange),
             Err(ReadError::Corrupt(_)) => Err(ErrorCode::CorruptMessage),

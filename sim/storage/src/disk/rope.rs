@@ -68,6 +68,11 @@ impl Rope {
         *cursor
     }
 
+    /// How many bytes from `position` on are in one chunk; 0 beyond the end.
+    pub(super) fn shared_from(&self, position: u64) -> u64 {
+        self.chunks.get(self.find(position)).map_or(0, |chunk| chunk.end().saturating_sub(position))
+    }
+
     /// `len` bytes at `position`, which must be there. A read across chunks joins them for good, so that the next reader of
     /// the same bytes (another replica, then the consumers) shares one allocation.
     pub(super) fn read(&mut self, position: u64, len: u64) -> Bytes {
@@ -208,6 +213,14 @@ mod tests {
         assert_eq!(rope.chunks.len(), 5);
         assert_eq!(rope.read(0, 15_000), chunks[..3].concat());
         assert_eq!(rope.chunks.len(), 3);
+    }
+
+    #[test]
+    fn what_is_in_one_chunk_is_known() {
+        let rope = rope(&["abc", "de"]);
+        let lens: Vec<u64> = (0..=6).map(|position| rope.shared_from(position)).collect();
+        assert_eq!(lens, [3, 2, 1, 2, 1, 0, 0]);
+        assert_eq!(Rope::default().shared_from(0), 0);
     }
 
     #[test]

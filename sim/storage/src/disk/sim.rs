@@ -633,6 +633,13 @@ impl Disk for SimDisk {
         })
     }
 
+    fn read_some(&mut self, file: FileId, position: u64, least: u64, most: u64) -> Result<Bytes, DiskError> {
+        assert!(least <= most, "at least {least} and at most {most} bytes");
+        let shared = if least < most { self.file(file).content.shared_from(position) } else { 0 };
+        let len = if shared >= least { shared.min(most) } else { most };
+        self.read(file, position, len)
+    }
+
     fn read_into(&mut self, file: FileId, position: u64, out: &mut [u8]) -> Result<(), DiskError> {
         let len = out.len() as u64;
         let (content, cursor) = self.content_for(file, position, len)?;

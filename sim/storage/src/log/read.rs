@@ -11,6 +11,16 @@ use crate::segment::{Check, LogSegment};
 /// The most that the records of one batch may decompress to when a timestamp is looked for.
 const DECOMPRESSED_BATCH_LIMIT: usize = 256 << 20;
 
+/// What a reader asks for; see [`UnifiedLog::read`].
+#[derive(Clone, Copy)]
+struct Wanted {
+    from: Offset,
+    enough: usize,
+    max_bytes: usize,
+    bound: Offset,
+    min_one: bool,
+}
+
 impl UnifiedLog {
     /// Reads whole batches from the one that holds `from` on, at most `max_bytes` of them, none that ends beyond `bound` (the
     /// high watermark for consumers, the log's end for replicas), all from one segment. With `min_one` the first batch comes
@@ -26,6 +36,23 @@ impl UnifiedLog {
         bound: Offset,
         min_one: bool,
     ) -> Result<FetchData, ReadError> {
+        self.read_enough(disk, from, max_bytes, max_bytes, bound, min_one)
+    }
+
+    /// As [`UnifiedLog::read`], but with `enough` bytes, or more, it may be content: it is if those are there without a copy, and what
+    /// follows is not.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read_enough(
+        &self,
+        disk: &mut dyn Disk,
+        from: Offset,
+        enough: usize,
+        max_bytes: usize,
+        bound: Offset,
+        min_one: bool,
+    ) -> Result<FetchData, ReadError> {
         if from < self.log_start_offset || from > self.log_end_offset {
             return Err(ReadError::OffsetOutOfRange {
                 offset: from,
@@ -37,9 +64,10 @@ impl UnifiedLog {
         if from >= bound {
             return Ok(FetchData { records: Bytes::new(), next_offset: from });
         }
+        let wanted = Wanted { from, enough, max_bytes, bound, min_one };
         match self.tail_from(from) {
-            Some(first) => Ok(self.read_tail(disk, first, from, max_bytes, bound, min_one)?),
-            None => self.read_indexed(disk, from, max_bytes, bound, min_one),
+            Some(first) => Ok(self.read_tail(disk, first, wanted)?),
+            None => self.read_indexed(disk, wanted),
         }
     }
 
@@ -52,50 +80,45 @@ impl UnifiedLog {
         Some(self.tail.len() - before)
     }
 
-    fn read_tail(
-        &self,
-        disk: &mut dyn Disk,
-        first: usize,
-        from: Offset,
-        max_bytes: usize,
-        bound: Offset,
-        min_one: bool,
-    ) -> Result<FetchData, DiskError> {
-        let mut len = 0;
-        let mut next_offset = from;
+    fn read_tail(&self, disk: &mut dyn Disk, first: usize, wanted: Wanted) -> Result<FetchData, DiskError> {
+        let (len, next_offset) = self.tail_batches(first, wanted);
+        let Some(batch) = self.tail.get(first).filter(|_| len > 0) else {
+            return Ok(FetchData { records: Bytes::new(), next_offset });
+        };
+        let least = wanted.enough.max(batch.size as usize).min(len) as u64;
+        let records = disk.read_some(self.active().file(), batch.position.into(), least, len as u64)?;
+        if records.len() == len {
+            return Ok(FetchData { records, next_offset });
+        }
+        let (len, next_offset) = self.tail_batches(first, Wanted { max_bytes: records.len(), ..wanted });
+        Ok(FetchData { records: records.slice(..len), next_offset })
+    }
+
+    /// How many bytes those batches from `first` on take that a reader gets at most, and the offset after them.
+    fn tail_batches(&self, first: usize, wanted: Wanted) -> (usize, Offset) {
+        let (mut len, mut next_offset) = (0, wanted.from);
         for batch in self.tail.range(first..) {
-            let fits = len + batch.size as usize <= max_bytes || (min_one && len == 0);
-            if !fits || batch.next_offset > bound {
+            let fits = len + batch.size as usize <= wanted.max_bytes || (wanted.min_one && len == 0);
+            if !fits || batch.next_offset > wanted.bound {
                 break;
             }
             len += batch.size as usize;
             next_offset = batch.next_offset;
         }
-        let records = match self.tail.get(first) {
-            Some(TailBatch { position, .. }) if len > 0 => {
-                disk.read(self.active().file(), u64::from(*position), len as u64)?
-            }
-            _ => Bytes::new(),
-        };
-        Ok(FetchData { records, next_offset })
+        (len, next_offset)
     }
 
-    fn read_indexed(
-        &self,
-        disk: &mut dyn Disk,
-        from: Offset,
-        max_bytes: usize,
-        bound: Offset,
-        min_one: bool,
-    ) -> Result<FetchData, ReadError> {
+    fn read_indexed(&self, disk: &mut dyn Disk, wanted: Wanted) -> Result<FetchData, ReadError> {
+        let Wanted { from, enough, max_bytes, bound, min_one } = wanted;
         let nothing = FetchData { records: Bytes::new(), next_offset: from };
         for segment in &self.segments[self.segment_of(from)..] {
             let Some((position, header)) = segment.find(disk, from)? else { continue };
             if header.next_offset() > bound.0 || (header.size > max_bytes && !min_one) {
                 return Ok(nothing);
             }
-            let len = max_bytes.max(header.size).min((segment.size() - position) as usize);
-            let bytes = disk.read(segment.file(), position.into(), len as u64)?;
+            let most = max_bytes.max(header.size).min((segment.size() - position) as usize);
+            let least = enough.max(header.size).min(most);
+            let bytes = disk.read_some(segment.file(), position.into(), least as u64, most as u64)?;
             let mut batches = Batches::new(bytes.clone());
             let (mut end, mut next_offset) = (0, from);
             while let Some(batch) = batches.next_trusted() {

@@ -221,6 +221,31 @@ fn a_read_at_the_tail_shares_memory() {
 }
 
 #[test]
+fn a_reader_that_has_enough_is_spared_a_copy() {
+    let mut f = Fixture::new(LogConfig::default());
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.push(NOW, None, Some(&vec![7; 50_000]), &[]);
+    let batch = builder.build();
+    (0..3).for_each(|_| drop(f.append(&batch, 1).unwrap()));
+    let size = f.log.size() as usize / 3;
+    let max = 2 * size + 10;
+    for tail in [true, false] {
+        if !tail {
+            f.log.tail.clear();
+        }
+        let mut read = |from, enough| {
+            f.log.read_enough(&mut f.disk, Offset(from), enough, max, Offset(3), true).unwrap()
+        };
+        let (first, again) = (read(0, size), read(0, 1));
+        assert_eq!((first.records.len(), first.next_offset), (size, Offset(1)));
+        assert_eq!(first.records.as_ptr(), again.records.as_ptr());
+        let both = read(0, size + 1);
+        assert_eq!((both.records.len(), both.next_offset), (2 * size, Offset(2)));
+        assert_eq!(read(2, max).records.len(), size);
+    }
+}
+
+#[test]
 fn idempotent_producers_are_held_to_their_sequence() {
     let mut f = Fixture::new(LogConfig::default());
     for i in 0..7 {
