@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use trial_checkers::PROPERTIES;
 use trial_client::{Rate, WorkloadConfig, errors};
-use trial_faults::{Fault, FaultPlan, Leadership, Repeats, Target};
+use trial_faults::{DiskPart, Fault, FaultPlan, Leadership, Repeats, Target};
 use trial_metadata::BootstrapFeatures;
 use trial_metadata::config::{BROKER_CONFIGS, ConfigDef, StaticConfig, TOPIC_CONFIGS};
 use trial_node::{Span, TopicPartition, TraceEvent, nearest};
@@ -405,6 +405,10 @@ impl Names {
         });
         match fault {
             Fault::TransferLeadership(Leadership::Partition(tp)) => {
+                wrong.or_else(|| self.unknown_partition(tp))
+            }
+            // Brokers have partitions of internal topics, too.
+            Fault::Disk { part: DiskPart::Partition(tp), .. } if !tp.topic.starts_with("__") => {
                 wrong.or_else(|| self.unknown_partition(tp))
             }
             _ => wrong,

@@ -408,9 +408,15 @@ impl<E: Engine<Member>> Run<E> {
         };
         // A transfer of a partition's leadership is asked for by the operator's admin client, who has the plan.
         if !matches!(fault, Fault::TransferLeadership(Leadership::Partition(_))) {
-            let applied = self.world.apply(&fault, &mut self.watch);
-            applied
-                .map_err(|error: FaultError| RunError::Fault { at: moment.at, what: error.to_string() })?;
+            match self.world.apply(&fault, &mut self.watch) {
+                Ok(()) => {}
+                Err(FaultError::NothingToStrike(what)) => {
+                    let what = format!("{what} (nothing: there is no such file, or nothing of it on the device)");
+                    self.spans.push(FaultSpan { from_ns: moment.at.0, to_ns: moment.at.0, hosts: vec![], what });
+                    return Ok(());
+                }
+                Err(error) => return Err(RunError::Fault { at: moment.at, what: error.to_string() }),
+            }
         }
         let to =
             if fault.is_instant() { moment.at } else { lasts.map_or(Time::MAX, |lasts| moment.at + lasts) };

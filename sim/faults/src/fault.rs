@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use trial_node::{Span, TopicPartition};
+use trial_storage::disk::fault::{DiskFault, DiskPart};
 
+use crate::disk;
 use crate::quantity::{format_bandwidth, format_signed_span};
 use crate::target::{Hosts, ResolveError, Roles, Target, parse_partition};
 
@@ -59,6 +61,15 @@ pub enum Fault<T = Target> {
     },
     /// An operator moves leadership elsewhere.
     TransferLeadership(Leadership<T>),
+    /// Something is wrong with what a disk holds, or with what it does.
+    Disk {
+        /// Whose.
+        on: T,
+        /// Which part of it.
+        part: DiskPart,
+        /// What.
+        what: DiskFault,
+    },
 }
 
 /// A fault whose roles have become names of hosts: what happened, and what a replay does.
@@ -106,11 +117,18 @@ pub enum FaultKind {
     FsyncStall,
     ClockSkew,
     TransferLeadership,
+    DiskError,
+    DiskFull,
+    TornWrite,
+    LostFsync,
+    BitRot,
+    MisdirectedWrite,
+    FileLost,
 }
 
 impl FaultKind {
     /// Every kind there is.
-    pub const ALL: [FaultKind; 11] = [
+    pub const ALL: [FaultKind; 18] = [
         FaultKind::Kill,
         FaultKind::PowerOff,
         FaultKind::Restart,
@@ -122,7 +140,20 @@ impl FaultKind {
         FaultKind::FsyncStall,
         FaultKind::ClockSkew,
         FaultKind::TransferLeadership,
+        FaultKind::DiskError,
+        FaultKind::DiskFull,
+        FaultKind::TornWrite,
+        FaultKind::LostFsync,
+        FaultKind::BitRot,
+        FaultKind::MisdirectedWrite,
+        FaultKind::FileLost,
     ];
+
+    /// Whether a replica may lose what it had synced, or its directory until somebody repairs it.
+    pub fn harms_disks(self) -> bool {
+        use FaultKind::{BitRot, DiskError, DiskFull, FileLost, LostFsync, MisdirectedWrite, TornWrite};
+        matches!(self, DiskError | DiskFull | TornWrite | LostFsync | BitRot | MisdirectedWrite | FileLost)
+    }
 
     /// Its name in TOML.
     pub fn name(self) -> &'static str {
@@ -138,6 +169,13 @@ impl FaultKind {
             FaultKind::FsyncStall => "fsync_stall",
             FaultKind::ClockSkew => "clock_skew",
             FaultKind::TransferLeadership => "transfer_leadership",
+            FaultKind::DiskError => "disk_error",
+            FaultKind::DiskFull => "disk_full",
+            FaultKind::TornWrite => "torn_write",
+            FaultKind::LostFsync => "lost_fsync",
+            FaultKind::BitRot => "bit_rot",
+            FaultKind::MisdirectedWrite => "misdirected_write",
+            FaultKind::FileLost => "file_lost",
         }
     }
 }
@@ -210,6 +248,9 @@ impl<T> Fault<T> {
             Fault::TransferLeadership(Leadership::Partition(tp)) => {
                 Fault::TransferLeadership(Leadership::Partition(tp.clone()))
             }
+            Fault::Disk { on, part, what } => {
+                Fault::Disk { on: f(on)?, part: part.clone(), what: what.clone() }
+            }
         })
     }
 
@@ -227,12 +268,17 @@ impl<T> Fault<T> {
             Fault::FsyncStall(_) => FaultKind::FsyncStall,
             Fault::ClockSkew { .. } => FaultKind::ClockSkew,
             Fault::TransferLeadership(_) => FaultKind::TransferLeadership,
+            Fault::Disk { what, .. } => disk::kind(what),
         }
     }
 
     /// Whether the fault is over as soon as it has happened: there is nothing to heal.
     pub fn is_instant(&self) -> bool {
-        matches!(self, Fault::TransferLeadership(_))
+        match self {
+            Fault::TransferLeadership(_) => true,
+            Fault::Disk { what, .. } => what.is_instant(),
+            _ => false,
+        }
     }
 }
 
@@ -315,6 +361,7 @@ impl<T: fmt::Display> fmt::Display for Fault<T> {
             Fault::TransferLeadership(Leadership::Partition(tp)) => {
                 write!(f, "move the leadership of {tp} to its preferred replica")
             }
+            Fault::Disk { on, part, what } => f.write_str(&disk::describe(what, part, on)),
         }
     }
 }

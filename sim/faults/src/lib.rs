@@ -9,6 +9,7 @@
 //!
 //! Nothing here acts: the world carries out a [`ResolvedFault`].
 
+mod disk;
 mod fault;
 mod nemesis;
 mod plan;
@@ -19,3 +20,4 @@ pub use fault::{Fault, FaultKind, Leadership, Links, ResolvedFault};
 pub use nemesis::{Nemesis, NemesisError};
 pub use plan::{FaultEntry, FaultPlan, Moment, PlanError, Repeats, What};
 pub use target::{Hosts, ResolveError, Roles, Target, parse_partition};
+pub use trial_storage::disk::fault::{DiskFault, DiskPart, FailingOps};

@@ -1,6 +1,7 @@
 //! A random plan from a seed.
 
 use trial_node::{Rng, Span};
+use trial_storage::disk::fault::{DiskFault, DiskPart, FailingOps};
 
 use crate::fault::{Fault, FaultKind, Leadership, Links};
 use crate::plan::{FaultEntry, FaultPlan};
@@ -36,10 +37,10 @@ pub struct Nemesis {
 pub struct NemesisError(pub &'static str);
 
 impl Nemesis {
-    /// One fault at a time, of every kind, from 5 s on, each lasting 1 to 10 s, about every 5 s, all healed by `end`.
+    /// One fault at a time, of every kind that leaves what disks hold alone, from 5 s on, each lasting 1 to 10 s, about every 5 s, all healed by `end`.
     pub fn gentle(brokers: u32, end: Span) -> Nemesis {
         Nemesis {
-            kinds: FaultKind::ALL.to_vec(),
+            kinds: FaultKind::ALL.into_iter().filter(|kind| !kind.harms_disks()).collect(),
             brokers,
             partitions: Vec::new(),
             start: Span::from_secs(5),
@@ -150,7 +151,23 @@ impl Nemesis {
                 }
                 _ => Fault::TransferLeadership(Leadership::Quorum(Target::Controller)),
             },
+            FaultKind::DiskError => self.disk(DiskFault::Error(FailingOps::ALL), rng),
+            FaultKind::DiskFull => self.disk(DiskFault::Full(None), rng),
+            FaultKind::TornWrite => self.disk(DiskFault::TornWrite, rng),
+            FaultKind::LostFsync => self.disk(DiskFault::LostFsync, rng),
+            FaultKind::BitRot => self.disk(DiskFault::BitRot { file: "log".to_owned(), bits: 1 }, rng),
+            FaultKind::MisdirectedWrite => self.disk(DiskFault::MisdirectedWrite, rng),
+            FaultKind::FileLost => self.disk(DiskFault::FileLost { file: "log".to_owned() }, rng),
         }
+    }
+
+    /// A fault of one broker's disk, with the files of one partition if any is known.
+    fn disk(&self, what: DiskFault, rng: &mut Rng) -> Fault {
+        let part = match self.partitions.len() as u64 {
+            0 => DiskPart::Everything,
+            n => DiskPart::Partition(self.partitions[rng.below(n) as usize].clone()),
+        };
+        Fault::Disk { on: self.broker(rng), part, what }
     }
 }
 
@@ -171,6 +188,7 @@ mod tests {
     fn busy() -> Nemesis {
         Nemesis {
             partitions: vec![TopicPartition::new(StrBytes::from_static_str("orders"), 0)],
+            kinds: FaultKind::ALL.to_vec(),
             gap: Span::from_millis(500),
             at_once_max: 2,
             ..Nemesis::gentle(5, Span::from_secs(120))

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use trial_node::{Span, Time};
 
+use crate::disk::{self, DiskForm};
 use crate::fault::{Fault, FaultKind, Leadership, LeadershipForm, Links};
 use crate::quantity;
 use crate::target::{Hosts, Target};
@@ -207,6 +208,20 @@ struct EntryForm<T> {
     clock_skew: Option<ClockSkewForm<T>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transfer_leadership: Option<LeadershipForm<T>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk_error: Option<DiskForm<T>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk_full: Option<DiskForm<T>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    torn_write: Option<DiskForm<T>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost_fsync: Option<DiskForm<T>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bit_rot: Option<DiskForm<T>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    misdirected_write: Option<DiskForm<T>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_lost: Option<DiskForm<T>>,
     #[serde(
         rename = "for",
         default,
@@ -283,6 +298,13 @@ impl<T> EntryForm<T> {
             fsync_stall: None,
             clock_skew: None,
             transfer_leadership: None,
+            disk_error: None,
+            disk_full: None,
+            torn_write: None,
+            lost_fsync: None,
+            bit_rot: None,
+            misdirected_write: None,
+            file_lost: None,
             lasts,
             every: repeats.map(|r| r.every),
             times: repeats.map(|r| r.times),
@@ -290,7 +312,7 @@ impl<T> EntryForm<T> {
     }
 }
 
-fn value(key: &'static str, what: impl Into<String>) -> PlanError {
+pub(crate) fn value(key: &'static str, what: impl Into<String>) -> PlanError {
     PlanError::Value { key, what: what.into() }
 }
 
@@ -324,6 +346,8 @@ impl<T> TryFrom<EntryForm<T>> for FaultEntry<T> {
         });
         let transfer = form.transfer_leadership.map(Leadership::try_from).transpose();
         let transfer = transfer.map_err(|what| value("transfer_leadership", what))?;
+        let disk =
+            |kind: FaultKind, form: Option<DiskForm<T>>| form.map(|form| form.checked(kind)).transpose();
         let partition = form.partition.map(|on| checked_links("partition", on)).transpose()?;
         let mut faults = [
             form.kill.map(Fault::Kill),
@@ -337,6 +361,13 @@ impl<T> TryFrom<EntryForm<T>> for FaultEntry<T> {
             form.fsync_stall.map(Fault::FsyncStall),
             skew.transpose()?,
             transfer.map(Fault::TransferLeadership),
+            disk(FaultKind::DiskError, form.disk_error)?,
+            disk(FaultKind::DiskFull, form.disk_full)?,
+            disk(FaultKind::TornWrite, form.torn_write)?,
+            disk(FaultKind::LostFsync, form.lost_fsync)?,
+            disk(FaultKind::BitRot, form.bit_rot)?,
+            disk(FaultKind::MisdirectedWrite, form.misdirected_write)?,
+            disk(FaultKind::FileLost, form.file_lost)?,
         ]
         .into_iter()
         .flatten();
@@ -380,6 +411,18 @@ impl<T> From<FaultEntry<T>> for EntryForm<T> {
             Fault::FsyncStall(on) => form.fsync_stall = Some(on),
             Fault::ClockSkew { on, offset, ppm } => form.clock_skew = Some(ClockSkewForm { on, offset, ppm }),
             Fault::TransferLeadership(leadership) => form.transfer_leadership = Some(leadership.into()),
+            Fault::Disk { on, part, what } => {
+                let place = match disk::kind(&what) {
+                    FaultKind::DiskFull => &mut form.disk_full,
+                    FaultKind::TornWrite => &mut form.torn_write,
+                    FaultKind::LostFsync => &mut form.lost_fsync,
+                    FaultKind::BitRot => &mut form.bit_rot,
+                    FaultKind::MisdirectedWrite => &mut form.misdirected_write,
+                    FaultKind::FileLost => &mut form.file_lost,
+                    _ => &mut form.disk_error,
+                };
+                *place = Some(DiskForm::of(on, part, what));
+            }
         }
         form
     }

@@ -18,6 +18,10 @@ const SIGNED_SPAN: &str =
 const BANDWIDTH: &str =
     "a bandwidth, such as \"10MB/s\" or \"1Gbit/s\" (units: B/s, kB/s, MB/s, GB/s, kbit/s, Mbit/s, Gbit/s)";
 
+const BYTES: &str = "a number of bytes, such as \"64MB\" or \"1.5GB\" (units: B, kB, MB, GB)";
+
+const BYTE_UNITS: [(&str, u64); 4] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("B", 1)];
+
 const SPAN_UNITS: [(&str, u64); 6] = [
     ("h", 3_600_000_000_000),
     ("m", 60_000_000_000),
@@ -118,6 +122,21 @@ pub fn format_bandwidth(bytes_per_s: u64) -> String {
     format!("{}{unit}", bytes_per_s / (bits / 8))
 }
 
+/// Reads a number of bytes.
+///
+/// # Errors
+/// [`QuantityError`] when it is none, or has no unit.
+pub fn parse_bytes(text: &str) -> Result<u64, QuantityError> {
+    parse(text, &BYTE_UNITS).ok_or_else(|| QuantityError { text: text.to_owned(), wanted: BYTES })
+}
+
+/// Writes what [`parse_bytes`] reads.
+pub fn format_bytes(bytes: u64) -> String {
+    let whole = BYTE_UNITS.iter().find(|(_, factor)| bytes > 0 && bytes.is_multiple_of(*factor));
+    let (unit, factor) = whole.unwrap_or(&("B", 1));
+    format!("{}{unit}", bytes / factor)
+}
+
 macro_rules! as_text {
     ($(#[$doc:meta])* $module:ident, $type:ty, $parse:ident, $format:ident) => {
         $(#[$doc])*
@@ -185,6 +204,11 @@ as_text! {
     bandwidth, u64, parse_bandwidth, format_bandwidth
 }
 
+as_text! {
+    /// `#[serde(with = "trial_faults::quantity::bytes")]` on a `u64` of bytes.
+    bytes, u64, parse_bytes, format_bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +257,7 @@ mod tests {
             if signed != i64::MIN {
                 prop_assert_eq!(parse_signed_span(&format_signed_span(signed)), Ok(signed));
             }
+            prop_assert_eq!(parse_bytes(&format_bytes(n)), Ok(n));
             prop_assert_eq!(parse_bandwidth(&format_bandwidth(bandwidth)), Ok(bandwidth));
         }
     }

@@ -82,7 +82,14 @@ fn every_fault_has_a_sentence() {
         stall every fsync of broker 0
         put the wall clock of broker 2 -5s off, 200 ppm fast
         make controller give up the leadership of the quorum
-        move the leadership of orders-0 to its preferred replica"#]]
+        move the leadership of orders-0 to its preferred replica
+        fail writes and syncs on log directory data-1 of broker-1 with EIO
+        leave 64MB for the disk of broker 0
+        tear by sectors what the disk of all brokers has not synced when power goes
+        lose every fsync on the files of orders-0 of controller, and say that it was done
+        flip 3 bits at rest in a file called index in the files of orders-0 of broker-2
+        misdirect the next write to a log in the files of orders-0 of leader of orders-0
+        lose a file called log in the files of orders-0 of broker-1"#]]
     .assert_eq(&sentences.join("\n"));
 }
 
@@ -107,6 +114,10 @@ fn what_makes_no_sense_says_so() {
         "[[fault]]\nat = \"20s\"\nkill = \"broker-0\"\nevery = \"5s\"\n",
         "[[fault]]\nat = \"20s\"\nkill = \"broker-0\"\nfor = \"9s\"\nevery = \"5s\"\ntimes = 2\n",
         "[[fault]]\nat = \"20s\"\ntransfer_leadership = { quorum = \"controller\" }\nfor = \"5s\"\n",
+        "[[fault]]\nat = \"20s\"\ndisk_full = { on = \"broker-0\", capacity = \"64\" }\n",
+        "[[fault]]\nat = \"20s\"\ndisk_error = { on = \"broker-0\", bits = 1 }\n",
+        "[[fault]]\nat = \"20s\"\nbit_rot = { on = \"broker-0\", dir = \"a\", partition = \"orders-0\" }\n",
+        "[[fault]]\nat = \"20s\"\nfile_lost = { on = \"broker-0\" }\nfor = \"5s\"\n",
     ];
     let errors: Vec<String> = cases.iter().map(|case| format!("{case}{}", error(case))).collect();
     expect_file!["golden/errors.txt"].assert_eq(&errors.join("\n"));

@@ -19,6 +19,9 @@ pub enum FaultError {
     /// An admin client must do it.
     #[error("{0}: an admin client must ask the cluster for it")]
     NotOfTheWorld(String),
+    /// There is nothing on the disk that it could happen to.
+    #[error("{0}: there is no such file, or nothing of it is on the device yet")]
+    NothingToStrike(String),
     /// The engine cannot do that.
     #[error("{fault}: {why}")]
     Refused {
@@ -82,6 +85,16 @@ impl<N: Node> World<N> {
                 world.signal(host, Signal::ResignQuorumLeadership, observer);
             }),
             Fault::TransferLeadership(Leadership::Partition(_)) => {}
+            Fault::Disk { on, part, what } => {
+                let mut struck = false;
+                self.each(on, |world, host| {
+                    let machine = &mut world.sim.machines[host.0 as usize];
+                    struck |= machine.disk.inject(part, what, &mut machine.fault_rng);
+                });
+                if !struck {
+                    return Err(FaultError::NothingToStrike(fault.to_string()));
+                }
+            }
         }
         Ok(())
     }
@@ -131,6 +144,9 @@ impl<N: Node> World<N> {
             Fault::ClockSkew { on, offset, ppm } => self.each(on, |world, host| {
                 let now = world.sim.now;
                 world.sim.machines[host.0 as usize].clock.unskew(now, *offset, *ppm);
+            }),
+            Fault::Disk { on, part, what } => self.each(on, |world, host| {
+                world.sim.machines[host.0 as usize].disk.heal(part, what);
             }),
             Fault::TransferLeadership(_) => {}
         }

@@ -23,8 +23,9 @@ impl<N: Node> World<N> {
             return self.tell(host.0, Lifecycle::Started, observer);
         };
         machine.disk.take_usage();
+        let mut disk = machine.disk.for_node();
         let mut io = Io {
-            disk: &mut machine.disk,
+            disk: &mut disk,
             rng: &mut machine.node_rng,
             effects: &mut self.effects,
             last_conn: &mut machine.last_conn,

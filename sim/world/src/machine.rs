@@ -98,6 +98,8 @@ pub(crate) struct Machine {
     pub(crate) node_rng: Rng,
     pub(crate) net_rng: Rng,
     pub(crate) disk_rng: Rng,
+    /// Where faults of the disk strike.
+    pub(crate) fault_rng: Rng,
 }
 
 impl Machine {
@@ -110,6 +112,7 @@ impl Machine {
     ) -> Machine {
         let stream = |what: &str| Rng::named(seed, &format!("host/{name}/{what}"));
         let (node_rng, net_rng, disk_rng) = (stream("node"), stream("net"), stream("disk"));
+        let fault_rng = stream("disk/faults");
         let nic = Nic::new(profile.nic_out_bytes_per_s, profile.nic_in_bytes_per_s);
         Machine {
             name,
@@ -140,6 +143,7 @@ impl Machine {
             node_rng,
             net_rng,
             disk_rng,
+            fault_rng,
         }
     }
 

@@ -121,8 +121,9 @@ impl<N: Node> World<N> {
         }
         let cpu = if machine.computes { machine.profile.cpu.input(&input, bytes) } else { Span::ZERO };
         let node = self.nodes[h].as_mut().expect("a running host has a node");
+        let mut disk = machine.disk.for_node();
         let mut io = Io {
-            disk: &mut machine.disk,
+            disk: &mut disk,
             rng: &mut machine.node_rng,
             effects: &mut self.effects,
             last_conn: &mut machine.last_conn,

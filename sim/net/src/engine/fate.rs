@@ -18,8 +18,9 @@ impl<N: Node, F: Fabric> Driver<N, F> {
         }
         h.restarts = false;
         h.process += 1;
+        let mut disk = h.disk.for_node();
         let mut io = Io {
-            disk: &mut h.disk,
+            disk: &mut disk,
             rng: &mut h.node_rng,
             effects: &mut self.effects,
             last_conn: &mut h.last_conn,

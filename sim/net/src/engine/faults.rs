@@ -50,6 +50,16 @@ impl<N: Node, F: Fabric> Driver<N, F> {
             Fault::TransferLeadership(Leadership::Quorum(on)) => {
                 self.each(on, |driver, host| driver.signal(host, Signal::ResignQuorumLeadership));
             }
+            Fault::Disk { on, part, what } => {
+                let mut struck = false;
+                self.each(on, |driver, host| {
+                    let h = &mut driver.hosts[host as usize];
+                    struck |= h.disk.inject(part, what, &mut h.fault_rng);
+                });
+                if !struck {
+                    return Err(FaultError::NothingToStrike(fault.to_string()));
+                }
+            }
             Fault::TransferLeadership(Leadership::Partition(_))
             | Fault::LinkBandwidth { .. }
             | Fault::SlowDisk { .. }
@@ -96,6 +106,9 @@ impl<N: Node, F: Fabric> Driver<N, F> {
             Fault::ClockSkew { on, offset, ppm } => self.each(on, |driver, host| {
                 driver.hosts[host as usize].clock.unskew(driver.now, *offset, *ppm);
             }),
+            Fault::Disk { on, part, what } => {
+                self.each(on, |driver, host| driver.hosts[host as usize].disk.heal(part, what));
+            }
             Fault::TransferLeadership(_)
             | Fault::LinkBandwidth { .. }
             | Fault::SlowDisk { .. }

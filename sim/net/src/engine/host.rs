@@ -105,6 +105,8 @@ pub(super) struct Host<N: Node> {
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) node_rng: Rng,
     pub(super) disk_rng: Rng,
+    /// Where faults of the disk strike.
+    pub(super) fault_rng: Rng,
 }
 
 impl<N: Node> Host<N> {
@@ -115,7 +117,7 @@ impl<N: Node> Host<N> {
     ) -> Host<N> {
         // The names of the streams are the world's: the same seed loads the cluster in the same way.
         let stream = |what: &str| Rng::named(config.seed, &format!("host/{}/{what}", spec.name));
-        let (node_rng, disk_rng) = (stream("node"), stream("disk"));
+        let (node_rng, disk_rng, fault_rng) = (stream("node"), stream("disk"), stream("disk/faults"));
         Host {
             name: spec.name,
             ports: spec.ports,
@@ -135,6 +137,7 @@ impl<N: Node> Host<N> {
             waiting: VecDeque::new(),
             node_rng,
             disk_rng,
+            fault_rng,
         }
     }
 

@@ -100,8 +100,9 @@ impl<N: Node, F: Fabric> Driver<N, F> {
             self.trace.record(self.now, &h.name, format!("{input:?}"));
         }
         let node = h.node.as_mut().expect("a running host has a node");
+        let mut disk = h.disk.for_node();
         let mut io = Io {
-            disk: &mut h.disk,
+            disk: &mut disk,
             rng: &mut h.node_rng,
             effects: &mut self.effects,
             last_conn: &mut h.last_conn,

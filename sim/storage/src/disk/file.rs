@@ -65,6 +65,12 @@ impl FileDisk {
         fs::create_dir_all(self.resolve(path)?).map_err(error(path))
     }
 
+    /// Puts other bytes where a file has some.
+    pub(super) fn overwrite(&mut self, path: &str, position: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        let mut file = OpenOptions::new().write(true).open(self.resolve(path)?).map_err(error(path))?;
+        file.seek(SeekFrom::Start(position)).and_then(|_| file.write_all(bytes)).map_err(error(path))
+    }
+
     /// Whether what is there is a folder; `None` if nothing is.
     pub(super) fn is_folder(&self, path: &str) -> Result<Option<bool>, DiskError> {
         match fs::symlink_metadata(self.resolve(path)?) {

@@ -1,8 +1,14 @@
 //! The disks that implement [`trial_node::Disk`].
 
+pub mod fault;
+#[cfg(test)]
+mod fault_tests;
+mod faulty;
 pub mod file;
 mod mirror;
 mod rope;
 pub mod sim;
 #[cfg(test)]
 mod tests;
+
+pub use faulty::NodeDisk;

@@ -4,12 +4,14 @@
 //! names twice, as they are and as they are durable, with the operations between the two in order. Losing power keeps a
 //! prefix of each folder's operations, and of each file's unsynced bytes all, none or a part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use trial_node::{Disk, DiskError, FileId, Rng};
 
+use super::fault::DiskPart;
+use super::faulty::{Faults, SECTOR};
 use super::file::FileDisk;
 use super::mirror::Mirror;
 use super::rope::Rope;
@@ -43,6 +45,10 @@ pub struct SimDisk {
     usage: DiskUsage,
     /// Where everything is written to as well.
     mirror: Mirror,
+    /// What is wrong with it, if anything is.
+    faults: Option<Box<Faults>>,
+    /// Lost files that a process has open. They go with it.
+    lost: Vec<u32>,
 }
 
 const NOT_OPEN: &str = "a file is used between its open and its close, by the process that opened it";
@@ -90,6 +96,10 @@ struct File {
     stale: Rope,
     /// How long the file was when the flusher last came by; `None` if it has not since the last sync or truncation.
     aged: Option<u64>,
+    /// What lies before is not in the page cache any more, or was there before the machine was switched on.
+    cold_to: u64,
+    /// How much a device has said that it had written, and had not.
+    unsynced_by_device: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -100,6 +110,8 @@ struct Folder {
     pending: Vec<NameOp>,
     /// So many of `pending` were there when the flusher last came by.
     aged: usize,
+    /// Whether a device has said that it had written them, and had not.
+    unsynced_by_device: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -136,9 +148,12 @@ impl File {
         self.synced = self.content.len();
         self.stale = Rope::default();
         self.aged = None;
+        self.unsynced_by_device = None;
     }
 
     fn truncate(&mut self, len: u64) {
+        self.cold_to = self.cold_to.min(len);
+        self.unsynced_by_device = self.unsynced_by_device.map(|said| said.min(len));
         let mut cut = self.content.split_off(len);
         if len < self.synced {
             cut.split_off(self.synced - len);
@@ -152,8 +167,17 @@ impl File {
     }
 
     /// Decides what the device holds when the power has gone.
-    fn lose_power(&mut self, rng: &mut Rng) {
+    fn lose_power(&mut self, rng: &mut Rng, torn: bool) {
         const PAGE: u64 = 4096;
+        if self.unsynced_by_device.is_some() {
+            self.content.split_off(self.synced);
+            self.content.extend(std::mem::take(&mut self.stale));
+            return self.sync();
+        }
+        if torn {
+            self.tear(rng);
+            return self.sync();
+        }
         if self.stale.len() > 0 && rng.chance(1, 2) {
             self.content.split_off(self.synced);
             self.content.extend(std::mem::take(&mut self.stale));
@@ -200,6 +224,31 @@ impl File {
         }
         self.sync();
     }
+
+    /// Each sector of what was not synced is on the device or not by itself, up to where the length was written.
+    fn tear(&mut self, rng: &mut Rng) {
+        let unsynced = self.dirty_bytes();
+        let mut torn = self.content.split_off(self.synced);
+        torn.split_off(rng.below(unsynced + 1));
+        let mut torn = BytesMut::from(&torn.read(0, torn.len())[..]);
+        let first = (SECTOR - self.synced % SECTOR).min(torn.len() as u64) as usize;
+        let (head, rest) = torn.split_at_mut(first);
+        for sector in std::iter::once(head).chain(rest.chunks_mut(SECTOR as usize)) {
+            if rng.chance(1, 2) {
+                sector.fill(0);
+            }
+        }
+        self.content.push(torn.freeze());
+    }
+
+    /// Puts other bytes where some are; the rest stays. All of the file has to come from the device again.
+    fn overwrite(&mut self, position: u64, bytes: Bytes) {
+        let mut behind = self.content.split_off(position);
+        let rest = behind.split_off(bytes.len() as u64);
+        self.content.push(bytes);
+        self.content.extend(rest);
+        self.cold_to = self.content.len();
+    }
 }
 
 impl Folder {
@@ -239,6 +288,8 @@ impl SimDisk {
             dirty_bytes: 0,
             usage: DiskUsage::default(),
             mirror: Mirror::default(),
+            faults: None,
+            lost: Vec::new(),
         }
     }
 
@@ -262,6 +313,7 @@ impl SimDisk {
         disk.sync_everything();
         folder.close_all();
         disk.crash_process();
+        disk.drop_cache();
         disk.take_usage();
         disk.mirror = Mirror::new(folder);
         Ok(disk)
@@ -307,23 +359,33 @@ impl SimDisk {
     pub fn crash_process(&mut self) {
         self.handles.clear();
         self.mirror.close_all();
+        let lost = std::mem::take(&mut self.lost);
+        self.release(lost);
     }
 
     /// The machine lost power: open files are forgotten, and of what was not synced each file and each folder keeps all,
     /// nothing or a part, as `rng` decides.
     pub fn lose_power(&mut self, rng: &mut Rng) {
         self.handles.clear();
+        self.lost.clear();
+        let torn = self.torn_nodes();
         for id in 0..self.nodes.len() as u32 {
             let Some(node) = &mut self.nodes[id as usize] else { continue };
             node.dirty = false;
             match &mut node.kind {
-                Kind::File(file) if file.is_dirty() => Arc::make_mut(file).lose_power(rng),
+                Kind::File(file) if file.is_dirty() => {
+                    Arc::make_mut(file).lose_power(rng, torn.contains(&id));
+                }
                 Kind::Folder(folder) if !folder.pending.is_empty() => {
                     let folder = Arc::make_mut(folder);
-                    let kept = rng.below(folder.pending.len() as u64 + 1) as usize;
+                    let kept = match folder.unsynced_by_device {
+                        true => 0,
+                        false => rng.below(folder.pending.len() as u64 + 1) as usize,
+                    };
                     folder.commit(kept);
                     folder.pending.clear();
                     folder.aged = 0;
+                    folder.unsynced_by_device = false;
                     folder.names = folder.durable.clone();
                 }
                 Kind::File(_) | Kind::Folder(_) => {}
@@ -331,6 +393,7 @@ impl SimDisk {
         }
         self.dirty.clear();
         self.dirty_bytes = 0;
+        self.drop_cache();
         self.sweep();
         if self.mirror.is_there() {
             self.mirror.close_all();
@@ -349,7 +412,9 @@ impl SimDisk {
             let (dirty, unnamed) = match &mut node.kind {
                 Kind::File(file) => {
                     let file = Arc::make_mut(file);
-                    if let Some(aged) = file.aged {
+                    if let Some(aged) = file.aged
+                        && file.unsynced_by_device.is_none()
+                    {
                         self.dirty_bytes -= aged.saturating_sub(file.synced);
                         file.synced = file.synced.max(aged);
                         file.stale = Rope::default();
@@ -359,7 +424,8 @@ impl SimDisk {
                 }
                 Kind::Folder(folder) => {
                     let folder = Arc::make_mut(folder);
-                    let unnamed = folder.commit(folder.aged);
+                    let unnamed =
+                        if folder.unsynced_by_device { Vec::new() } else { folder.commit(folder.aged) };
                     folder.aged = folder.pending.len();
                     (!folder.pending.is_empty(), unnamed)
                 }
@@ -487,6 +553,7 @@ impl SimDisk {
         if !folder.pending.is_empty() {
             let folder = Arc::make_mut(folder);
             let unnamed = folder.commit(folder.pending.len());
+            folder.unsynced_by_device = false;
             self.release(unnamed);
         }
     }
@@ -558,6 +625,171 @@ impl SimDisk {
             };
         }
         Ok(id)
+    }
+
+    /// The path that an open file was opened with.
+    pub(super) fn path(&self, file: FileId) -> &str {
+        &self.handle(file).path
+    }
+
+    #[inline]
+    pub(super) fn faults(&self) -> Option<&Faults> {
+        self.faults.as_deref()
+    }
+
+    pub(super) fn faults_mut(&mut self) -> &mut Faults {
+        self.faults.get_or_insert_default()
+    }
+
+    pub(super) fn forget_faults(&mut self) {
+        self.faults = None;
+    }
+
+    fn file_at(&self, path: &str) -> Option<&File> {
+        match &self.nodes[self.lookup(path)? as usize].as_ref().expect("named nodes exist").kind {
+            Kind::File(file) => Some(file),
+            Kind::Folder(_) => None,
+        }
+    }
+
+    /// The paths of all files in a folder, wherever it is, or on the whole disk.
+    fn files_in(&self, folder: Option<&str>) -> Vec<(String, u32)> {
+        let (mut files, mut folders) = (Vec::new(), vec![(String::new(), 0)]);
+        while let Some((prefix, inside)) = folders.pop() {
+            for (name, id) in &self.folder(inside).names {
+                let path = format!("{prefix}{name}");
+                if self.is_folder(*id) {
+                    folders.push((format!("{path}/"), *id));
+                } else if DiskPart::has(folder, &path) {
+                    files.push((path, *id));
+                }
+            }
+        }
+        files.sort_unstable();
+        files
+    }
+
+    /// How many bytes the files in a folder have.
+    pub(super) fn used(&self, folder: Option<&str>) -> u64 {
+        self.files_in(folder).iter().filter_map(|(path, _)| Some(self.file_at(path)?.content.len())).sum()
+    }
+
+    /// The files in a folder that are called `name` or end with it behind a dot, and of which `wanted` takes as much as is synced;
+    /// sorted.
+    pub(super) fn files_called(
+        &self,
+        folder: Option<&str>,
+        name: &str,
+        wanted: impl Fn(u64) -> bool,
+    ) -> Vec<String> {
+        let called = |path: &str| {
+            let own = path.rsplit('/').next().unwrap_or(path);
+            own == name || own.strip_suffix(name).is_some_and(|stem| stem.ends_with('.'))
+        };
+        let files = self.files_in(folder).into_iter().map(|(path, _)| path);
+        files.filter(|path| called(path) && wanted(self.synced_len(path))).collect()
+    }
+
+    /// How much of a file is on the device.
+    pub(super) fn synced_len(&self, path: &str) -> u64 {
+        self.file_at(path).map_or(0, |file| file.synced)
+    }
+
+    pub(super) fn content_len(&self, path: &str) -> u64 {
+        self.file_at(path).map_or(0, |file| file.content.len())
+    }
+
+    /// A byte of a file, which must be there.
+    pub(super) fn peek(&self, path: &str, position: u64) -> u8 {
+        let mut content = self.file_at(path).expect("the caller has found it").content.clone();
+        content.read(position, 1)[0]
+    }
+
+    /// Puts other bytes where a file has some, on the device and for every later reader.
+    pub(super) fn overwrite(&mut self, path: &str, position: u64, bytes: Bytes) {
+        let written = self.mirror.also(|folder| folder.overwrite(path, position, &bytes));
+        // It is kept for who comes next.
+        drop(written);
+        self.change_file(path, |file| file.overwrite(position, bytes));
+    }
+
+    /// What the file holds now has to come from the device.
+    pub(super) fn drop_from_cache(&mut self, path: &str) {
+        self.change_file(path, |file| file.cold_to = file.content.len());
+    }
+
+    fn change_file(&mut self, path: &str, change: impl FnOnce(&mut File)) {
+        let id = self.lookup(path).expect("the caller has found it");
+        if let Kind::File(file) = &mut self.nodes[id as usize].as_mut().expect("named nodes exist").kind {
+            change(Arc::make_mut(file));
+        }
+    }
+
+    /// Takes a file's name away for good. Who has it open keeps it.
+    pub(super) fn lose_file(&mut self, path: &str) {
+        let removed = self.mirror.also(|folder| folder.remove(path));
+        // It is kept for who comes next.
+        drop(removed);
+        let (folder, name) = self.parent(path).expect("the caller has found it");
+        let id = self.folder(folder).names[name];
+        self.lost.push(id);
+        if let Kind::Folder(inner) =
+            &mut self.nodes[folder as usize].as_mut().expect("named nodes exist").kind
+        {
+            let inner = Arc::make_mut(inner);
+            inner.names.remove(name);
+            inner.durable.retain(|_, node| *node != id);
+            inner.pending.retain(|op| !matches!(op, NameOp::Set(_, node) if *node == id));
+        }
+        if self.handles.iter().flatten().all(|handle| handle.node != id) {
+            let lost = std::mem::take(&mut self.lost);
+            self.release(lost.iter().copied().filter(|lost| *lost == id).collect());
+            self.lost = lost.into_iter().filter(|lost| *lost != id).collect();
+        }
+    }
+
+    /// The device says that what leads to a folder's names is written, and it is not.
+    fn lose_folder_sync(&mut self, id: u32) {
+        if let Kind::Folder(folder) = &mut self.nodes[id as usize].as_mut().expect("named nodes exist").kind
+            && !folder.pending.is_empty()
+        {
+            Arc::make_mut(folder).unsynced_by_device = true;
+        }
+    }
+
+    /// Devices write what they had said that they had written.
+    pub(super) fn settle_lost_syncs(&mut self) {
+        for id in 0..self.nodes.len() as u32 {
+            match self.nodes[id as usize].as_mut().map(|node| &mut node.kind) {
+                Some(Kind::File(file)) if file.unsynced_by_device.is_some() => {
+                    let file = Arc::make_mut(file);
+                    let said = file.unsynced_by_device.take().unwrap_or_default();
+                    self.dirty_bytes -= said.saturating_sub(file.synced);
+                    file.synced = file.synced.max(said);
+                    file.stale = Rope::default();
+                }
+                Some(Kind::Folder(folder)) if folder.unsynced_by_device => self.commit_folder(id),
+                _ => {}
+            }
+        }
+    }
+
+    /// The nodes whose unsynced sectors a loss of power tears one by one.
+    fn torn_nodes(&self) -> BTreeSet<u32> {
+        let folders = self.faults.iter().flat_map(|faults| faults.torn());
+        folders.flat_map(|folder| self.files_in(folder)).map(|(_, id)| id).collect()
+    }
+
+    /// The page cache is empty: what files hold comes from the device.
+    fn drop_cache(&mut self) {
+        for node in self.nodes.iter_mut().flatten() {
+            if let Kind::File(file) = &mut node.kind
+                && file.cold_to != file.content.len()
+            {
+                let file = Arc::make_mut(file);
+                file.cold_to = file.content.len();
+            }
+        }
     }
 
     /// Takes the names of everything in a folder away, as removing it recursively does.
@@ -650,6 +882,10 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn is_cached(&self, file: FileId, position: u64) -> bool {
+        position >= self.file(file).cold_to
+    }
+
     fn truncate(&mut self, file: FileId, len: u64) -> Result<(), DiskError> {
         assert!(len <= self.len(file), "truncating to {len}, but the file has {}", self.len(file));
         let Handle { node, mirrored, .. } = *self.handle(file);
@@ -667,10 +903,15 @@ impl Disk for SimDisk {
     fn sync(&mut self, file: FileId) -> Result<(), DiskError> {
         let mirrored = self.handle(file).mirrored;
         self.mirror.also(|folder| folder.sync(mirrored.0))?;
+        let lost = self.faults.as_ref().is_some_and(|faults| faults.loses_sync(self.path(file)));
         let inner = self.file_mut(file);
         let flushed = inner.dirty_bytes();
-        inner.sync();
-        self.dirty_bytes -= flushed;
+        if lost {
+            inner.unsynced_by_device = Some(inner.content.len());
+        } else {
+            inner.sync();
+            self.dirty_bytes -= flushed;
+        }
         self.usage.operations += 1;
         self.usage.syncs += 1;
         self.usage.bytes_synced += flushed;
@@ -737,7 +978,10 @@ impl Disk for SimDisk {
         match self.lookup(folder) {
             Some(id) if self.is_folder(id) => {
                 self.mirror.also(|mirror| mirror.sync_folder(folder))?;
-                self.commit_folder(id);
+                match self.faults.as_ref().is_some_and(|faults| faults.loses_sync(folder)) {
+                    true => self.lose_folder_sync(id),
+                    false => self.commit_folder(id),
+                }
                 Ok(())
             }
             Some(_) => Err(failed(folder, "is a file")),
