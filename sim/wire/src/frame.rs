@@ -6,7 +6,8 @@ use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::message::{
-    MessageError, decode_request, decode_response, encode_request, encode_response, request_api, response_api,
+    MessageError, decode_request, decode_response, encode_request, encode_response, encode_response_around,
+    request_api, response_api,
 };
 use crate::primitive::{ReadError, Reader};
 
@@ -145,7 +146,7 @@ pub fn encode_request_frame(
         if api.request_header_version(version) >= 2 {
             out.put_u8(0);
         }
-        encode_request(body, version, out)
+        encode_request(body, version, out).map(|()| 0)
     })
 }
 
@@ -159,27 +160,60 @@ pub fn encode_response_frame(
     body: &ResponseKind,
     out: &mut BytesMut,
 ) -> Result<(), MessageError> {
+    response_frame(correlation_id, version, body, out, |out| encode_response(body, version, out).map(|()| 0))
+}
+
+/// As [`encode_response_frame`], around the records of a large Fetch response: they go to `apart`, in their order, each with the
+/// position in `out` at which it belongs.
+///
+/// # Errors
+/// [`MessageError`]; `out` and `apart` are then as they were.
+pub fn encode_response_frame_around(
+    correlation_id: i32,
+    version: i16,
+    body: &ResponseKind,
+    out: &mut BytesMut,
+    apart: &mut Vec<(usize, Bytes)>,
+) -> Result<(), MessageError> {
+    let before = apart.len();
+    let result = response_frame(correlation_id, version, body, out, |out| {
+        encode_response_around(body, version, out, apart)?;
+        Ok(apart[before..].iter().map(|(_, records)| records.len()).sum())
+    });
+    if result.is_err() {
+        apart.truncate(before);
+    }
+    result
+}
+
+fn response_frame(
+    correlation_id: i32,
+    version: i16,
+    body: &ResponseKind,
+    out: &mut BytesMut,
+    encode: impl FnOnce(&mut BytesMut) -> Result<usize, MessageError>,
+) -> Result<(), MessageError> {
     let api = response_api(body);
     framed(api, version, out, |out| {
         out.put_i32(correlation_id);
         if api.response_header_version(version) >= 1 {
             out.put_u8(0);
         }
-        encode_response(body, version, out)
+        encode(out)
     })
 }
 
-/// Puts the length before what `content` appends.
+/// Puts the length before what `content` appends; it returns how many bytes belong to it besides.
 fn framed(
     api: ApiKey,
     version: i16,
     out: &mut BytesMut,
-    content: impl FnOnce(&mut BytesMut) -> Result<(), MessageError>,
+    content: impl FnOnce(&mut BytesMut) -> Result<usize, MessageError>,
 ) -> Result<(), MessageError> {
     let start = out.len();
     out.put_i32(0);
-    let length = content(out).and_then(|()| {
-        i32::try_from(out.len() - start - 4).map_err(|_| MessageError {
+    let length = content(out).and_then(|besides| {
+        i32::try_from(out.len() - start - 4 + besides).map_err(|_| MessageError {
             api,
             version,
             what: "the frame is larger than 2 GiB".to_owned(),

@@ -1,5 +1,6 @@
 //! One message's bytes: bodies for the trace hash and the wire check, frames for sockets.
 
+mod around;
 mod by_topic_id;
 mod plain;
 pub(crate) mod shape;
@@ -111,6 +112,20 @@ pub fn encode_response(body: &ResponseKind, version: i16, out: &mut BytesMut) ->
         return Ok(());
     }
     body.encode(out, version).map_err(|error| failed(response_api(body), version, &error))
+}
+
+/// As [`encode_response`], around the records of a large Fetch response: they go to `apart`, in their order, each with the position in
+/// `out` at which it belongs.
+///
+/// # Errors
+/// As [`encode_request`].
+pub fn encode_response_around(
+    body: &ResponseKind,
+    version: i16,
+    out: &mut BytesMut,
+    apart: &mut Vec<(usize, Bytes)>,
+) -> Result<(), MessageError> {
+    if around::response(body, version, out, apart) { Ok(()) } else { encode_response(body, version, out) }
 }
 
 /// Reads a request's body. Records share the memory of `bytes`. Hostile bytes are an error and take no more memory than in

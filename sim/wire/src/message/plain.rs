@@ -76,7 +76,7 @@ fn put_uvarint(out: &mut BytesMut, mut value: usize) {
 }
 
 /// The count of a compact array, or the length of compact bytes; 0 is null.
-fn put_count(out: &mut BytesMut, count: usize) {
+pub(super) fn put_count(out: &mut BytesMut, count: usize) {
     put_uvarint(out, count + 1);
 }
 
@@ -151,7 +151,7 @@ fn fetch_request(request: &FetchRequest, out: &mut BytesMut) {
     }
 }
 
-fn is_plain_fetched(response: &FetchResponse) -> bool {
+pub(super) fn is_plain_fetched(response: &FetchResponse) -> bool {
     let partition = |p: &PartitionData| {
         let PartitionData { diverging_epoch, current_leader, snapshot_id, .. } = p;
         p.unknown_tagged_fields.is_empty()
