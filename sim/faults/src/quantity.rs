@@ -138,12 +138,12 @@ pub fn format_bytes(bytes: u64) -> String {
 }
 
 macro_rules! as_text {
-    ($(#[$doc:meta])* $module:ident, $type:ty, $parse:ident, $format:ident) => {
+    ($(#[$doc:meta])* $module:ident, $type:ty, $parse:ident, $format:ident, $wanted:ident) => {
         $(#[$doc])*
         pub mod $module {
             #[allow(unused_imports, reason = "one of the forms is of a foreign type")]
             use super::*;
-            use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+            use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
             /// For `#[serde(with)]`.
             ///
@@ -158,12 +158,27 @@ macro_rules! as_text {
             /// # Errors
             /// The deserializer's, and text that is not such a quantity.
             pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
-                $parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+                struct Text;
+                impl de::Visitor<'_> for Text {
+                    type Value = $type;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str($wanted)
+                    }
+
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$type, E> {
+                        $parse(text).map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Text)
             }
 
             /// The same for a value that may be absent; the field also needs `#[serde(default)]`.
             pub mod option {
                 use super::*;
+
+                #[derive(Deserialize)]
+                struct Quantity(#[serde(deserialize_with = "super::deserialize")] $type);
 
                 /// For `#[serde(with)]`.
                 ///
@@ -183,8 +198,7 @@ macro_rules! as_text {
                 pub fn deserialize<'de, D: Deserializer<'de>>(
                     deserializer: D,
                 ) -> Result<Option<$type>, D::Error> {
-                    let text = Option::<String>::deserialize(deserializer)?;
-                    text.map(|text| $parse(&text).map_err(D::Error::custom)).transpose()
+                    Ok(Option::<Quantity>::deserialize(deserializer)?.map(|quantity| quantity.0))
                 }
             }
         }
@@ -193,20 +207,20 @@ macro_rules! as_text {
 
 as_text! {
     /// `#[serde(with = "trial_faults::quantity::span")]` on a [`Span`].
-    span, Span, parse_span, format_span
+    span, Span, parse_span, format_span, SPAN
 }
 as_text! {
     /// `#[serde(with = "trial_faults::quantity::signed_span")]` on an `i64` of nanoseconds.
-    signed_span, i64, parse_signed_span, format_signed_span
+    signed_span, i64, parse_signed_span, format_signed_span, SIGNED_SPAN
 }
 as_text! {
     /// `#[serde(with = "trial_faults::quantity::bandwidth")]` on a `u64` of bytes per second.
-    bandwidth, u64, parse_bandwidth, format_bandwidth
+    bandwidth, u64, parse_bandwidth, format_bandwidth, BANDWIDTH
 }
 
 as_text! {
     /// `#[serde(with = "trial_faults::quantity::bytes")]` on a `u64` of bytes.
-    bytes, u64, parse_bytes, format_bytes
+    bytes, u64, parse_bytes, format_bytes, BYTES
 }
 
 #[cfg(test)]

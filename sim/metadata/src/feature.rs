@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use trial_node::nearest;
 use trial_wire::StrBytes;
 
+use crate::config::suggestion;
 use crate::record::BrokerFeature;
 
 /// One line of the table of features.
@@ -56,7 +58,7 @@ pub struct BootstrapFeatures {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FeatureError {
     /// There is no such feature.
-    #[error("unknown feature {name}; there are {}", FEATURES.iter().map(|def| def.name).collect::<Vec<_>>().join(", "))]
+    #[error("unknown feature {name}; there are {}{}", names().collect::<Vec<_>>().join(", "), suggestion(nearest(name, names())))]
     Unknown {
         /// The name.
         name: String,
@@ -73,6 +75,10 @@ pub enum FeatureError {
         /// The highest that we support.
         max: i16,
     },
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    FEATURES.iter().map(|def| def.name)
 }
 
 impl BootstrapFeatures {
@@ -146,5 +152,7 @@ mod tests {
             "unknown feature share.version; there are eligible.leader.replicas.version, group.version, metadata.version, \
              transaction.version"
         );
+        let misspelt = levels(&[("transaction.versio", 1)]).unwrap_err().to_string();
+        assert!(misspelt.ends_with("; did you mean transaction.version?"), "{misspelt}");
     }
 }

@@ -29,6 +29,14 @@ pub enum QuotaNumber {
 }
 
 impl QuotaKey {
+    /// All of them.
+    pub const ALL: &[QuotaKey] = &[
+        QuotaKey::ProducerByteRate,
+        QuotaKey::ConsumerByteRate,
+        QuotaKey::ControllerMutationRate,
+        QuotaKey::RequestPercentage,
+    ];
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
@@ -52,13 +60,7 @@ impl QuotaKey {
     /// # Errors
     /// That there is none, in words.
     pub fn named(name: &str) -> Result<QuotaKey, String> {
-        let all = [
-            QuotaKey::ProducerByteRate,
-            QuotaKey::ConsumerByteRate,
-            QuotaKey::ControllerMutationRate,
-            QuotaKey::RequestPercentage,
-        ];
-        let found = all.into_iter().find(|key| key.name() == name);
+        let found = QuotaKey::ALL.iter().copied().find(|key| key.name() == name);
         found.ok_or_else(|| format!("Invalid configuration key {name}"))
     }
 }

@@ -140,7 +140,7 @@ fn shown(entry: &Entry, request: &DescribeConfigsRequest) -> DescribeConfigsReso
 fn config_type(kind: ConfigKind) -> i8 {
     match kind {
         ConfigKind::Bool => 1,
-        ConfigKind::OneOf(_) | ConfigKind::Text => 2,
+        ConfigKind::OneOf(_) | ConfigKind::Users | ConfigKind::Text => 2,
         ConfigKind::Int(..) => 3,
         ConfigKind::Long(..) => 5,
         ConfigKind::Ratio | ConfigKind::Double => 6,

@@ -4,7 +4,7 @@ use trial_node::Span;
 
 use super::configs;
 use super::parse::ConfigDef;
-use super::parse::ConfigKind::{Bool, Int, ListOf, Long, OneOf, Ratio, SubsetOf, Text};
+use super::parse::ConfigKind::{Bool, Int, ListOf, Long, OneOf, Ratio, SubsetOf, Users};
 use super::parse::ConfigLink::{Dynamic, ReadOnly};
 
 configs! {
@@ -196,7 +196,7 @@ configs! {
     #[doc = "the SASL mechanisms that clients can log in with; if there are any, clients have to."]
     "sasl.enabled.mechanisms" sasl_enabled_mechanisms: Vec<String> = "", SubsetOf(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]), ReadOnly;
     #[doc = "principals that may do everything, separated by semicolons, such as User:admin."]
-    "super.users" super_users: String = "", Text, ReadOnly;
+    "super.users" super_users: String = "", Users, ReadOnly;
     #[doc = "how often transactions that have timed out are looked for, in milliseconds."]
     "transaction.abort.timed.out.transaction.cleanup.interval.ms" transaction_abort_timed_out_interval: Span = "10000", Int(1, i32::MAX), ReadOnly;
     #[doc = "the longest time-out that a transactional producer may ask for, in milliseconds."]

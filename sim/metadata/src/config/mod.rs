@@ -14,6 +14,7 @@ mod topic;
 pub use broker::{BROKER_CONFIGS, BrokerConfig};
 pub use client_metrics::CLIENT_METRICS_CONFIGS;
 pub use group::GROUP_CONFIGS;
+pub(crate) use parse::suggestion;
 pub use parse::{ConfigDef, ConfigError, ConfigKind, ConfigLink, parse_ratio};
 pub(crate) use resolve::describe_topic_with;
 pub use resolve::{

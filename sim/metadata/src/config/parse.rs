@@ -59,6 +59,8 @@ pub enum ConfigKind {
     Words,
     /// Regular expressions of some words, separated by commas, as in `client_id=app-.*`; or none.
     Selectors(&'static [&'static str]),
+    /// Users as they are known to an authorizer, separated by semicolons, as in `User:alice;User:CN=bob,O=example`; or none.
+    Users,
     /// Any text.
     Text,
 }
@@ -67,7 +69,7 @@ pub enum ConfigKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// No such config, or none that we honour.
-    #[error("unknown config {name}{}", suggestion(nearest))]
+    #[error("unknown config {name}{}", suggestion(*nearest))]
     Unknown {
         /// The name.
         name: String,
@@ -140,6 +142,9 @@ impl ConfigDef {
                 let parts = pair.split_once('=').map(|(word, regex)| (word.trim(), regex.trim()));
                 parts.is_some_and(|(word, regex)| words.contains(&word) && !regex.is_empty())
             }),
+            ConfigKind::Users => text.split(';').map(str::trim).all(|who| {
+                who.is_empty() || who.strip_prefix("User:").is_some_and(|name| !name.is_empty())
+            }),
             ConfigKind::Words | ConfigKind::Text => true,
         };
         if valid && self.link == ConfigLink::Fixed && !text.eq_ignore_ascii_case(self.default) {
@@ -167,7 +172,8 @@ impl ConfigDef {
     }
 }
 
-fn suggestion(nearest: &Option<&'static str>) -> String {
+/// The end of a message that suggests a name.
+pub(crate) fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
@@ -195,6 +201,7 @@ impl fmt::Display for ConfigKind {
             ConfigKind::Long(min, i64::MAX) => write!(f, "a 64-bit number of at least {min}"),
             ConfigKind::Long(min, max) => write!(f, "a number from {min} to {max}"),
             ConfigKind::Ratio => f.write_str("a decimal number from 0 to 1"),
+            ConfigKind::OneOf(["", word]) => write!(f, "{word}, or nothing"),
             ConfigKind::OneOf(words) => write!(f, "one of {}", words.join(", ")),
             ConfigKind::ListOf(words) => write!(f, "a list of {}", words.join(", ")),
             ConfigKind::SubsetOf(words) => write!(f, "a list of {}, or nothing", words.join(", ")),
@@ -205,6 +212,9 @@ impl fmt::Display for ConfigKind {
             ConfigKind::Words => f.write_str("a list"),
             ConfigKind::Selectors(words) => {
                 write!(f, "a list of regular expressions, as in name=expression, of {}", words.join(", "))
+            }
+            ConfigKind::Users => {
+                f.write_str("users, separated by semicolons, as in User:alice;User:CN=bob,O=example, or nothing")
             }
             ConfigKind::Text => f.write_str("text"),
         }
@@ -308,6 +318,22 @@ mod tests {
         assert_eq!(
             message("unclean.leader.election.enable", "yes"),
             "config unclean.leader.election.enable: invalid value \"yes\": must be true or false"
+        );
+    }
+
+    #[test]
+    fn super_users_say_that_they_are_users() {
+        let check = |value| ConfigDef::find(BROKER_CONFIGS, "super.users").and_then(|def| def.validate(value));
+        for good in ["", "User:admin", " User:admin ; User:CN=root,O=example;"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for wrong in ["admin", "User:", "User:admin,admin;bob", "Group:ops"] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
+        let authorizer = ConfigDef::find(BROKER_CONFIGS, "authorizer.class.name").unwrap();
+        assert_eq!(
+            authorizer.kind.to_string(),
+            "org.apache.kafka.metadata.authorizer.StandardAuthorizer, or nothing"
         );
     }
 
