@@ -79,6 +79,9 @@ pub fn serve(serve: &Serve) -> Result<bool> {
     for (why, count) in &tally.refused {
         say!("  refused       {count} connections: {why}");
     }
+    for (why, count) in &tally.unsent {
+        say!("  not sent      {count} responses, their connections closed: {why}");
+    }
     if let Some(file) = &serve.record {
         say!("  repeat        trial replay {}", file.display());
     }
@@ -185,7 +188,7 @@ fn outcome(record: &RunRecord) -> Result<Vec<Entry>> {
 
 /// How many virtual seconds a real one has, from the command line: 0.001 to 1000.
 pub fn time_scale(text: &str) -> Result<TimeScale, String> {
-    let wrong = || format!("{text:?}: virtual seconds per real second, from 0.001 to 1000");
+    let wrong = || "virtual seconds per real second, from 0.001 to 1000".to_owned();
     let scale: f64 = text.parse().map_err(|_| wrong())?;
     let thousandths = (scale * 1000.0).round();
     if (1.0..=1_000_000.0).contains(&thousandths) { Ok(TimeScale(thousandths as u32)) } else { Err(wrong()) }

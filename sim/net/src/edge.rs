@@ -1,9 +1,9 @@
 //! Between frames and typed messages.
 
-use bytes::{Bytes, BytesMut};
-use trial_node::{Request, Response};
+use bytes::Bytes;
+use trial_node::Request;
 use trial_wire::api::{Api, Listener, lookup};
-use trial_wire::frame::{FrameError, decode_request_header, encode_response_frame};
+use trial_wire::frame::{FrameError, decode_request_header};
 use trial_wire::message::{MessageError, decode_request};
 use trial_wire::messages::ApiVersionsRequest;
 use trial_wire::{ApiKey, RequestKind};
@@ -61,11 +61,6 @@ pub(crate) fn read_request(mut frame: Bytes, listener: Option<Listener>) -> Resu
 /// Whether the request gets a response. Produce with `acks=0` does not.
 pub(crate) fn is_answered(request: &Request) -> bool {
     !matches!(&*request.body, RequestKind::Produce(produce) if produce.acks == 0)
-}
-
-/// Appends a response's frame to `out`.
-pub(crate) fn response(response: &Response, out: &mut BytesMut) -> Result<(), MessageError> {
-    encode_response_frame(response.correlation_id, response.api_version, &response.body, out)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod cluster;
 mod control;
 mod edge;
 mod order;
+mod outgoing;
 mod peers;
 mod server;
 mod socket;

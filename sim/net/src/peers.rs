@@ -96,6 +96,7 @@ impl Peers {
                 self.queued.push(queued);
                 self.request(peer, request, frame, cost, cluster);
             }
+            Event::Unsent { why } => self.tally.not_sent(why),
             Event::Closed { peer, refused } => {
                 if let Some(why) = refused {
                     self.tally.refuse(why);

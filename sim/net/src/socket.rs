@@ -1,6 +1,5 @@
 //! One socket: a task that reads requests off it, and one that writes responses to it.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,11 +11,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc as tasks, oneshot};
 use tokio::time::timeout;
 use trial_node::{Request, Response};
 use trial_wire::frame::split;
+use trial_wire::message::MessageError;
 use trial_wire::{ApiKey, RequestKind};
 
 use crate::advertised::Advertised;
 use crate::edge::{self, Refused};
 use crate::order::Order;
+use crate::outgoing::Outgoing;
 use crate::tls::Tls;
 
 /// `socket.request.max.bytes`: the largest request, in bytes.
@@ -40,8 +41,6 @@ const READ: usize = 64 << 10;
 const AT_ONCE: usize = 2 << 20;
 /// How much is gathered before it is written.
 const WRITE: usize = 64 << 10;
-/// How much memory a connection keeps for its next responses.
-const OUT_MAX: usize = 2 << 20;
 
 /// Names a socket; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +58,8 @@ pub(crate) enum Event {
     Refused { why: String },
     /// A request came, in this frame.
     Request { peer: PeerId, request: Request, frame: Bytes, cost: u32, queued: Queued },
+    /// A response cannot be told to its client, whose connection is closed.
+    Unsent { why: String },
     /// The socket is gone, or good for nothing any more.
     Closed { peer: PeerId, refused: Option<String> },
     /// An operator wants to see the cluster.
@@ -161,8 +162,12 @@ fn open(
         tell(&reader_events, Event::Closed { peer, refused });
     });
     tokio::spawn(async move {
-        // Either way the socket is done: the owner has dropped its link, or the client takes nothing any more.
-        drop(write(writing, taken, &advertised, &budget).await);
+        // In any case the socket is done.
+        match write(writing, taken, &advertised, &budget).await {
+            // The owner has dropped its link, or the client takes nothing any more.
+            Ok(()) | Err(Unwritten::Socket) => {}
+            Err(Unwritten::Response(error)) => tell(&events, Event::Unsent { why: error.to_string() }),
+        }
         reader.abort();
         tell(&events, Event::Closed { peer, refused: None });
     });
@@ -247,43 +252,51 @@ fn make_room(received: &mut BytesMut) {
     }
 }
 
+/// Why no more responses are written.
+#[derive(Debug)]
+enum Unwritten {
+    /// Nobody takes them.
+    Socket,
+    /// One cannot be encoded.
+    Response(MessageError),
+}
+
 /// Writes responses until there are no more, or nobody takes them.
 async fn write(
     mut socket: impl AsyncWrite + Unpin,
     mut responses: tasks::UnboundedReceiver<(Response, u32)>,
     advertised: &Advertised,
     budget: &Semaphore,
-) -> io::Result<()> {
-    let mut out = BytesMut::with_capacity(WRITE);
-    while let Some((first, cost)) = responses.recv().await {
+) -> Result<(), Unwritten> {
+    let mut out = Outgoing::default();
+    while let Some((mut response, cost)) = responses.recv().await {
         let mut paid = cost as usize;
-        put(first, advertised, &mut out)?;
-        while out.len() < WRITE
-            && let Ok((next, cost)) = responses.try_recv()
-        {
+        loop {
+            advertised.translate(&mut response.body);
+            out.put(&response).map_err(Unwritten::Response)?;
+            if out.len() >= WRITE {
+                break;
+            }
+            let Ok((next, cost)) = responses.try_recv() else { break };
+            response = next;
             paid += cost as usize;
-            put(next, advertised, &mut out)?;
         }
-        timeout(IDLE_MAX, socket.write_all(&out)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let written = timeout(IDLE_MAX, socket.write_all_buf(&mut out.take())).await;
+        if !matches!(written, Ok(Ok(()))) {
+            return Err(Unwritten::Socket);
+        }
         budget.add_permits(paid);
-        if out.capacity() > OUT_MAX {
-            out = BytesMut::with_capacity(WRITE);
-        }
-        out.clear();
+        out.shrink();
     }
-    socket.shutdown().await
-}
-
-fn put(mut response: Response, advertised: &Advertised, out: &mut BytesMut) -> io::Result<()> {
-    advertised.translate(&mut response.body);
-    edge::response(&response, out).map_err(io::Error::other)
+    socket.shutdown().await.map_err(|_| Unwritten::Socket)
 }
 
 #[cfg(test)]
 mod tests {
+    use trial_wire::ResponseKind;
     use trial_wire::frame::encode_request_frame;
     use trial_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
-    use trial_wire::messages::{MetadataRequest, ProduceRequest, SaslAuthenticateRequest};
+    use trial_wire::messages::{MetadataRequest, MetadataResponse, ProduceRequest, SaslAuthenticateRequest};
 
     use super::*;
 
@@ -384,6 +397,29 @@ mod tests {
             assert!(client.await.expect("it does not panic").is_ok());
             assert_eq!(cost(), Some(IN_PROGRESS_MAX));
         });
+    }
+
+    #[test]
+    fn a_response_that_cannot_be_encoded_ends_its_connection_and_is_told() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+        let (events, taken) = mpsc::channel();
+        let respond = |link: &Link, correlation_id, api_version| {
+            let body = Box::new(ResponseKind::Metadata(MetadataResponse::default()));
+            link.respond(Response { correlation_id, api_version, body }, COST_MIN);
+        };
+        runtime.block_on(async {
+            let (mut client, socket) = tokio::io::duplex(1 << 10);
+            let (reading, writing) = tokio::io::split(socket);
+            open(reading, writing, (PeerId(1), 0, None), Arc::default(), queue(), events);
+            let Ok(Event::Opened { link, .. }) = taken.try_recv() else { panic!("it is opened first") };
+            respond(&link, 1, 12);
+            respond(&link, 2, 99);
+            let mut received = Vec::new();
+            client.read_to_end(&mut received).await.expect("it is closed");
+        });
+        let Ok(Event::Unsent { why }) = taken.try_recv() else { panic!("it is told why") };
+        assert!(why.starts_with("Metadata version 99"), "{why}");
+        assert!(matches!(taken.try_recv(), Ok(Event::Closed { peer: PeerId(1), refused: None })));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use trial_node::{Effect, Input, Io, Message, Node, Span, Time};
 use trial_wire::ApiKey;
 use trial_wire::api::lookup;
 use trial_wire::message::{
-    MessageError, decode_request, decode_response, encode_request, encode_response, request_api,
-    request_overhead, response_api, response_overhead,
+    MessageError, decode_request, decode_response, encode_request, encode_response, encode_response_around,
+    request_api, request_overhead, response_api, response_overhead,
 };
 
 use crate::config::Wire;
@@ -378,13 +378,16 @@ pub(crate) fn hash_message(
         Message::Response(response) => {
             let (api, version) = (response_api(&response.body), response.api_version);
             let about = about(api, version, response.correlation_id);
-            let out = trace.begin(now, host, Kind::SendResponse, conn, about);
+            let (out, apart) = trace.begin_around(now, host, Kind::SendResponse, conn, about);
             let start = out.len();
-            encode_response(&response.body, version, out)?;
             if wire == Wire::Bytes {
+                encode_response(&response.body, version, out)?;
                 *response.body = decode_response(api, version, Bytes::copy_from_slice(&out[start..]))?;
+            } else {
+                encode_response_around(&response.body, version, out, apart)?;
             }
-            out.len() - start + response_overhead(api, version)
+            let apart: usize = apart.iter().map(|(_, records)| records.len()).sum();
+            out.len() - start + apart + response_overhead(api, version)
         }
     };
     trace.finish(now);

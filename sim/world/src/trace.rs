@@ -3,9 +3,9 @@
 
 use std::fmt::{self, Write as _};
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use trial_node::{ClientEvent, Content, PolledRecord, Time, TopicPartition};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// The trace hash after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,8 @@ pub struct TraceHash {
     recorded: Vec<EventRecord>,
     /// Holds one event's bytes while it is hashed.
     scratch: BytesMut,
+    /// What belongs into the scratch buffer at positions, in ascending order, and is hashed where it is.
+    apart: Vec<(usize, Bytes)>,
 }
 
 impl TraceHash {
@@ -117,6 +119,7 @@ impl TraceHash {
             record: None,
             recorded: Vec::new(),
             scratch: BytesMut::new(),
+            apart: Vec::new(),
         }
     }
 
@@ -145,10 +148,38 @@ impl TraceHash {
         &mut self.scratch
     }
 
+    /// As [`TraceHash::begin`], with room for what need not be copied: each belongs at a position in the buffer, in ascending order.
+    /// The hash is the same as if it had been copied.
+    pub fn begin_around(
+        &mut self,
+        at: Time,
+        host: u32,
+        kind: Kind,
+        a: u64,
+        b: u64,
+    ) -> (&mut BytesMut, &mut Vec<(usize, Bytes)>) {
+        self.begin(at, host, kind, a, b);
+        (&mut self.scratch, &mut self.apart)
+    }
+
     /// Hashes the event that [`TraceHash::begin`] began.
     pub fn finish(&mut self, at: Time) {
-        let hash = xxh3_128(&self.scratch);
+        let hash = match self.apart.is_empty() {
+            true => xxh3_128(&self.scratch),
+            false => self.hash_around(),
+        };
         self.roll(at, hash);
+    }
+
+    fn hash_around(&mut self) -> u128 {
+        let (mut hasher, mut done) = (Xxh3::new(), 0);
+        for (position, apart) in self.apart.drain(..) {
+            hasher.update(&self.scratch[done..position]);
+            hasher.update(&apart);
+            done = position;
+        }
+        hasher.update(&self.scratch[done..]);
+        hasher.digest128()
     }
 
     fn roll(&mut self, at: Time, hash: u128) {
@@ -306,6 +337,26 @@ mod tests {
             trace.event(Time(i as u64), 0, Kind::Timeout, *value, 0);
         }
         trace
+    }
+
+    #[test]
+    fn what_is_kept_apart_is_hashed_as_if_it_were_copied() {
+        let mut copied = run(&[1, 2]);
+        copied.begin(Time(3), 1, Kind::SendResponse, 4, 5).extend_from_slice(b"one-two-three");
+        copied.finish(Time(3));
+        let mut around = run(&[1, 2]);
+        let (out, apart) = around.begin_around(Time(3), 1, Kind::SendResponse, 4, 5);
+        out.extend_from_slice(b"one-");
+        apart.push((out.len(), Bytes::from_static(b"two")));
+        out.extend_from_slice(b"-");
+        apart.push((out.len(), Bytes::from_static(b"three")));
+        around.finish(Time(3));
+        assert_eq!(around.hash(), copied.hash());
+        // Nothing is left for the next one.
+        copied.event(Time(4), 1, Kind::Timeout, 0, 0);
+        around.begin(Time(4), 1, Kind::Timeout, 0, 0);
+        around.finish(Time(4));
+        assert_eq!(around.hash(), copied.hash());
     }
 
     #[test]
