@@ -23,6 +23,14 @@ pub enum DiskError {
         /// What went wrong.
         what: String,
     },
+    /// The device gave what nobody has written there.
+    #[error("{path}: {what}")]
+    Corrupt {
+        /// The folder of the partition, relative to the node's data folder.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
     /// A read reached past the end of the file.
     #[error("{path}: read of {len} bytes at {position}, but the file has {file_len}")]
     PastEnd {
@@ -44,6 +52,7 @@ impl DiskError {
         match self {
             DiskError::NotFound { path }
             | DiskError::Failed { path, .. }
+            | DiskError::Corrupt { path, .. }
             | DiskError::PastEnd { path, .. } => path,
         }
     }

@@ -172,10 +172,15 @@ fn encode<E: Entry>(entries: &[E]) -> Bytes {
 }
 
 impl Index<OffsetEntry> {
+    /// The last entry not beyond the offset: where to begin to look for the batch that holds it.
+    pub(crate) fn floor(&self, relative_offset: u32) -> Option<OffsetEntry> {
+        let n = self.entries.partition_point(|entry| entry.relative_offset <= relative_offset);
+        n.checked_sub(1).map(|i| self.entries[i])
+    }
+
     /// Where to begin to look for the batch that holds the offset.
     pub(crate) fn lookup(&self, relative_offset: u32) -> u32 {
-        let n = self.entries.partition_point(|entry| entry.relative_offset <= relative_offset);
-        n.checked_sub(1).map_or(0, |i| self.entries[i].position)
+        self.floor(relative_offset).map_or(0, |entry| entry.position)
     }
 }
 

@@ -1,9 +1,9 @@
 //! One file of a log, with its two indexes.
 
 use bytes::Bytes;
-use trial_node::{Disk, DiskError, FileId, Offset};
+use trial_node::{Disk, DiskError, FileId, LeaderEpoch, Offset};
 use trial_wire::batch::HEADER_LEN;
-use trial_wire::{Batch, Header};
+use trial_wire::{Batch, BatchError, Header};
 
 use crate::config::LogConfig;
 use crate::index::{Index, OffsetEntry, TimeEntry};
@@ -214,7 +214,7 @@ impl LogSegment {
         Ok(Batch::peek(&bytes)?)
     }
 
-    /// The whole batch at `position`, with or without a look at its checksum.
+    /// The whole batch at `position`. Its checksum is looked at if `check` says so, and if it comes from the device.
     pub(crate) fn batch_at(
         &self,
         disk: &mut dyn Disk,
@@ -224,8 +224,8 @@ impl LogSegment {
     ) -> Result<Batch, ReadError> {
         let bytes = disk.read(self.file, position.into(), header.size as u64)?;
         Ok(match check {
-            Check::Headers => Batch::parse_trusted(bytes)?,
-            Check::Content => Batch::parse(bytes)?,
+            Check::Headers if disk.is_cached(self.file, position.into()) => Batch::parse_trusted(bytes)?,
+            Check::Headers | Check::Content => Batch::parse(bytes)?,
         })
     }
 
@@ -239,15 +239,61 @@ impl LogSegment {
             return Ok(None);
         }
         let relative = self.relative(offset.max(self.base_offset));
-        let mut position = self.offset_index.lookup(relative);
+        let entry = self.offset_index.floor(relative);
+        let mut position = entry.map_or(0, |entry| entry.position);
+        let mut lowest = self.base_offset.0;
         while position < self.size {
             let header = self.header_at(disk, position)?;
+            if header.base_offset < lowest {
+                return Err(misplaced(position, "it begins before the batch in front of it ends"));
+            }
+            if lowest == self.base_offset.0
+                && entry.is_some_and(|entry| header.base_offset > lowest + i64::from(entry.relative_offset))
+            {
+                return Err(misplaced(position, "the index has another one here"));
+            }
+            lowest = header.next_offset();
+            if lowest > self.next_offset.0 || header.size as u64 > u64::from(self.size - position) {
+                return Err(misplaced(position, "it ends beyond its segment"));
+            }
             if header.last_offset() >= offset.0 {
                 return Ok(Some((position, header)));
             }
             position += header.size as u32;
         }
         Ok(None)
+    }
+
+    /// Checks what a read has given of the batches at `position`, the first of which begins at `from` or later: their checksums,
+    /// and that each is where it belongs by the batches around it and by its leader epoch, which no checksum covers.
+    pub(crate) fn verify(
+        &self,
+        disk: &mut dyn Disk,
+        position: u32,
+        records: &Bytes,
+        from: Offset,
+        epoch_for: impl Fn(Offset) -> Option<LeaderEpoch>,
+    ) -> Result<(), ReadError> {
+        let (mut at, mut lowest) = (0, from.0);
+        while at < records.len() {
+            let header = Batch::check(&records[at..], at)?;
+            let place = position + at as u32;
+            if header.base_offset < lowest {
+                return Err(misplaced(place, "it begins before the batch in front of it ends"));
+            }
+            let epoch = epoch_for(Offset(header.last_offset()));
+            if epoch.is_some_and(|epoch| epoch.0 != header.partition_leader_epoch) {
+                return Err(misplaced(place, "it is of another leader epoch"));
+            }
+            lowest = header.next_offset();
+            at += header.size;
+        }
+        let end = position + records.len() as u32;
+        let next = if end < self.size { self.header_at(disk, end)?.base_offset } else { self.next_offset.0 };
+        if next < lowest {
+            return Err(misplaced(end, "it begins before the batch in front of it ends"));
+        }
+        Ok(())
     }
 
     /// Where to begin to look for the first record with a timestamp of at least `timestamp`; [`LogSegment::max_timestamp`]
@@ -621,8 +667,12 @@ pub(crate) struct BadIndex {
     pub(crate) what: String,
 }
 
+fn misplaced(position: u32, what: &'static str) -> ReadError {
+    ReadError::Corrupt(BatchError::Field { position: position as usize, what })
+}
+
 /// Tells bytes that are no batch from a disk that fails.
-fn bad_batch(position: u32, error: ReadError) -> Result<BadBatch, DiskError> {
+pub(crate) fn bad_batch(position: u32, error: ReadError) -> Result<BadBatch, DiskError> {
     match error {
         ReadError::Disk(error) => Err(error),
         error => Ok(BadBatch { position, what: error.to_string() }),

@@ -232,6 +232,11 @@ impl Disk for NodeDisk<'_> {
         self.disk.read(file, position, len)
     }
 
+    fn read_some(&mut self, file: FileId, position: u64, least: u64, most: u64) -> Result<Bytes, DiskError> {
+        self.check_open(Op::Read, file)?;
+        self.disk.read_some(file, position, least, most)
+    }
+
     fn read_into(&mut self, file: FileId, position: u64, out: &mut [u8]) -> Result<(), DiskError> {
         self.check_open(Op::Read, file)?;
         self.disk.read_into(file, position, out)

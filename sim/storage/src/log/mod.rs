@@ -5,6 +5,8 @@ mod cleaner;
 #[cfg(test)]
 mod cleaner_tests;
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod model_tests;
 mod read;
 mod recovery;

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use trial_node::view::BatchView;
 use trial_node::{Disk, DiskError, LeaderEpoch, Offset, ProducerEpoch, ProducerId};
-use trial_wire::{Batch, Batches, Header};
+use trial_wire::{Batch, BatchError, Batches, Header};
 
-use super::{FetchData, ReadError, TailBatch, TimestampAndOffset, UnifiedLog};
+use super::{FetchData, ReadError, TimestampAndOffset, UnifiedLog};
 use crate::segment::{Check, LogSegment};
 
 /// The most that the records of one batch may decompress to when a timestamp is looked for.
@@ -65,9 +65,35 @@ impl UnifiedLog {
             return Ok(FetchData { records: Bytes::new(), next_offset: from });
         }
         let wanted = Wanted { from, enough, max_bytes, bound, min_one };
-        match self.tail_from(from) {
-            Some(first) => Ok(self.read_tail(disk, first, wanted)?),
+        let read = match self.tail_from(from) {
+            Some(first) => self.read_tail(disk, first, wanted),
             None => self.read_indexed(disk, wanted),
+        };
+        read.map_err(|error| self.blame(error))
+    }
+
+    /// What comes from the device is checked before anybody is given it; what is in the page cache is as it was appended.
+    fn check(
+        &self,
+        disk: &mut dyn Disk,
+        segment: &LogSegment,
+        position: u32,
+        records: &Bytes,
+        from: i64,
+    ) -> Result<(), ReadError> {
+        if disk.is_cached(segment.file(), position.into()) {
+            return Ok(());
+        }
+        let epoch_for = |offset| self.epochs.epoch_for_offset(offset);
+        segment.verify(disk, position, records, Offset(from), epoch_for)
+    }
+
+    /// What was a batch when it was appended, and is none any more, is the device's fault.
+    fn blame(&self, error: ReadError) -> ReadError {
+        match error {
+            ReadError::Corrupt(BatchError::Record { .. } | BatchError::Codec(_))
+            | ReadError::OffsetOutOfRange { .. } => error,
+            error => ReadError::Disk(self.unreadable(error)),
         }
     }
 
@@ -80,18 +106,21 @@ impl UnifiedLog {
         Some(self.tail.len() - before)
     }
 
-    fn read_tail(&self, disk: &mut dyn Disk, first: usize, wanted: Wanted) -> Result<FetchData, DiskError> {
+    fn read_tail(&self, disk: &mut dyn Disk, first: usize, wanted: Wanted) -> Result<FetchData, ReadError> {
         let (len, next_offset) = self.tail_batches(first, wanted);
         let Some(batch) = self.tail.get(first).filter(|_| len > 0) else {
             return Ok(FetchData { records: Bytes::new(), next_offset });
         };
         let least = wanted.enough.max(batch.size as usize).min(len) as u64;
-        let records = disk.read_some(self.active().file(), batch.position.into(), least, len as u64)?;
-        if records.len() == len {
-            return Ok(FetchData { records, next_offset });
+        let mut records = disk.read_some(self.active().file(), batch.position.into(), least, len as u64)?;
+        let mut next_offset = next_offset;
+        if records.len() < len {
+            let whole = self.tail_batches(first, Wanted { max_bytes: records.len(), ..wanted });
+            records.truncate(whole.0);
+            next_offset = whole.1;
         }
-        let (len, next_offset) = self.tail_batches(first, Wanted { max_bytes: records.len(), ..wanted });
-        Ok(FetchData { records: records.slice(..len), next_offset })
+        self.check(disk, self.active(), batch.position, &records, batch.base_offset.0)?;
+        Ok(FetchData { records, next_offset })
     }
 
     /// How many bytes those batches from `first` on take that a reader gets at most, and the offset after them.
@@ -114,6 +143,9 @@ impl UnifiedLog {
         for segment in &self.segments[self.segment_of(from)..] {
             let Some((position, header)) = segment.find(disk, from)? else { continue };
             if header.next_offset() > bound.0 || (header.size > max_bytes && !min_one) {
+                // A header that lies would make its readers wait for ever.
+                let batch = segment.batch_at(disk, position, &header, Check::Headers)?;
+                self.check(disk, segment, position, batch.bytes(), header.base_offset)?;
                 return Ok(nothing);
             }
             let most = max_bytes.max(header.size).min((segment.size() - position) as usize);
@@ -129,7 +161,9 @@ impl UnifiedLog {
                 end = batches.position();
                 next_offset = Offset(batch.header().next_offset());
             }
-            return Ok(FetchData { records: bytes.slice(..end), next_offset });
+            let records = bytes.slice(..end);
+            self.check(disk, segment, position, &records, header.base_offset)?;
+            return Ok(FetchData { records, next_offset });
         }
         Ok(nothing)
     }
@@ -193,6 +227,10 @@ impl UnifiedLog {
         disk: &mut dyn Disk,
         timestamp: i64,
     ) -> Result<Option<TimestampAndOffset>, ReadError> {
+        self.first_at(disk, timestamp).map_err(|error| self.blame(error))
+    }
+
+    fn first_at(&self, disk: &mut dyn Disk, timestamp: i64) -> Result<Option<TimestampAndOffset>, ReadError> {
         for segment in &self.segments {
             if segment.max_timestamp().is_none_or(|(max, _)| max < timestamp) {
                 continue;

@@ -9,7 +9,7 @@ use crate::config::LogConfig;
 use crate::leader_epoch::{self, EpochEntry, LeaderEpochCache};
 use crate::log_dir;
 use crate::producer_state::ProducerStateManager;
-use crate::segment::{self, Check, LogSegment};
+use crate::segment::{self, BadBatch, Check, LogSegment};
 
 /// What is known about a log before its folder is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,9 @@ pub struct RecoveryReport {
     pub repairs: Vec<Repair>,
     /// Whether bytes that a log held are gone.
     lost: bool,
+    /// Whether the log ends before what had been on the device for certain: no crash does that, a device does. The replica must
+    /// not be taken for one that has what is committed.
+    pub lost_flushed: bool,
 }
 
 impl RecoveryReport {
@@ -86,8 +89,9 @@ impl UnifiedLog {
         }
         let names = disk.list(folder)?;
         let topic_id = log_dir::read_partition_metadata(disk, folder)?;
+        let epochs = LeaderEpochCache::load(disk, folder)?;
         let mut segments =
-            Loader { disk, folder, options: &options, now_ms, report: &mut report }.load(&names)?;
+            Loader { disk, folder, options: &options, now_ms, epochs, report: &mut report }.load(&names)?;
 
         let end = segments.last().map_or(Offset::ZERO, LogSegment::next_offset);
         let mut lost = report.lost;
@@ -132,6 +136,11 @@ impl UnifiedLog {
             names_dirty: true,
             folder_dirty: names.is_empty() || !options.clean_shutdown,
         };
+        if log_end_offset < options.recovery_point {
+            report.lost_flushed = true;
+            let what = format!("ends at {log_end_offset}, flushed up to {}", options.recovery_point);
+            report.note(folder, what);
+        }
         log.recover_epochs(disk, &options, names.is_empty(), &mut report)?;
         log.recover_producers(disk, options.clean_shutdown, now_ms, &mut report)?;
         Ok((log, report))
@@ -327,6 +336,8 @@ struct Loader<'a> {
     folder: &'a str,
     options: &'a LogOpen,
     now_ms: i64,
+    /// What the checkpoint says, if it can be read.
+    epochs: Result<LeaderEpochCache, String>,
     report: &'a mut RecoveryReport,
 }
 
@@ -355,7 +366,7 @@ impl Loader<'_> {
             };
             // A lost suffix need not leave torn bytes behind: then only the gap to the next segment shows it.
             let end = segments[i].next_offset();
-            let gap = i >= unflushed && segments.get(i + 1).is_some_and(|next| next.base_offset() != end);
+            let gap = segments.get(i + 1).is_some_and(|next| next.base_offset() != end);
             if i + 1 < count && (!intact || gap) {
                 self.delete_following(&mut segments, i)?;
                 break;
@@ -407,7 +418,12 @@ impl Loader<'_> {
     /// A segment that may hold anything. Returns whether it was good up to its end.
     fn recover(&mut self, segment: &mut LogSegment, sealed: bool) -> Result<bool, DiskError> {
         let interval = self.options.config.index_interval_bytes;
-        let bad = segment.rebuild(self.disk, Check::Content, interval)?;
+        let mut bad = segment.rebuild(self.disk, Check::Content, interval)?;
+        if let Some(misdated) = self.first_of_other_epoch(segment)? {
+            segment.cut(self.disk, misdated.position)?;
+            segment.rebuild(self.disk, Check::Headers, interval)?;
+            bad = Some(misdated);
+        }
         if let Some(bad) = &bad {
             let cut = self.disk.len(segment.file()) - u64::from(bad.position);
             let path = segment::path(self.folder, segment.base_offset(), "log");
@@ -420,6 +436,26 @@ impl Loader<'_> {
             segment.sync_indexes(self.disk, self.folder)?;
         }
         Ok(bad.is_none())
+    }
+
+    /// The first batch of a segment whose leader epoch, which no checksum covers, is not the one that the checkpoint has for it. The
+    /// checkpoint is never behind the log.
+    fn first_of_other_epoch(&mut self, segment: &LogSegment) -> Result<Option<BadBatch>, DiskError> {
+        let Ok(epochs) = &self.epochs else { return Ok(None) };
+        let mut position = 0;
+        while position < segment.size() {
+            let header = match segment.header_at(self.disk, position) {
+                Ok(header) => header,
+                Err(error) => return segment::bad_batch(position, error).map(Some),
+            };
+            let epoch = epochs.epoch_for_offset(Offset(header.last_offset()));
+            if epoch.is_some_and(|epoch| epoch.0 != header.partition_leader_epoch) {
+                let what = format!("a batch of leader epoch {}", header.partition_leader_epoch);
+                return Ok(Some(BadBatch { position, what }));
+            }
+            position += header.size as u32;
+        }
+        Ok(None)
     }
 
     /// Deletes every segment after `segments[i]`: what follows a hole is not the log.

@@ -140,8 +140,8 @@ impl UnifiedLog {
     /// A batch that was good when the log was opened is bad now: the device is to blame.
     pub(super) fn unreadable(&self, error: ReadError) -> DiskError {
         match error {
-            ReadError::Disk(error) => error,
-            error => DiskError::Failed { path: self.folder.clone(), what: error.to_string() },
+            ReadError::Disk(error @ (DiskError::NotFound { .. } | DiskError::Failed { .. })) => error,
+            error => DiskError::Corrupt { path: self.folder.clone(), what: error.to_string() },
         }
     }
 }
