@@ -185,6 +185,16 @@ pub enum TraceEvent {
         /// How many members it has.
         members: usize,
     },
+    /// A classic group with members has become one of KIP-848.
+    GroupUpgraded {
+        /// The group.
+        group: StrBytes,
+    },
+    /// A KIP-848 group with members has become a classic one.
+    GroupDowngraded {
+        /// The group.
+        group: StrBytes,
+    },
     /// A transaction was open for too long and is aborted by its coordinator.
     TransactionTimedOut {
         /// The transactional id.
@@ -265,6 +275,8 @@ impl TraceEvent {
             TraceEvent::LogUncleanable { .. } => "log-uncleanable",
             TraceEvent::CoordinatorLoaded { .. } => "coordinator-loaded",
             TraceEvent::GroupRebalanced { .. } => "group-rebalanced",
+            TraceEvent::GroupUpgraded { .. } => "group-upgraded",
+            TraceEvent::GroupDowngraded { .. } => "group-downgraded",
             TraceEvent::TransactionTimedOut { .. } => "transaction-timed-out",
             TraceEvent::ProducerFenced { .. } => "producer-fenced",
             TraceEvent::TopicCreated { .. } => "topic-created",
@@ -296,7 +308,7 @@ impl TraceEvent {
     }
 
     /// Every kind there is, for messages that suggest one.
-    pub const KINDS: [&'static str; 34] = [
+    pub const KINDS: [&'static str; 36] = [
         "broker-started",
         "broker-unfenced",
         "broker-fenced",
@@ -324,6 +336,8 @@ impl TraceEvent {
         "log-uncleanable",
         "coordinator-loaded",
         "group-rebalanced",
+        "group-upgraded",
+        "group-downgraded",
         "transaction-timed-out",
         "producer-fenced",
         "topic-created",
@@ -399,6 +413,9 @@ impl fmt::Display for TraceEvent {
             }
             TraceEvent::GroupRebalanced { group, generation, members } => {
                 write!(f, " {} generation={generation} members={members}", group.as_str())
+            }
+            TraceEvent::GroupUpgraded { group } | TraceEvent::GroupDowngraded { group } => {
+                write!(f, " {}", group.as_str())
             }
             TraceEvent::TransactionTimedOut { transactional_id, producer_id, producer_epoch }
             | TraceEvent::ProducerFenced { transactional_id, producer_id, producer_epoch } => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trial_coordinator::group::{GroupConfig, GroupCoordinator, ServerAssignor};
+use trial_coordinator::group::{GroupConfig, GroupCoordinator, MigrationPolicy, ServerAssignor};
 use trial_coordinator::transaction::{TransactionConfig, TransactionCoordinator};
 use trial_coordinator::{CONSUMER_OFFSETS, CallId, Request, TRANSACTION_STATE, partition_for};
 use trial_metadata::{BrokerConfig, MetadataDelta};
@@ -364,6 +364,12 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
         "range" => ServerAssignor::Range,
         _ => ServerAssignor::Uniform,
     });
+    let policy = match config.group_consumer_migration_policy.as_str() {
+        "disabled" => MigrationPolicy::Disabled,
+        "upgrade" => MigrationPolicy::Upgrade,
+        "downgrade" => MigrationPolicy::Downgrade,
+        _ => MigrationPolicy::Bidirectional,
+    };
     GroupConfig {
         min_session_timeout: config.group_min_session_timeout,
         max_session_timeout: config.group_max_session_timeout,
@@ -376,6 +382,7 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
         consumer_heartbeat_interval: config.group_consumer_heartbeat_interval,
         consumer_max_size: positive(config.group_consumer_max_size),
         consumer_assignors: assignors.collect(),
+        consumer_migration_policy: policy,
     }
 }
 

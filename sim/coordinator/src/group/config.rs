@@ -27,6 +27,33 @@ pub struct GroupConfig {
     pub consumer_max_size: usize,
     /// `group.consumer.assignors` (KIP-848): the server-side assignors by name; the first is the default.
     pub consumer_assignors: Vec<ServerAssignor>,
+    /// `group.consumer.migration.policy` (KIP-848).
+    pub consumer_migration_policy: MigrationPolicy,
+}
+
+/// Which groups pass from one protocol to the other while they have members; without members all do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationPolicy {
+    /// None.
+    Disabled,
+    /// From the classic protocol to KIP-848's.
+    Upgrade,
+    /// Back.
+    Downgrade,
+    /// Both.
+    Bidirectional,
+}
+
+impl MigrationPolicy {
+    /// Whether classic groups with members become groups of KIP-848.
+    pub(super) fn upgrades(self) -> bool {
+        matches!(self, MigrationPolicy::Upgrade | MigrationPolicy::Bidirectional)
+    }
+
+    /// Whether groups of KIP-848 with members become classic ones.
+    pub(super) fn downgrades(self) -> bool {
+        matches!(self, MigrationPolicy::Downgrade | MigrationPolicy::Bidirectional)
+    }
 }
 
 /// The server-side assignors (KIP-848).
@@ -62,6 +89,7 @@ impl Default for GroupConfig {
             consumer_heartbeat_interval: Span::from_secs(5),
             consumer_max_size: i32::MAX as usize,
             consumer_assignors: vec![ServerAssignor::Uniform, ServerAssignor::Range],
+            consumer_migration_policy: MigrationPolicy::Bidirectional,
         }
     }
 }

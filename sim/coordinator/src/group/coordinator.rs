@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use trial_node::view::CoordinatorEntry;
-use trial_node::{LeaderEpoch, Offset, Time};
+use trial_node::{LeaderEpoch, Offset, Time, TraceEvent};
 use trial_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
-use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes, TopicName};
+use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes};
 
 use super::classic::ClassicGroup;
 use super::consumer::{self, ConsumerGroup};
@@ -116,7 +116,7 @@ impl Coordinator for GroupCoordinator {
     fn handle(&mut self, env: &mut Env<'_>, request: Request<'_>) {
         let Request { call, version, client_id, client_host, describes, body } = request;
         let mut ctx = Context { env, config: &self.config, out: &mut self.out };
-        let caller = classic::Caller { call, version, client_id, client_host };
+        let caller = classic::Caller { call, version, client_id, client_host, describes };
         match body {
             RequestKind::JoinGroup(body) => classic::join(&mut self.groups, &mut ctx, caller, body),
             RequestKind::SyncGroup(body) => classic::sync(&mut self.groups, &mut ctx, caller, body),
@@ -147,7 +147,7 @@ impl Coordinator for GroupCoordinator {
                 admin::delete(&self.groups, &self.offsets, &mut ctx, call, body)
             }
             RequestKind::ConsumerGroupHeartbeat(body) => {
-                heartbeat(&mut self.groups, &mut ctx, caller, describes, body);
+                heartbeat(&mut self.groups, &mut ctx, caller, body);
             }
             RequestKind::ConsumerGroupDescribe(body) => {
                 let response = admin::describe_consumer(
@@ -248,16 +248,21 @@ impl Coordinator for GroupCoordinator {
 impl GroupCoordinator {
     fn replay_classic(&mut self, id: &str, value: Option<GroupMetadata<'_>>) {
         let Some(value) = value else {
-            if let Some((id, Group::Classic(_))) = self.groups.remove_entry(id.as_bytes()) {
-                self.out.timers.cancel_classic(&id);
+            if let Some(Group::Classic(_)) = self.groups.get(id.as_bytes()) {
+                self.groups.remove(id.as_bytes());
+                self.out.timers.cancel_classic(&owned(id));
             }
             return;
         };
-        if !matches!(self.groups.get(id.as_bytes()), Some(Group::Classic(_))) {
+        let known = matches!(self.groups.get(id.as_bytes()), Some(Group::Classic(_)));
+        if !known {
             self.groups.insert(owned(id), Group::Classic(ClassicGroup::new(owned(id))));
         }
         if let Some(Group::Classic(group)) = self.groups.get_mut(id.as_bytes()) {
-            group.replay(&value, self.active);
+            group.replay(&value, self.active && known);
+            if self.active && group.is_adopted() {
+                self.out.trace(TraceEvent::GroupDowngraded { group: owned(id) });
+            }
         }
     }
 
@@ -266,6 +271,7 @@ impl GroupCoordinator {
         if let ConsumerGroupRecord::Metadata { epoch: None, .. } = part {
             if let Some(Group::Consumer(_)) = self.groups.get(id.as_bytes()) {
                 self.groups.remove(id.as_bytes());
+                self.out.timers.cancel_consumer(&owned(id));
             }
             return;
         }
@@ -274,6 +280,9 @@ impl GroupCoordinator {
                 return;
             }
             self.groups.insert(owned(id), Group::Consumer(ConsumerGroup::new(owned(id))));
+            if self.active && part.is_of_classic_member() {
+                self.out.trace(TraceEvent::GroupUpgraded { group: owned(id) });
+            }
         }
         if let Some(Group::Consumer(group)) = self.groups.get_mut(id.as_bytes()) {
             group.replay(part);
@@ -281,37 +290,41 @@ impl GroupCoordinator {
     }
 }
 
-/// ConsumerGroupHeartbeat: an empty classic group makes way, one with members does not (there is no online migration).
+/// ConsumerGroupHeartbeat: a classic group makes way for who joins, if it is empty or its members can come along.
 fn heartbeat(
     groups: &mut Groups,
     ctx: &mut Context<'_, '_>,
     caller: classic::Caller<'_>,
-    describes: Option<&dyn Fn(&TopicName) -> bool>,
     body: ConsumerGroupHeartbeatRequest,
 ) {
-    let classic::Caller { call, version, client_id, client_host } = caller;
     let mut before = Vec::new();
-    let group = match groups.get_mut(&body.group_id.0) {
-        None => None,
-        Some(Group::Consumer(group)) => Some(group),
+    match groups.get_mut(&body.group_id.0) {
+        None => {
+            consumer::heartbeat(None, ctx, consumer::Heartbeat { caller, body, before });
+        }
+        Some(Group::Consumer(group)) => {
+            consumer::heartbeat(Some(group), ctx, consumer::Heartbeat { caller, body, before });
+        }
         Some(Group::Classic(group)) if group.is_empty() => {
             group.tombstones(&mut before);
-            None
+            consumer::heartbeat(None, ctx, consumer::Heartbeat { caller, body, before });
         }
-        Some(Group::Classic(_)) => {
-            let response = ConsumerGroupHeartbeatResponse::default()
-                .with_error_code(ErrorCode::GroupIdNotFound.code())
-                .with_error_message(Some(StrBytes::from_string(format!(
-                    "Group {} is not a consumer group.",
-                    body.group_id.as_str()
-                ))));
-            ctx.out.respond(call, response);
-            return;
+        Some(Group::Classic(group)) => {
+            let joins = body.member_epoch == consumer::JOIN_EPOCH;
+            let Some(mut upgraded) = joins.then(|| ConsumerGroup::upgraded(group, ctx)).flatten() else {
+                let message = format!("Group {} is not a consumer group.", body.group_id.as_str());
+                let response = ConsumerGroupHeartbeatResponse::default()
+                    .with_error_code(ErrorCode::GroupIdNotFound.code())
+                    .with_error_message(Some(StrBytes::from_string(message)));
+                return ctx.out.respond(caller.call, response);
+            };
+            group.tombstones(&mut before);
+            upgraded.records(&mut before);
+            let heartbeat = consumer::Heartbeat { caller, body, before };
+            if consumer::heartbeat(Some(&mut upgraded), ctx, heartbeat) {
+                group.refuse_waiting(ctx, ErrorCode::RebalanceInProgress);
+                upgraded.expect_all(ctx);
+            }
         }
-    };
-    consumer::heartbeat(
-        group,
-        ctx,
-        consumer::Heartbeat { call, version, client_id, client_host, describes, body, before },
-    );
+    }
 }

@@ -9,6 +9,8 @@ mod config;
 mod consumer;
 mod context;
 mod coordinator;
+mod embedded;
+mod migrant;
 mod offsets;
 pub mod record;
 mod refusal;
@@ -16,5 +18,5 @@ mod refusal;
 mod tests;
 mod timers;
 
-pub use config::{GroupConfig, ServerAssignor};
+pub use config::{GroupConfig, MigrationPolicy, ServerAssignor};
 pub use coordinator::GroupCoordinator;

@@ -44,6 +44,25 @@ impl Timers {
         }
     }
 
+    /// Whether a timer is set.
+    pub(super) fn is_set(&self, timer: &Timer) -> bool {
+        self.by_timer.contains_key(timer)
+    }
+
+    /// Cancels every timer of a KIP-848 group.
+    pub(super) fn cancel_consumer(&mut self, group: &StrBytes) {
+        let first = Timer::Consumer(group.clone(), consumer::Timer::first());
+        while let Some((timer, _)) = self.by_timer.range(&first..).next() {
+            match timer {
+                Timer::Consumer(id, _) if id == group => {
+                    let timer = timer.clone();
+                    self.cancel(&timer);
+                }
+                _ => break,
+            }
+        }
+    }
+
     /// Cancels every timer of a classic group.
     pub(super) fn cancel_classic(&mut self, group: &StrBytes) {
         let first = Timer::Classic(group.clone(), classic::Timer::FIRST);

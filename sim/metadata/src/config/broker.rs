@@ -73,6 +73,8 @@ configs! {
     "group.consumer.max.session.timeout.ms" group_consumer_max_session_timeout: Span = "60000", Int(1, i32::MAX), ReadOnly;
     #[doc = "how many members a KIP-848 group may have."]
     "group.consumer.max.size" group_consumer_max_size: i32 = "2147483647", Int(1, i32::MAX), ReadOnly;
+    #[doc = "which groups change from the classic protocol to KIP-848's, and back, while they have members."]
+    "group.consumer.migration.policy" group_consumer_migration_policy: String = "bidirectional", OneOf(&["bidirectional", "disabled", "downgrade", "upgrade"]), ReadOnly;
     #[doc = "the smallest that group.consumer.heartbeat.interval.ms may be, in milliseconds."]
     "group.consumer.min.heartbeat.interval.ms" group_consumer_min_heartbeat_interval: Span = "5000", Int(1, i32::MAX), ReadOnly;
     #[doc = "the smallest that group.consumer.session.timeout.ms may be, in milliseconds."]
@@ -131,6 +133,10 @@ configs! {
     "log.segment.bytes" = "1073741824", Int(14, i32::MAX), Dynamic;
     #[doc = "how many milliseconds a deleted segment's files stay, renamed, before they go."]
     "log.segment.delete.delay.ms" = "60000", Long(0, i64::MAX), Dynamic;
+    #[doc = "how many connections a broker's real listener takes at once; others wait until one is closed."]
+    "max.connections" max_connections: i32 = "2147483647", Int(0, i32::MAX), ReadOnly;
+    #[doc = "how many connections from one address a broker's real listener takes at once; others are closed."]
+    "max.connections.per.ip" max_connections_per_ip: i32 = "2147483647", Int(0, i32::MAX), ReadOnly;
     #[doc = "how many fetch sessions a broker keeps."]
     "max.incremental.fetch.session.cache.slots" max_incremental_fetch_session_cache_slots: i32 = "1000", Int(0, i32::MAX), ReadOnly;
     #[doc = "how many partitions one answer to DescribeTopicPartitions tells of at most (KIP-966)."]
@@ -195,6 +201,8 @@ configs! {
     "request.timeout.ms" request_timeout: Span = "30000", Int(1, i32::MAX), ReadOnly;
     #[doc = "the SASL mechanisms that clients can log in with; if there are any, clients have to."]
     "sasl.enabled.mechanisms" sasl_enabled_mechanisms: Vec<String> = "", SubsetOf(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]), ReadOnly;
+    #[doc = "the largest request in bytes that a broker's real listener takes from a client that has not logged in, if it has to."]
+    "sasl.server.max.receive.size" sasl_server_max_receive_size: i32 = "524288", Int(0, i32::MAX), ReadOnly;
     #[doc = "principals that may do everything, separated by semicolons, such as User:admin."]
     "super.users" super_users: String = "", Users, ReadOnly;
     #[doc = "how often transactions that have timed out are looked for, in milliseconds."]

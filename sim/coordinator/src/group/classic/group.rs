@@ -15,7 +15,7 @@ use crate::group::record::{GroupMetadata, GroupRecord, MemberMetadata, text};
 use crate::group::timers;
 
 /// The protocol type of consumers; others (Connect's workers) assign other things than partitions.
-const CONSUMER_PROTOCOL: &str = "consumer";
+pub(in crate::group) const CONSUMER_PROTOCOL: &str = "consumer";
 
 /// A group of the classic protocol.
 #[derive(Clone, Debug)]

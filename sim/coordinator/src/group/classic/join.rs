@@ -15,7 +15,7 @@ use trial_node::Span;
 
 /// From this version on, a member is told its id before it joins with it (KIP-394): one that gave up waiting does not stay
 /// behind as a member that nobody is.
-const MEMBER_ID_REQUIRED: i16 = 4;
+pub(in crate::group) const MEMBER_ID_REQUIRED: i16 = 4;
 /// From this version on, a leader can be told not to assign (KIP-814).
 const SKIP_ASSIGNMENT: i16 = 9;
 /// How long a new member that waits for its first generation is believed to be there: it does not send heartbeats yet.
@@ -59,7 +59,7 @@ pub(super) fn group_created(
         None => join(
             groups,
             ctx,
-            Caller { call, version, client_id: &client_id, client_host: &client_host },
+            Caller { call, version, client_id: &client_id, client_host: &client_host, describes: None },
             body,
         ),
         Some(error) => {
@@ -102,18 +102,13 @@ fn join_or_create(
             }
             return Ok(());
         }
-        // There is no online migration of groups between the protocols.
-        Some(Group::Consumer(group)) if !group.is_empty() => {
-            return Err((StrBytes::new(), ErrorCode::InconsistentGroupProtocol));
-        }
+        Some(Group::Consumer(group)) if !group.is_empty() => return group.join(ctx, caller, body),
         _ if !body.member_id.is_empty() => return fail(ErrorCode::UnknownMemberId),
         Some(Group::Consumer(group)) => group.tombstones(&mut records),
         None => {}
     }
     let mut group = ClassicGroup::new(body.group_id.0.clone());
-    let Caller { call, version, client_id, client_host } = caller;
-    let (client_id, client_host) = (owned(client_id), owned(client_host));
-    let joining = Joining { call, version, client_id, client_host, body };
+    let joining = Joining::new(caller, body);
     if joining.body.protocol_type.is_empty() || joining.body.protocols.is_empty() {
         return Err((StrBytes::new(), ErrorCode::InconsistentGroupProtocol));
     }
@@ -134,7 +129,7 @@ fn fits_record(caller: Caller<'_>, body: &JoinGroupRequest) -> bool {
 
 impl<'a> Join<'a> {
     fn new(caller: Caller<'a>, body: JoinGroupRequest) -> Join<'a> {
-        let Caller { call, version, client_id, client_host } = caller;
+        let Caller { call, version, client_id, client_host, .. } = caller;
         Join {
             waiting: Waiting { call, version },
             client_id,

@@ -26,7 +26,8 @@ pub(in crate::group) fn heartbeat(
     let result = match groups.get_mut(&body.group_id.0) {
         _ if body.group_id.is_empty() => Err(ErrorCode::InvalidGroupId),
         Some(Group::Classic(group)) => group.heartbeat(ctx, &body),
-        Some(Group::Consumer(_)) | None => Err(ErrorCode::UnknownMemberId),
+        Some(Group::Consumer(group)) => group.classic_heartbeat(ctx, &body),
+        None => Err(ErrorCode::UnknownMemberId),
     };
     let code = result.err().map_or(0, |error| error.code());
     ctx.out.respond(caller.call, HeartbeatResponse::default().with_error_code(code));

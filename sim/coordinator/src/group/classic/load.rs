@@ -36,12 +36,12 @@ impl ClassicGroup {
     }
 
     /// The whole log has been replayed: every member gets its session time-out anew, and a group that is larger than allowed by
-    /// now rebalances.
+    /// now, or that nobody has led yet, rebalances.
     pub(in crate::group) fn activate(&mut self, ctx: &mut Context<'_, '_>) {
         for id in self.members.keys() {
             self.expect_heartbeat(ctx, id);
         }
-        if self.members.len() > ctx.config.max_size {
+        if self.members.len() > ctx.config.max_size || self.is_adopted() {
             let record = self.prepare_rebalance(ctx);
             assert!(record.is_none(), "no member has joined yet");
         }

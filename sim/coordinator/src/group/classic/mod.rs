@@ -9,19 +9,20 @@ mod join;
 mod leave;
 mod load;
 mod member;
+mod migrate;
 mod rebalance;
 mod sync;
 
 use trial_wire::messages::JoinGroupRequest;
-use trial_wire::{ErrorCode, StrBytes};
+use trial_wire::{ErrorCode, StrBytes, TopicName};
 
-pub(super) use group::{ClassicGroup, Expiry};
-pub(super) use join::join;
+pub(super) use group::{CONSUMER_PROTOCOL, ClassicGroup, Expiry};
+pub(super) use join::{MEMBER_ID_REQUIRED, join};
 pub(super) use leave::{Left, heartbeat, leave};
 use member::Replaced;
 pub(super) use sync::sync;
 
-use super::context::Context;
+use super::context::{Context, owned};
 use super::coordinator::{Group, Groups};
 use crate::CallId;
 
@@ -34,6 +35,8 @@ pub(super) enum Timer {
     Sync,
     /// A member has not been heard of for too long; also one that was given an id and did not come back.
     Heartbeat(StrBytes),
+    /// The group was one of KIP-848 until now: its members have to come together.
+    Adopted,
 }
 
 impl Timer {
@@ -67,8 +70,16 @@ pub(super) struct Joining {
     body: JoinGroupRequest,
 }
 
+impl Joining {
+    /// A JoinGroup, for later.
+    pub(super) fn new(caller: Caller<'_>, body: JoinGroupRequest) -> Joining {
+        let Caller { call, version, client_id, client_host, .. } = caller;
+        Joining { call, version, client_id: owned(client_id), client_host: owned(client_host), body }
+    }
+}
+
 /// Who asks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Caller<'a> {
     /// Names the request.
     pub(super) call: CallId,
@@ -78,6 +89,8 @@ pub(super) struct Caller<'a> {
     pub(super) client_id: &'a str,
     /// Where the caller is.
     pub(super) client_host: &'a str,
+    /// As in [`Request`](crate::Request).
+    pub(super) describes: Option<&'a dyn Fn(&TopicName) -> bool>,
 }
 
 /// An append for the group `id` is committed, or has failed with `error`.

@@ -18,6 +18,7 @@ impl ClassicGroup {
             Timer::Join => self.join_timed_out(ctx),
             Timer::Sync => self.sync_timed_out(ctx),
             Timer::Heartbeat(member_id) => self.heartbeat_timed_out(ctx, &member_id),
+            Timer::Adopted => self.adopted(ctx),
         };
         if let Some(record) = record {
             ctx.out.append(vec![record], Then::Nothing);

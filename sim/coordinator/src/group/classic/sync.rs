@@ -29,7 +29,8 @@ pub(in crate::group) fn sync(
     } else {
         match groups.get_mut(&body.group_id.0) {
             Some(Group::Classic(group)) => group.sync(ctx, caller, body),
-            Some(Group::Consumer(_)) | None => Err(ErrorCode::UnknownMemberId),
+            Some(Group::Consumer(group)) => group.sync(ctx, caller, body),
+            None => Err(ErrorCode::UnknownMemberId),
         }
     };
     if let Err(error) = result {

@@ -12,7 +12,8 @@ use super::target::preferred_assignor;
 use crate::ClusterMetadata;
 use crate::group::ServerAssignor;
 
-/// The member type of KIP-1099 for those that speak KIP-848's protocol.
+/// The member types of KIP-1099: those that use the classic protocol, and those that use KIP-848's.
+const CLASSIC_MEMBER: i8 = 0;
 const CONSUMER_MEMBER: i8 = 1;
 
 impl ConsumerGroup {
@@ -57,7 +58,7 @@ fn describe_member(
         .with_subscribed_topic_regex(said.subscribed_topic_regex.clone())
         .with_assignment(describe_partitions(&member.assignment.assigned, metadata))
         .with_target_assignment(describe_partitions(target, metadata))
-        .with_member_type(CONSUMER_MEMBER)
+        .with_member_type(if said.classic.is_some() { CLASSIC_MEMBER } else { CONSUMER_MEMBER })
 }
 
 /// Topics that have been deleted have no name to show.

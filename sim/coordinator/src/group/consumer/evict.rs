@@ -1,4 +1,5 @@
-//! LeaveGroup to a group of KIP-848: an administrator takes static members out. Members themselves leave by a heartbeat.
+//! LeaveGroup to a group of KIP-848: classic members leave, and an administrator takes static members out. Others leave by a
+//! heartbeat.
 
 use trial_wire::messages::leave_group_request::MemberIdentity;
 use trial_wire::{ErrorCode, StrBytes};
@@ -12,7 +13,7 @@ impl ConsumerGroup {
     /// What becomes of each, and the records that take the known ones out, in one epoch.
     pub(in crate::group) fn evict(
         &self,
-        ctx: &Context<'_, '_>,
+        ctx: &mut Context<'_, '_>,
         members: Vec<MemberIdentity>,
     ) -> (Vec<Left>, Vec<Record>) {
         let mut out: Vec<StrBytes> = Vec::new();
@@ -35,7 +36,11 @@ impl ConsumerGroup {
     }
 
     fn evicted(&self, member: &MemberIdentity) -> Result<StrBytes, ErrorCode> {
-        let instance_id = member.group_instance_id.as_ref().ok_or(ErrorCode::UnknownMemberId)?;
+        let Some(instance_id) = &member.group_instance_id else {
+            let known = self.members.get(&member.member_id);
+            let may = known.is_some_and(|known| known.metadata.classic.is_some());
+            return if may { Ok(member.member_id.clone()) } else { Err(ErrorCode::UnknownMemberId) };
+        };
         let (id, _) = self.static_member(instance_id).ok_or(ErrorCode::UnknownMemberId)?;
         if !member.member_id.is_empty() && member.member_id != *id {
             return Err(ErrorCode::FencedInstanceId);

@@ -8,34 +8,28 @@ use super::ConsumerGroup;
 use super::assignor::Partitions;
 use super::change::{Change, Sender};
 use super::member::{
-    JOIN_EPOCH, LEAVE_EPOCH, LEAVE_STATIC_EPOCH, MemberAssignment, MemberState, by_topic, each_of,
+    JOIN_EPOCH, LEAVE_EPOCH, LEAVE_STATIC_EPOCH, MemberAssignment, MemberMetadata, MemberState, by_topic,
+    each_of,
 };
 use super::reconcile::{Target, reconcile};
 use super::regex::InvalidRegex;
+use crate::Record;
 use crate::group::GroupConfig;
+use crate::group::classic::Caller;
 use crate::group::context::{Context, Then};
 use crate::group::record::text::STRING_LENGTH_MAX;
-use crate::{CallId, Record};
 
 /// From this version on the member makes its id itself (KIP-1082).
 const CLIENT_MAKES_MEMBER_ID: i16 = 1;
 
 /// A heartbeat and who sent it.
 pub(in crate::group) struct Heartbeat<'a> {
-    /// Names the request.
-    pub(in crate::group) call: CallId,
-    /// Its version.
-    pub(in crate::group) version: i16,
-    /// The caller's `client.id`.
-    pub(in crate::group) client_id: &'a str,
-    /// Where the caller is.
-    pub(in crate::group) client_host: &'a str,
-    /// As in [`Request`](crate::Request).
-    pub(in crate::group) describes: Option<&'a dyn Fn(&TopicName) -> bool>,
+    /// Who sent it.
+    pub(in crate::group) caller: Caller<'a>,
     /// The request.
     pub(in crate::group) body: ConsumerGroupHeartbeatRequest,
-    /// To be appended before whatever the heartbeat appends (the tombstone of an empty classic group that this one takes the
-    /// place of); to be left out if the heartbeat is refused.
+    /// To be appended before whatever the heartbeat appends (the tombstone of the classic group that this one takes the place
+    /// of, and what the members of that have); to be left out if the heartbeat is refused.
     pub(in crate::group) before: Vec<Record>,
 }
 
@@ -49,6 +43,15 @@ fn refused<T>(error: ErrorCode, message: impl Into<String>) -> Result<T, Refusal
     Err(Refusal { error, message: message.into() })
 }
 
+/// What a member's word leads to.
+pub(super) struct Advance {
+    pub(super) records: Vec<Record>,
+    /// What the member has now.
+    pub(super) assignment: MemberAssignment,
+    /// Whether the group's topics were found to be what the log says.
+    pub(super) topics_confirmed: bool,
+}
+
 /// What a heartbeat leads to.
 struct Decision {
     records: Vec<Record>,
@@ -57,27 +60,31 @@ struct Decision {
     topics_confirmed: bool,
 }
 
-/// ConsumerGroupHeartbeat. `group` is `None` if there is no such group, or an empty one of the classic protocol.
+/// ConsumerGroupHeartbeat. `group` is `None` if there is no such group, or an empty one of the classic protocol. Whether
+/// anything was appended.
 pub(in crate::group) fn heartbeat(
     group: Option<&mut ConsumerGroup>,
     ctx: &mut Context<'_, '_>,
     request: Heartbeat<'_>,
-) {
-    let call = request.call;
+) -> bool {
+    let call = request.caller.call;
     match decide(group, ctx, &request) {
         Ok(Decision { records, response, .. }) if records.is_empty() => {
             ctx.out.respond_once_committed(call, response);
+            false
         }
         Ok(Decision { records, response, .. }) => {
             let mut all = request.before;
             all.extend(records);
             ctx.out.append(all, Then::Respond { call, body: response.into() });
+            true
         }
         Err(Refusal { error, message }) => {
             let response = ConsumerGroupHeartbeatResponse::default()
                 .with_error_code(error.code())
                 .with_error_message(Some(StrBytes::from_string(message)));
             ctx.out.respond(call, response);
+            false
         }
     }
 }
@@ -88,7 +95,7 @@ fn decide(
     request: &Heartbeat<'_>,
 ) -> Result<Decision, Refusal> {
     let body = &request.body;
-    validate(body, request.version, ctx.config)?;
+    validate(body, request.caller.version, ctx.config)?;
     match group {
         Some(group) if body.member_epoch < JOIN_EPOCH => group.leave(ctx, body),
         Some(group) => {
@@ -166,30 +173,17 @@ impl ConsumerGroup {
             topics.iter().flat_map(|topic| each_of(topic.topic_id, &topic.partitions)).collect()
         });
         let sender = self.sender(&id, body, owned.as_ref())?;
-        let metadata = sender.metadata.update(body, request.client_id, request.client_host);
-
-        let mut change =
-            Change { group: self, id: &id, sender: &sender, metadata: &metadata, records: Vec::new() };
-        change.member();
-        let renewal = change.epoch(ctx, request.describes).map_err(|InvalidRegex(message)| Refusal {
-            error: ErrorCode::InvalidRegularExpression,
-            message,
-        })?;
-        let (target_epoch, target) = change.target(ctx, &renewal);
-        let target = Target { epoch: target_epoch, partitions: &target };
-        let step =
-            reconcile(&sender.assignment, &target, owned.as_ref(), |partition| self.is_held(partition));
-        let mut records = change.records;
-
-        if let Some(step) = &step {
-            records.push(self.assignment_record(&id, step));
-            if step.state == MemberState::UnrevokedPartitions {
-                self.expect_revocation(ctx, &id, metadata.rebalance_timeout_ms);
-            }
+        let Caller { client_id, client_host, describes, .. } = request.caller;
+        let metadata = sender.metadata.update(body, client_id, client_host);
+        let Advance { records, assignment: now, topics_confirmed } =
+            self.advance(ctx, &id, (&sender, &metadata), owned.as_ref(), describes).map_err(
+                |InvalidRegex(message)| Refusal { error: ErrorCode::InvalidRegularExpression, message },
+            )?;
+        if now.state == MemberState::UnrevokedPartitions && now != sender.assignment {
+            self.expect_revocation(ctx, &id, metadata.rebalance_timeout_ms);
         }
-        self.expect_heartbeat(ctx, &id);
+        self.expect_heartbeat(ctx, &id, &metadata);
 
-        let now = step.as_ref().unwrap_or(&sender.assignment);
         let is_full = body.member_epoch == JOIN_EPOCH
             || (body.rebalance_timeout_ms != -1
                 && (body.subscribed_topic_names.is_some() || body.subscribed_topic_regex.is_some())
@@ -202,7 +196,33 @@ impl ConsumerGroup {
             .with_member_epoch(now.epoch)
             .with_heartbeat_interval_ms(i32::try_from(interval_ms).unwrap_or(i32::MAX))
             .with_assignment(tells.then(|| assignment(&now.assigned)));
-        Ok(Decision { records, response, topics_confirmed: renewal.topics_confirmed })
+        Ok(Decision { records, response, topics_confirmed })
+    }
+
+    /// A member, be it new or known, says something of itself, and takes the next step that it can.
+    ///
+    /// # Errors
+    /// What is wrong with the member's regular expression.
+    pub(super) fn advance(
+        &self,
+        ctx: &Context<'_, '_>,
+        id: &StrBytes,
+        (sender, metadata): (&Sender<'_>, &MemberMetadata),
+        owned: Option<&Partitions>,
+        describes: Option<&dyn Fn(&TopicName) -> bool>,
+    ) -> Result<Advance, InvalidRegex> {
+        let mut change = Change { group: self, id, sender, metadata, records: Vec::new() };
+        change.member();
+        let renewal = change.epoch(ctx, describes)?;
+        let (target_epoch, target) = change.target(ctx, &renewal);
+        let target = Target { epoch: target_epoch, partitions: &target };
+        let step = reconcile(&sender.assignment, &target, owned, |partition| self.is_held(partition));
+        let mut records = change.records;
+        if let Some(step) = &step {
+            records.push(self.assignment_record(id, step));
+        }
+        let assignment = step.unwrap_or_else(|| sender.assignment.clone());
+        Ok(Advance { records, assignment, topics_confirmed: renewal.topics_confirmed })
     }
 
     fn sender(
@@ -227,7 +247,8 @@ impl ConsumerGroup {
             None if joins => Ok(self.members.get(id).map_or_else(Sender::new, Sender::known)),
             None => unknown(format!("Instance id {} is unknown.", instance_id.as_str())),
             Some((old, member)) if joins => {
-                if member.assignment.epoch == LEAVE_STATIC_EPOCH {
+                // A classic one that has started again has not said that it would.
+                if member.assignment.epoch == LEAVE_STATIC_EPOCH || member.metadata.classic.is_some() {
                     return Ok(Sender::successor(old, member));
                 }
                 // The same process, whose first answer was lost: the member that owns the instance id is itself.

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use trial_node::TopicIdPartition;
 use trial_wire::messages::ConsumerGroupHeartbeatRequest;
-use trial_wire::{StrBytes, TopicName, Uuid};
+use trial_wire::{ErrorCode, StrBytes, TopicName, Uuid};
 
 use super::assignor::Partitions;
 use crate::group::context::owned;
-use crate::group::record::{ConsumerMemberMetadata, CurrentMemberAssignment, TopicPartitions};
+use crate::group::record::{
+    ClassicMemberMetadata, ConsumerMemberMetadata, CurrentMemberAssignment, TopicPartitions,
+};
 
 /// The epoch by which a member joins, and in which it is before it has been given anything.
-pub(super) const JOIN_EPOCH: i32 = 0;
+pub(in crate::group) const JOIN_EPOCH: i32 = 0;
 /// The epoch by which a member leaves.
 pub(super) const LEAVE_EPOCH: i32 = -1;
 /// The epoch by which a static member leaves for a while; what it has is kept for who comes back in its name.
@@ -24,6 +27,20 @@ pub(super) struct Member {
     pub(super) metadata: MemberMetadata,
     /// What it has.
     pub(super) assignment: MemberAssignment,
+}
+
+impl Member {
+    /// Whether it is in this epoch.
+    ///
+    /// # Errors
+    /// STALE_MEMBER_EPOCH; ILLEGAL_GENERATION of a classic member.
+    pub(super) fn validate_epoch(&self, epoch: i32) -> Result<(), ErrorCode> {
+        match self.metadata.classic {
+            _ if self.assignment.epoch == epoch => Ok(()),
+            Some(_) => Err(ErrorCode::IllegalGeneration),
+            None => Err(ErrorCode::StaleMemberEpoch),
+        }
+    }
 }
 
 /// What a member said about itself.
@@ -45,6 +62,28 @@ pub(super) struct MemberMetadata {
     pub(super) rebalance_timeout_ms: i32,
     /// The assignor that it would like.
     pub(super) server_assignor: Option<StrBytes>,
+    /// Set if it uses the classic protocol.
+    pub(super) classic: Option<ClassicMember>,
+}
+
+/// What a member that uses the classic protocol said when it joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ClassicMember {
+    /// How long it may be silent, in ms.
+    pub(super) session_timeout_ms: i32,
+    /// Its assignors, the preferred first, with what it says to each; at least one.
+    pub(super) protocols: Vec<(StrBytes, Bytes)>,
+}
+
+impl ClassicMember {
+    pub(super) fn supports(&self, protocol: &str) -> bool {
+        self.protocols.iter().any(|(name, _)| name.as_str() == protocol)
+    }
+
+    /// The assignor that it prefers, and what it says to that; it is told that this one has been elected.
+    pub(super) fn preferred(&self) -> Option<&(StrBytes, Bytes)> {
+        self.protocols.first()
+    }
 }
 
 impl Default for MemberMetadata {
@@ -58,12 +97,13 @@ impl Default for MemberMetadata {
             subscribed_topic_regex: None,
             rebalance_timeout_ms: -1,
             server_assignor: None,
+            classic: None,
         }
     }
 }
 
 impl MemberMetadata {
-    /// What is known after a heartbeat: what it leaves out stays.
+    /// What is known after a heartbeat: what it leaves out stays. Whoever sends one uses KIP-848's protocol from then on.
     pub(super) fn update(
         &self,
         heartbeat: &ConsumerGroupHeartbeatRequest,
@@ -80,12 +120,8 @@ impl MemberMetadata {
                 known.clone_from(said);
             }
         }
-        if metadata.client_id.as_str() != client_id {
-            metadata.client_id = owned(client_id);
-        }
-        if metadata.client_host.as_str() != client_host {
-            metadata.client_host = owned(client_host);
-        }
+        metadata.classic = None;
+        metadata.see(client_id, client_host);
         if heartbeat.rebalance_timeout_ms != -1 {
             metadata.rebalance_timeout_ms = heartbeat.rebalance_timeout_ms;
         }
@@ -96,6 +132,16 @@ impl MemberMetadata {
             metadata.subscribed_topic_regex = Some(regex.clone()).filter(|regex| !regex.is_empty());
         }
         metadata
+    }
+
+    /// Takes note of who calls.
+    pub(super) fn see(&mut self, client_id: &str, client_host: &str) {
+        if self.client_id.as_str() != client_id {
+            self.client_id = owned(client_id);
+        }
+        if self.client_host.as_str() != client_host {
+            self.client_host = owned(client_host);
+        }
     }
 
     /// As a record says it.
@@ -109,7 +155,10 @@ impl MemberMetadata {
             subscribed_topic_regex: self.subscribed_topic_regex.as_deref(),
             rebalance_timeout_ms: self.rebalance_timeout_ms,
             server_assignor: self.server_assignor.as_deref(),
-            classic: None,
+            classic: self.classic.as_ref().map(|classic| ClassicMemberMetadata {
+                session_timeout_ms: classic.session_timeout_ms,
+                protocols: classic.protocols.iter().map(|(name, said)| (name.as_str(), &said[..])).collect(),
+            }),
         }
     }
 
@@ -132,6 +181,14 @@ impl MemberMetadata {
                 .map(owned),
             rebalance_timeout_ms: record.rebalance_timeout_ms,
             server_assignor: record.server_assignor.map(owned),
+            classic: record.classic.as_ref().map(|classic| ClassicMember {
+                session_timeout_ms: classic.session_timeout_ms,
+                protocols: classic
+                    .protocols
+                    .iter()
+                    .map(|(name, said)| (owned(name), Bytes::copy_from_slice(said)))
+                    .collect(),
+            }),
         }
     }
 

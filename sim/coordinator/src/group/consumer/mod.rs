@@ -15,10 +15,12 @@
 
 mod assignor;
 mod change;
+mod classic;
 mod describe;
 mod evict;
 mod heartbeat;
 mod member;
+mod migrate;
 mod reconcile;
 mod records;
 mod regex;
@@ -40,6 +42,7 @@ use super::context::owned;
 use super::record::ConsumerGroupRecord;
 
 pub(super) use heartbeat::{Heartbeat, heartbeat};
+pub(super) use member::JOIN_EPOCH;
 pub(super) use timeout::Timer;
 
 /// A group of KIP-848.
@@ -191,20 +194,30 @@ impl ConsumerGroup {
     }
 
     /// Whether a commit of this member in this epoch counts. An epoch below 0 with an empty group is a commit from outside.
+    /// `tells_epochs` is false if the request is older than member epochs.
     ///
     /// # Errors
-    /// UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.
-    pub(super) fn validate_offset_commit(&self, member_id: &str, member_epoch: i32) -> Result<(), ErrorCode> {
+    /// UNKNOWN_MEMBER_ID, UNSUPPORTED_VERSION, STALE_MEMBER_EPOCH; ILLEGAL_GENERATION of a classic member.
+    pub(super) fn validate_offset_commit(
+        &self,
+        member_id: &str,
+        member_epoch: i32,
+        tells_epochs: bool,
+    ) -> Result<(), ErrorCode> {
         if member_epoch < 0 && self.members.is_empty() {
             return Ok(());
         }
-        self.validate_epoch(member_id, member_epoch)
+        let member = self.member(member_id).ok_or(ErrorCode::UnknownMemberId)?;
+        if !tells_epochs && member.metadata.classic.is_none() {
+            return Err(ErrorCode::UnsupportedVersion);
+        }
+        member.validate_epoch(member_epoch)
     }
 
     /// Whether this member in this epoch may fetch offsets. Without a member id and with an epoch below 0 anybody may.
     ///
     /// # Errors
-    /// UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.
+    /// UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH; ILLEGAL_GENERATION of a classic member.
     pub(super) fn validate_offset_fetch(
         &self,
         member_id: Option<&str>,
@@ -213,13 +226,10 @@ impl ConsumerGroup {
         match member_id {
             None if member_epoch < 0 => Ok(()),
             None => Err(ErrorCode::UnknownMemberId),
-            Some(member_id) => self.validate_epoch(member_id, member_epoch),
+            Some(member_id) => {
+                self.member(member_id).ok_or(ErrorCode::UnknownMemberId)?.validate_epoch(member_epoch)
+            }
         }
-    }
-
-    fn validate_epoch(&self, member_id: &str, member_epoch: i32) -> Result<(), ErrorCode> {
-        let member = self.member(member_id).ok_or(ErrorCode::UnknownMemberId)?;
-        if member.assignment.epoch == member_epoch { Ok(()) } else { Err(ErrorCode::StaleMemberEpoch) }
     }
 
     /// Calls `each` with [`CoordinatorEntry::Group`], then with every [`CoordinatorEntry::Owned`] in order.

@@ -138,9 +138,7 @@ fn validate(
             Ok(())
         }
         Some(Group::Consumer(group)) => {
-            group.validate_offset_commit(&body.member_id, epoch)?;
-            let from_outside = epoch < 0 && group.is_empty();
-            if version < MEMBER_EPOCH && !from_outside { Err(ErrorCode::UnsupportedVersion) } else { Ok(()) }
+            group.validate_offset_commit(&body.member_id, epoch, version >= MEMBER_EPOCH)
         }
     }
 }
@@ -158,7 +156,7 @@ fn validate_in_transaction(groups: &Groups, body: &TxnOffsetCommitRequest) -> Re
             group.validate_offset_commit(&body.member_id, instance_id, body.generation_id, true)
         }
         Some(Group::Consumer(group)) => {
-            let valid = group.validate_offset_commit(&body.member_id, body.generation_id);
+            let valid = group.validate_offset_commit(&body.member_id, body.generation_id, true);
             // Producers do not know of member epochs.
             valid.map_err(|error| match error {
                 ErrorCode::StaleMemberEpoch => ErrorCode::IllegalGeneration,

@@ -164,6 +164,11 @@ impl<'a> ConsumerGroupRecord<'a> {
         }
     }
 
+    /// Whether it is about a member that uses the classic protocol.
+    pub fn is_of_classic_member(&self) -> bool {
+        matches!(self, ConsumerGroupRecord::MemberMetadata { value: Some(value), .. } if value.classic.is_some())
+    }
+
     /// Whether it says that something is no more.
     pub fn is_tombstone(&self) -> bool {
         match self {

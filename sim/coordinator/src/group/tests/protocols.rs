@@ -1,4 +1,4 @@
-//! One group, two protocols: an empty group passes from one to the other, one with members does not.
+//! One group, two protocols: an empty group passes from one to the other, one with members only if it can take them along.
 
 use trial_node::Span;
 use trial_wire::messages::join_group_request::JoinGroupRequestProtocol;
@@ -33,6 +33,7 @@ fn an_empty_group_takes_the_protocol_of_who_comes_and_keeps_its_offsets() {
     let mut driver = Driver::new();
     let members = driver.stable_group(1);
     assert_eq!(commit(&mut driver, 5, 1, &members[0]), 0);
+    // What its leader has assigned means nothing to the coordinator.
     assert_eq!(beat(&mut driver, 0).error_code, ErrorCode::GroupIdNotFound.code());
     let member = MemberIdentity::default().with_member_id(members[0].clone());
     let request = LeaveGroupRequest::default().with_group_id(text(GROUP).into()).with_members(vec![member]);
@@ -43,7 +44,7 @@ fn an_empty_group_takes_the_protocol_of_who_comes_and_keeps_its_offsets() {
     assert_eq!(fetch(&mut driver, true), (5, 0));
     driver.fail_over();
     assert!(driver.entries()[0].starts_with("group billing classic false epoch 1"), "{:?}", driver.entries());
-    let call = driver.join(9, join("", None));
+    let call = driver.join(9, join("", None).with_protocol_type(text("connect")));
     let refused = driver.joined(call).map(|answer| answer.error_code);
     assert_eq!(refused, Some(ErrorCode::InconsistentGroupProtocol.code()));
     assert_eq!(beat(&mut driver, -1).error_code, 0);
