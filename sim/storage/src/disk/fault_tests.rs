@@ -29,7 +29,9 @@ fn disk(files: &[(&str, usize)]) -> SimDisk {
     disk
 }
 
+/// What the node reads.
 fn content(disk: &mut SimDisk, path: &str) -> Bytes {
+    let mut disk = disk.for_node();
     let file = disk.open(path, false).unwrap();
     disk.read(file, 0, disk.len(file)).unwrap()
 }
@@ -138,6 +140,7 @@ fn rot_flips_bits_of_what_is_on_the_device_and_has_to_be_read_from_it() {
     disk.inject(&orders(), &DiskFault::BitRot { file: "log".to_owned(), bits: 1 }, &mut rng(1));
     let flipped: u32 = content(&mut disk, "orders-0/a.log").iter().map(|byte| (byte ^ 7).count_ones()).sum();
     assert_eq!(flipped, 1);
+    assert_eq!(disk.read(file, 0, 100).unwrap(), vec![7; 100], "observers see what was written");
     assert!(content(&mut disk, "orders-0/a.index").iter().all(|byte| *byte == 7));
     assert_eq!((disk.is_cached(file, 99), disk.is_cached(file, 100)), (false, true));
     let nothing = DiskFault::BitRot { file: "timeindex".to_owned(), bits: 1 };

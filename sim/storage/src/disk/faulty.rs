@@ -1,8 +1,8 @@
 //! A simulated disk as the node's process sees it: with what is wrong with it.
 //!
-//! Observers look past the faults: they are given the [`SimDisk`] itself.
+//! Observers look past the faults: they are given the [`SimDisk`] itself, in which everything is as it was written.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use trial_node::{Disk, DiskError, FileId, Rng};
 
 use super::fault::{DiskFault, DiskPart, Op};
@@ -128,7 +128,7 @@ impl SimDisk {
         for _ in 0..bits {
             let position = rng.below(self.synced_len(path));
             let byte = self.peek(path, position) ^ (1 << rng.below(8));
-            self.overwrite(path, position, Bytes::copy_from_slice(&[byte]));
+            self.overwrite(path, position, &[byte]);
         }
         true
     }
@@ -176,8 +176,9 @@ impl NodeDisk<'_> {
     /// Writes the chunks to another place of a log in the same folder.
     fn misdirect(&mut self, file: FileId, path: &str, chunks: &[Bytes], place: u64) -> Result<(), DiskError> {
         let written = chunks.concat();
-        self.disk.append(file, &[BytesMut::zeroed(written.len()).freeze()])?;
-        self.disk.drop_from_cache(path);
+        let end = self.disk.len(file);
+        self.disk.append(file, chunks)?;
+        self.disk.overwrite(path, end, &vec![0; written.len()]);
         let (folder, _) = path.rsplit_once('/').unwrap_or(("", path));
         let name = folder.rsplit('/').next().filter(|name| !name.is_empty());
         let logs = self.disk.files_called(name, "log", |_| true);
@@ -186,7 +187,7 @@ impl NodeDisk<'_> {
         let sectors = len.saturating_sub(written.len() as u64) / SECTOR;
         let position = (place >> 16) % (sectors + 1) * SECTOR;
         let fits = (len - position).min(written.len() as u64);
-        self.disk.overwrite(target, position, Bytes::from(written).slice(..fits as usize));
+        self.disk.overwrite(target, position, &written[..fits as usize]);
         Ok(())
     }
 }
@@ -229,17 +230,21 @@ impl Disk for NodeDisk<'_> {
 
     fn read(&mut self, file: FileId, position: u64, len: u64) -> Result<Bytes, DiskError> {
         self.check_open(Op::Read, file)?;
-        self.disk.read(file, position, len)
+        let bytes = self.disk.read(file, position, len)?;
+        Ok(self.disk.as_on_device(file, position, bytes))
     }
 
     fn read_some(&mut self, file: FileId, position: u64, least: u64, most: u64) -> Result<Bytes, DiskError> {
         self.check_open(Op::Read, file)?;
-        self.disk.read_some(file, position, least, most)
+        let bytes = self.disk.read_some(file, position, least, most)?;
+        Ok(self.disk.as_on_device(file, position, bytes))
     }
 
     fn read_into(&mut self, file: FileId, position: u64, out: &mut [u8]) -> Result<(), DiskError> {
         self.check_open(Op::Read, file)?;
-        self.disk.read_into(file, position, out)
+        self.disk.read_into(file, position, out)?;
+        self.disk.damage_into(file, position, out);
+        Ok(())
     }
 
     fn is_cached(&self, file: FileId, position: u64) -> bool {

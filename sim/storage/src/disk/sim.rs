@@ -49,6 +49,8 @@ pub struct SimDisk {
     faults: Option<Box<Faults>>,
     /// Lost files that a process has open. They go with it.
     lost: Vec<u32>,
+    /// Whether the device has changed any file.
+    damaged: bool,
 }
 
 const NOT_OPEN: &str = "a file is used between its open and its close, by the process that opened it";
@@ -96,6 +98,8 @@ struct File {
     stale: Rope,
     /// How long the file was when the flusher last came by; `None` if it has not since the last sync or truncation.
     aged: Option<u64>,
+    /// Bytes that the device has changed, by position. `content` is as it was written.
+    damage: BTreeMap<u64, u8>,
     /// What lies before is not in the page cache any more, or was there before the machine was switched on.
     cold_to: u64,
     /// How much a device has said that it had written, and had not.
@@ -153,6 +157,7 @@ impl File {
 
     fn truncate(&mut self, len: u64) {
         self.cold_to = self.cold_to.min(len);
+        self.damage.split_off(&len);
         self.unsynced_by_device = self.unsynced_by_device.map(|said| said.min(len));
         let mut cut = self.content.split_off(len);
         if len < self.synced {
@@ -241,12 +246,9 @@ impl File {
         self.content.push(torn.freeze());
     }
 
-    /// Puts other bytes where some are; the rest stays. All of the file has to come from the device again.
-    fn overwrite(&mut self, position: u64, bytes: Bytes) {
-        let mut behind = self.content.split_off(position);
-        let rest = behind.split_off(bytes.len() as u64);
-        self.content.push(bytes);
-        self.content.extend(rest);
+    /// The device puts other bytes where some are. All of the file has to come from the device again.
+    fn overwrite(&mut self, position: u64, bytes: &[u8]) {
+        self.damage.extend((position..).zip(bytes.iter().copied()));
         self.cold_to = self.content.len();
     }
 }
@@ -290,6 +292,7 @@ impl SimDisk {
             mirror: Mirror::default(),
             faults: None,
             lost: Vec::new(),
+            damaged: false,
         }
     }
 
@@ -699,23 +702,44 @@ impl SimDisk {
         self.file_at(path).map_or(0, |file| file.content.len())
     }
 
-    /// A byte of a file, which must be there.
+    /// A byte of a file as the device has it, which must be there.
     pub(super) fn peek(&self, path: &str, position: u64) -> u8 {
-        let mut content = self.file_at(path).expect("the caller has found it").content.clone();
-        content.read(position, 1)[0]
+        let file = self.file_at(path).expect("the caller has found it");
+        let written = || file.content.clone().read(position, 1)[0];
+        file.damage.get(&position).copied().unwrap_or_else(written)
     }
 
-    /// Puts other bytes where a file has some, on the device and for every later reader.
-    pub(super) fn overwrite(&mut self, path: &str, position: u64, bytes: Bytes) {
-        let written = self.mirror.also(|folder| folder.overwrite(path, position, &bytes));
+    /// The device puts other bytes where a file has some. Who looks past the faults still sees what was written.
+    pub(super) fn overwrite(&mut self, path: &str, position: u64, bytes: &[u8]) {
+        let written = self.mirror.also(|folder| folder.overwrite(path, position, bytes));
         // It is kept for who comes next.
         drop(written);
+        self.damaged = true;
         self.change_file(path, |file| file.overwrite(position, bytes));
     }
 
-    /// What the file holds now has to come from the device.
-    pub(super) fn drop_from_cache(&mut self, path: &str) {
-        self.change_file(path, |file| file.cold_to = file.content.len());
+    /// What was read at `position` of an open file, as the device has it.
+    #[inline]
+    pub(super) fn as_on_device(&self, file: FileId, position: u64, bytes: Bytes) -> Bytes {
+        if !self.damaged || self.damage_at(file, position, bytes.len()).next().is_none() {
+            return bytes;
+        }
+        let mut changed = BytesMut::from(&bytes[..]);
+        self.damage_into(file, position, &mut changed);
+        changed.freeze()
+    }
+
+    /// As [`SimDisk::as_on_device`], in place.
+    #[inline]
+    pub(super) fn damage_into(&self, file: FileId, position: u64, out: &mut [u8]) {
+        if self.damaged {
+            self.damage_at(file, position, out.len()).for_each(|(at, byte)| out[at] = byte);
+        }
+    }
+
+    fn damage_at(&self, file: FileId, position: u64, len: usize) -> impl Iterator<Item = (usize, u8)> {
+        let damage = self.file(file).damage.range(position..position + len as u64);
+        damage.map(move |(at, byte)| ((at - position) as usize, *byte))
     }
 
     fn change_file(&mut self, path: &str, change: impl FnOnce(&mut File)) {

@@ -21,7 +21,7 @@ fn part() -> DiskPart {
 }
 
 fn open(disk: &mut SimDisk, options: LogOpen) -> (UnifiedLog, RecoveryReport) {
-    UnifiedLog::open(disk, FOLDER, options, 0).unwrap()
+    UnifiedLog::open(&mut disk.for_node(), FOLDER, options, 0).unwrap()
 }
 
 /// A log of several segments and leader epochs, all of it flushed.
@@ -43,7 +43,8 @@ fn log() -> (SimDisk, UnifiedLog) {
 }
 
 fn read(log: &UnifiedLog, disk: &mut SimDisk, from: i64, max_bytes: usize) -> Result<Bytes, ReadError> {
-    log.read(disk, Offset(from), max_bytes, log.log_end_offset(), true).map(|data| data.records)
+    let end = log.log_end_offset();
+    log.read(&mut disk.for_node(), Offset(from), max_bytes, end, true).map(|data| data.records)
 }
 
 fn is_corrupt<T: std::fmt::Debug>(read: &Result<T, ReadError>) -> bool {
@@ -125,7 +126,7 @@ fn a_log_that_is_not_believed_is_cut_before_what_has_rotted() {
         cut += u32::from(log.log_end_offset() < end);
         let mut next = Offset::ZERO;
         while next < log.log_end_offset() {
-            next = log.read(&mut disk, next, 400, log.log_end_offset(), true).unwrap().next_offset;
+            next = log.read(&mut disk.for_node(), next, 400, log.log_end_offset(), true).unwrap().next_offset;
         }
     }
     assert_eq!(cut, 100);
@@ -144,7 +145,8 @@ fn a_segment_that_is_lost_is_noticed_even_after_an_orderly_shutdown() {
         assert!(disk.inject(&part(), &fault, &mut Rng::named(seed, "lost")));
         disk.crash_process();
         let (log, report) = open(&mut disk, options);
-        if log.log_start_offset() > Offset::ZERO {
+        assert_eq!(report.lost_front, log.log_start_offset() > Offset::ZERO);
+        if report.lost_front {
             front += 1;
             continue;
         }
