@@ -58,6 +58,8 @@ pub struct RecoveryReport {
     /// Whether the log ends before what had been on the device for certain: no crash does that, a device does. The replica must
     /// not be taken for one that has what is committed.
     pub lost_flushed: bool,
+    /// Whether the first segments are lost: an index is there of one before those that are.
+    pub lost_front: bool,
 }
 
 impl RecoveryReport {
@@ -378,6 +380,10 @@ impl Loader<'_> {
     /// Removes what interrupted operations have left.
     fn remove_strays(&mut self, names: &[String], bases: &BTreeSet<Offset>) -> Result<(), DiskError> {
         let mut removed = false;
+        let first_index = names.iter().filter_map(|name| offset_of(name, "index")).min();
+        self.report.lost_front = first_index.is_some_and(|index| {
+            index >= self.options.log_start_offset && bases.first().is_some_and(|first| index < *first)
+        });
         for name in names {
             let orphan = ["index", "timeindex", "txnindex"]
                 .iter()
