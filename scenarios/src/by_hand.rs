@@ -5,11 +5,12 @@ use trial_faults::{Fault, FaultEntry, FaultPlan, Leadership, What};
 use trial_node::{Span, Time};
 use trial_world::{HostId, HostState};
 
-use crate::check::{NO_SLOW_DISK, Names, explain, too_often};
+use crate::check::{NO_SLOW_DISK, Names, too_often};
 use crate::outside::OUTSIDE;
 use crate::plan;
 use crate::roles::Cast;
 use crate::run::Run;
+use crate::text::{culprit, explain, of_key};
 
 /// So many of the latest violations are shown with their evidence.
 const VIOLATIONS_SHOWN: usize = 20;
@@ -124,7 +125,8 @@ impl Run {
 
     /// What is wrong with a fault that is to strike now.
     fn check_by_hand(&self, fault: &Fault) -> Result<(), String> {
-        if let Some((_, what)) = self.names().misnomer(fault) {
+        let names = self.names();
+        if let Some((_, what)) = names.misnomer(fault).or_else(|| names.without_disk(fault)) {
             return Err(format!("fault: {what}"));
         }
         if matches!(fault, Fault::SlowDisk { .. }) && !self.scenario.machine.has_disk() {
@@ -271,9 +273,21 @@ fn fault(text: &str) -> Result<FaultEntry, String> {
     if table.contains_key("at") {
         return Err("fault: at: it happens now; leave it out".to_owned());
     }
-    table.insert("at".to_owned(), json!("0s"));
-    serde_json::from_value(Value::Object(table))
-        .map_err(|error| format!("fault: {}", explain(&error.to_string())))
+    let read = |mut table: Map<String, Value>| {
+        table.insert("at".to_owned(), json!("0s"));
+        // An unknown field is told which there are; of these it must leave out `at`.
+        serde_json::from_value::<FaultEntry>(Value::Object(table))
+            .map_err(|e| e.to_string().replace("`at`, ", ""))
+    };
+    read(table.clone()).map_err(|error| {
+        let key = culprit(table.keys(), &error, |key| {
+            let mut rest = table.clone();
+            rest.remove(key);
+            read(rest).err()
+        });
+        let key = key.filter(|_| !error.starts_with("unknown field"));
+        format!("fault: {}", of_key(key, explain(&error)))
+    })
 }
 
 #[cfg(test)]
@@ -327,6 +341,19 @@ mod tests {
         assert_eq!(run.call_off_by_hand(), Ok(json!({ "healed": [] })));
         let finished = run.finish(&mut |_| ()).expect("it comes to its end");
         assert_eq!(finished.record.violations, []);
+    }
+
+    #[test]
+    fn mistakes_by_hand_are_named() {
+        let refused = |text| served().inject_by_hand(text).expect_err("it is wrong");
+        assert_eq!(
+            refused(r#"{"pause": "broker-1", "for": 10}"#),
+            "fault: for: expected a length of time, such as \"250ms\", \"1.5s\" or \"2m\" (units: ns, us, ms, s, m, h); found 10"
+        );
+        let unknown = refused(r#"{"pauze": "broker-1"}"#);
+        assert!(unknown.starts_with("fault: unknown field `pauze`, expected one of `kill`"), "{unknown}");
+        assert!(unknown.ends_with("; did you mean \"pause\"?"), "{unknown}");
+        assert_eq!(refused(r#"{"fsync_stall": "outside"}"#), "fault: \"outside\": only brokers have disks");
     }
 
     #[test]

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use toml::Spanned;
 use trial_checkers::PROPERTIES;
 use trial_client::{Rate, WorkloadConfig, errors};
 use trial_faults::{DiskPart, Fault, FaultPlan, Leadership, Repeats, Target};
@@ -13,6 +11,7 @@ use trial_node::{Span, TopicPartition, TraceEvent, nearest};
 
 use crate::consistency::Misfit;
 use crate::model::{Scenario, Value, Which, Workload};
+use crate::text::{self, meant};
 
 /// A scenario file that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +25,7 @@ pub struct ScenarioError {
     pub what: String,
 }
 
-/// A complaint with the place: an offset into the text from where `needle` is looked for.
+/// A complaint with the place: an offset into the text from where `needle` is looked for ([`text::place`]).
 struct Complaint {
     from: usize,
     needle: String,
@@ -57,18 +56,12 @@ impl Scenario {
             line: 1 + text[..offset.min(text.len())].matches('\n').count(),
             what,
         };
-        let mut scenario: Scenario = toml::from_str(text).map_err(|e| match wrong_workload(text) {
-            Some((offset, message)) => at(offset, explain(&message)),
-            None => at(e.span().map_or(0, |s| s.start), explain(e.message())),
-        })?;
+        let mut scenario = text::parse(text).map_err(|(offset, what)| at(offset, what))?;
         let variants = scenario.variants.all();
         // The default comes last, and stays.
         for variant in variants.into_iter().rev() {
             scenario.variant = variant;
-            scenario.check().map_err(|c| {
-                let offset = text[c.from..].find(&c.needle).map_or(c.from, |found| c.from + found);
-                at(offset, c.what)
-            })?;
+            scenario.check().map_err(|c| at(text::place(text, c.from, &c.needle), c.what))?;
         }
         Ok(scenario)
     }
@@ -125,6 +118,10 @@ impl Scenario {
         if let Some(version) = self.variants.transaction_version.iter().find(|v| !(1..=2).contains(*v)) {
             let what = format!("transaction_version: there is no version {version}, only 1 and 2");
             return complain(0, "transaction_version", what);
+        }
+        if !self.cluster.users.is_empty() && !self.has_sasl() {
+            let what = "cluster.users: nobody logs in unless the config \"sasl.enabled.mechanisms\" says how, as in \"PLAIN\"";
+            return complain(0, "users", what.to_owned());
         }
         self.check_topics()?;
         if let Some((index, needle, what)) = self.wrong_acl() {
@@ -300,7 +297,7 @@ impl Scenario {
             if matches!(entry.fault, Fault::SlowDisk { .. }) && !self.machine.has_disk() {
                 return complain("slow_disk", NO_SLOW_DISK.to_owned());
             }
-            let wrong = names.misnomer(&entry.fault);
+            let wrong = names.misnomer(&entry.fault).or_else(|| names.without_disk(&entry.fault));
             if let Some((needle, what)) = wrong {
                 return Err(Complaint { from: spanned.span().start, needle, what: format!("fault: {what}") });
             }
@@ -415,6 +412,25 @@ impl Names {
         }
     }
 
+    /// The first host of a disk's fault that has none: its name, and what to say.
+    pub(crate) fn without_disk(&self, fault: &Fault) -> Option<(String, String)> {
+        if !matches!(fault, Fault::SlowDisk { .. } | Fault::FsyncStall(_) | Fault::Disk { .. }) {
+            return None;
+        }
+        let brokers = &self.hosts[..self.brokers as usize];
+        let mut wrong = None;
+        fault.for_each_target(&mut |target| {
+            let name = match target {
+                Target::Host(name) if !brokers.contains(name) => name,
+                Target::AllClients => "all_clients",
+                _ => return,
+            };
+            let what = format!("{name:?}: only brokers have disks");
+            wrong.get_or_insert_with(|| (name.to_owned(), what));
+        });
+        wrong
+    }
+
     fn unknown(&self, target: &Target) -> Option<(String, String)> {
         let absent = |name: &str, what: &str, known: &[String]| {
             let near = nearest(name, known.iter().map(String::as_str));
@@ -426,7 +442,7 @@ impl Names {
             Target::Broker(broker) if *broker >= self.brokers => {
                 let what =
                     format!("there is no broker {broker}: the cluster has {}, counted from 0", self.brokers);
-                Some((broker.to_string(), what))
+                Some(("broker".to_owned(), what))
             }
             Target::LeaderOf(tp) | Target::FollowersOf(tp) => self.unknown_partition(tp),
             Target::GroupCoordinatorOf(group) => absent(group, "group", self.groups.as_deref()?),
@@ -493,39 +509,6 @@ fn is_topic_name(name: &str) -> bool {
         && name != "."
         && name != ".."
         && !name.starts_with("__")
-}
-
-pub(crate) fn meant(nearest: Option<&str>) -> String {
-    nearest.map_or(String::new(), |name| format!("; did you mean {name:?}?"))
-}
-
-/// The first workload that cannot be read, if there is one: where the word is that is wrong, and the message. What a kind of workload
-/// does not know is only found once the kind is, and by then the reader of the whole file has forgotten which workload it was.
-fn wrong_workload(text: &str) -> Option<(usize, String)> {
-    #[derive(Deserialize)]
-    struct Workloads {
-        #[serde(rename = "workload")]
-        list: Vec<Spanned<toml::Table>>,
-    }
-    let workloads: Workloads = toml::from_str(text).ok()?;
-    workloads.list.iter().find_map(|spanned| {
-        let error = Workload::deserialize(spanned.get_ref().clone()).err()?;
-        let start = spanned.span().start;
-        let word = error.message().split('`').nth(1).unwrap_or_default();
-        let offset = text[start..].find(word).map_or(start, |found| start + found);
-        Some((offset, error.message().to_owned()))
-    })
-}
-
-/// serde lists what it expects after an unknown field; the nearest of them is what was probably meant.
-pub(crate) fn explain(message: &str) -> String {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    match quoted.split_first() {
-        Some((unknown, valid)) if message.starts_with("unknown ") => {
-            format!("{message}{}", meant(nearest(unknown, valid.iter().copied())))
-        }
-        _ => message.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -620,7 +603,7 @@ users = { alice = "secret" }"#;
             "Read",
             "Reed",
             expect![[
-                r#"operation "Reed": here there are Read, Write, Create, Describe, Delete, Alter, DescribeConfigs, AlterConfigs, All"#
+                r#"operation "Reed": here there are Read, Write, Create, Describe, Delete, Alter, DescribeConfigs, AlterConfigs, All; did you mean "Read"?"#
             ]],
         );
     }
@@ -781,6 +764,57 @@ users = { alice = "secret" }"#;
             expect![[
                 r#"s.toml:26: unknown field `grup`, expected one of `topic`, `group`, `clients`, `user`, `config`; did you mean "group"?"#
             ]],
+        );
+    }
+
+    #[test]
+    fn values_of_the_wrong_type_are_named_with_what_they_should_be() {
+        refused(
+            "partitions = 6",
+            "partitions = \"six\"",
+            expect![[r#"s.toml:10: partitions: expected a whole number from 0 to 4294967295; found "six""#]],
+        );
+        refused(
+            "at = \"10s\"",
+            "at = 10",
+            expect![[
+                r#"s.toml:18: at: expected a length of time, such as "250ms", "1.5s" or "2m" (units: ns, us, ms, s, m, h); found 10"#
+            ]],
+        );
+        refused(
+            "rate = \"1000/s\"",
+            "rate = \"1000/s\"\nclients = \"2\"",
+            expect![[r#"s.toml:16: clients: expected a whole number from 0 to 4294967295; found "2""#]],
+        );
+        refused(
+            "config = { \"min.insync.replicas\" = 2 }",
+            "config = { min.insync.replicas = 2 }",
+            expect![[
+                r#"s.toml:7: the value of a config is text in quotes, a whole number, true or false; and a name with dots is in quotes, too, as in "linger.ms" = 5"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn what_would_silently_have_no_effect_is_refused() {
+        refused(
+            "nodes = 3",
+            "nodes = 3\nusers = { alice = \"secret\" }",
+            expect![[
+                r#"s.toml:7: cluster.users: nobody logs in unless the config "sasl.enabled.mechanisms" says how, as in "PLAIN""#
+            ]],
+        );
+        refused(
+            "\"min.insync.replicas\" = 2",
+            "\"super.users\" = \"admin\"",
+            expect![[
+                r#"s.toml:7: cluster.config: config super.users: invalid value "admin": must be users, separated by semicolons, as in User:alice;User:CN=bob,O=example, or nothing"#
+            ]],
+        );
+        refused(
+            "kill = { leader_of = \"orders-0\" }",
+            "fsync_stall = [\"broker-1\", \"produce-0\"]",
+            expect![[r#"s.toml:19: fault: "produce-0": only brokers have disks"#]],
         );
     }
 

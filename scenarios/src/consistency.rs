@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use trial_metadata::config::{BROKER_CONFIGS, ConfigDef};
+use trial_node::Time;
 
 use crate::check::parse_rate;
 use crate::model::{Scenario, Semantics, Value, Workload};
@@ -95,7 +96,19 @@ impl Scenario {
             .or_else(|| self.beyond_limits(workload))
     }
 
-    fn too_much(&self, workload: &Workload) -> Option<Misfit> {
+    /// How far simulated time will go at least.
+    pub fn planned_end(&self) -> Time {
+        (Time::ZERO + self.duration).max(self.plan().last_heal())
+    }
+
+    /// How many records and transactions the workloads with a rate will begin.
+    pub fn planned_load(&self) -> u128 {
+        let planned = self.workloads.iter().filter_map(|workload| self.planned(workload.get_ref()));
+        planned.map(|(planned, _)| planned).sum()
+    }
+
+    /// How many records or transactions a workload will begin, and the rate that it says.
+    fn planned<'a>(&self, workload: &'a Workload) -> Option<(u128, &'a str)> {
         let text = match workload {
             Workload::Produce { rate, .. } => rate,
             Workload::Bank(bank) => &bank.rate,
@@ -104,7 +117,11 @@ impl Scenario {
         };
         let rate = parse_rate(text).ok()?;
         let load = u128::from((self.duration - self.warmup).0);
-        let planned = load * u128::from(rate.records) / u128::from(rate.per.0);
+        Some((load * u128::from(rate.records) / u128::from(rate.per.0), text))
+    }
+
+    fn too_much(&self, workload: &Workload) -> Option<Misfit> {
+        let (planned, text) = self.planned(workload)?;
         (planned > MOST_PLANNED).then(|| Misfit {
             needle: "rate",
             what: format!("rate {text:?}: that makes {planned}, and a run has at most {MOST_PLANNED}"),

@@ -22,6 +22,7 @@ mod record;
 mod roles;
 mod run;
 mod security;
+mod text;
 mod timeline;
 mod traffic;
 mod variant;

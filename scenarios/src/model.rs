@@ -319,7 +319,11 @@ impl Semantics {
 
 /// The value of a config: a string, or what Kafka would write as one.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "the value of a config is text in quotes, a whole number, true or false; and a name with dots is in quotes, too, \
+                 as in \"linger.ms\" = 5"
+)]
 pub enum Value {
     /// `"all"`.
     Text(String),

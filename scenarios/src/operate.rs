@@ -10,9 +10,10 @@ use trial_metadata::quota::QuotaKey;
 use trial_node::{NodeId, Span, Time, TopicPartition, nearest};
 use trial_wire::{StrBytes, TopicName};
 
-use crate::check::{meant, properties, unknown_topic};
+use crate::check::{properties, unknown_topic};
 use crate::model::{Scenario, Value};
 use crate::plan::broker_names;
+use crate::text::meant;
 
 /// What stands for all clients that have no quota of their own, as in Kafka's tools.
 const DEFAULT_CLIENT: &str = "<default>";
@@ -154,7 +155,12 @@ fn wrong_quota(key: &str) -> Option<String> {
             Some(format!("{key} is not supported: a broker does not see what its threads cost."))
         }
         Ok(_) => None,
-        Err(what) => Some(what),
+        Err(_) => {
+            let keys = QuotaKey::ALL.iter().filter(|key| **key != QuotaKey::RequestPercentage);
+            let names: Vec<&str> = keys.map(|key| key.name()).collect();
+            let near = meant(nearest(key, names.iter().copied()));
+            Some(format!("there is no quota {key:?}, only {}{near}", names.join(", ")))
+        }
     }
 }
 
@@ -312,6 +318,11 @@ mod tests {
         assert_eq!(
             wrong(r#"topic_config = { odrers = { "retention.ms" = 1 } }"#),
             "admin: there is no topic \"odrers\"; did you mean \"orders\"?"
+        );
+        assert_eq!(
+            wrong(r#"client_quota = { "<default>" = { producer_byte_rat = 20000 } }"#),
+            "admin: there is no quota \"producer_byte_rat\", only producer_byte_rate, consumer_byte_rate, \
+             controller_mutation_rate; did you mean \"producer_byte_rate\"?"
         );
         let late = scenario("[[admin]]\nat = \"60s\"\ncancel_reassignment = [\"orders-0\"]").unwrap_err();
         assert!(late.contains("when load is over"), "{late}");

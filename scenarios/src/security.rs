@@ -12,6 +12,7 @@ use trial_wire::StrBytes;
 
 use crate::check::properties;
 use crate::model::{Scenario, Value, Workload};
+use crate::text::meant;
 
 /// What users may do with something, or may not.
 #[derive(Clone, Debug, Deserialize)]
@@ -68,7 +69,8 @@ impl AclEntry {
             let found = AclOperation::named(operation).filter(|found| valid.clone().any(|one| one == *found));
             let Some(operation) = found else {
                 let names: Vec<&str> = valid.map(AclOperation::name).collect();
-                let what = format!("operation {operation:?}: here there are {}", names.join(", "));
+                let near = meant(nearest(operation, names.iter().copied()));
+                let what = format!("operation {operation:?}: here there are {}{near}", names.join(", "));
                 return Err(("operations", what));
             };
             Ok(Acl {
@@ -108,9 +110,14 @@ impl Scenario {
         self.cluster.config.get("sasl.enabled.mechanisms").map(Value::text).unwrap_or_default()
     }
 
+    /// Whether clients can log in.
+    pub(crate) fn has_sasl(&self) -> bool {
+        !self.mechanisms().trim().is_empty()
+    }
+
     /// What is wrong with whom a workload's clients are, and where that is.
     pub(crate) fn wrong_user(&self, workload: &Workload) -> Option<(&'static str, String)> {
-        let has_sasl = !self.mechanisms().trim().is_empty();
+        let has_sasl = self.has_sasl();
         let Some(user) = workload.user() else {
             let logs_in = workload.configs().any(|config| config.contains_key("security.protocol"));
             let what = "the cluster has sasl.enabled.mechanisms: say by user as whom these clients log in";
@@ -121,9 +128,8 @@ impl Scenario {
             return Some(("user", format!("user = {user:?}: {what}")));
         }
         if !self.cluster.users.contains_key(user) {
-            let nearest = nearest(user, self.cluster.users.keys().map(String::as_str));
-            let meant = nearest.map_or(String::new(), |nearest| format!("; did you mean {nearest:?}?"));
-            return Some(("user", format!("user = {user:?} is not in [cluster.users]{meant}")));
+            let near = nearest(user, self.cluster.users.keys().map(String::as_str));
+            return Some(("user", format!("user = {user:?} is not in [cluster.users]{}", meant(near))));
         }
         None
     }
