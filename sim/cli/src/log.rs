@@ -2,13 +2,13 @@
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use trial_storage::dump::{DumpError, DumpOptions};
 
 use crate::args::Dump;
 
-/// Prints files of a log.
+/// Prints files of a log, all that can be; true if nothing is wrong in them.
 pub fn dump(arguments: &Dump) -> Result<bool> {
     let mut dump = trial_storage::dump::Dump::new(DumpOptions {
         print_data: arguments.print_data_log,
@@ -17,23 +17,32 @@ pub fn dump(arguments: &Dump) -> Result<bool> {
         verify_index_only: arguments.verify_index_only,
     });
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut load = |path: &str| match std::fs::read(path) {
-        Ok(content) => Ok(Bytes::from(content)),
-        Err(error) => Err(io::Error::new(error.kind(), format!("{path}: {error}"))),
-    };
+    let (mut well, mut not_dumped) = (true, Vec::new());
     for file in &arguments.files {
-        match dump.file(file, &mut load, &mut out) {
+        let dumped = dump.file(file, &mut load, &mut out);
+        let flushed = out.flush().map_err(DumpError::Io);
+        match dumped.and(flushed) {
+            Ok(()) => {}
             // Whoever read the text has seen enough.
             Err(DumpError::Io(error)) if error.kind() == ErrorKind::BrokenPipe => return Ok(true),
-            dumped => dumped?,
+            Err(damaged @ DumpError::Invalid { .. }) => {
+                well = false;
+                eprintln!("{damaged}");
+            }
+            Err(error) => not_dumped.push(error),
         }
     }
-    out.flush().context("standard output")?;
-    let mut well = true;
     for (heading, lines) in dump.problems() {
         well = false;
         eprintln!("{heading}");
         lines.iter().for_each(|line| eprintln!("{line}"));
     }
-    Ok(well)
+    let Some(last) = not_dumped.pop() else { return Ok(well) };
+    not_dumped.iter().for_each(|error| eprintln!("error: {error}"));
+    Err(last.into())
+}
+
+fn load(path: &str) -> io::Result<Bytes> {
+    let read = std::fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")));
+    read.map(Bytes::from)
 }

@@ -35,6 +35,14 @@ pub enum DumpError {
     /// A file could not be read, or the text not be written.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The name is not that of a file which can be dumped.
+    #[error("{path}: {what}")]
+    Name {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
     /// The file is not what its name says.
     #[error("{path}: {what}")]
     Invalid {
@@ -67,10 +75,14 @@ impl Dumped<'_> {
         DumpError::Invalid { path: self.path.to_owned(), what: what.to_string() }
     }
 
+    fn misnamed(&self, what: &str) -> DumpError {
+        DumpError::Name { path: self.path.to_owned(), what: what.to_owned() }
+    }
+
     /// The offset that the name begins with.
     fn base_offset(&self) -> Result<i64, DumpError> {
         let digits = self.name.split('.').next().unwrap_or_default();
-        digits.parse().map_err(|_| self.invalid("the name does not begin with an offset"))
+        digits.parse().map_err(|_| self.misnamed("the name does not begin with an offset"))
     }
 
     /// The path of another file of the same segment.
@@ -104,7 +116,10 @@ impl Dump {
         let known =
             ["log", "checkpoint", "index", "timeindex", "txnindex", "snapshot", crate::leader_epoch::FILE];
         if !known.contains(&suffix) {
-            return Err(file.invalid("not a file of a log"));
+            return Err(file.misnamed(
+                "not a file of a log; there are *.log, *.index, *.timeindex, *.txnindex, *.snapshot, *.checkpoint and \
+                 leader-epoch-checkpoint",
+            ));
         }
         file.content = load(path)?;
         match suffix {

@@ -40,21 +40,27 @@ impl Dump {
                     Some((offset.parse::<i64>().ok()?, epoch.parse::<i32>().ok()?))
                 });
                 let (offset, epoch) =
-                    id.ok_or_else(|| file.invalid("the name is not <offset>-<epoch>.checkpoint"))?;
+                    id.ok_or_else(|| file.misnamed("the name is not <offset>-<epoch>.checkpoint"))?;
                 writeln!(out, "Snapshot end offset: {offset}, epoch: {epoch}")?;
             }
         }
-        let mut position = 0;
+        let (mut position, mut well) = (0, true);
         let mut last_offset = None;
         while let Some(batch) = batch_at(&file.content, position) {
             let batch = match batch {
                 Ok(batch) => batch,
                 Err(what) => {
                     self.problem(format!("Not a batch in {}", file.path), format!("  {what}"));
+                    well = false;
                     break;
                 }
             };
-            batch_line(&batch, position, out)?;
+            let valid = Batch::check(batch.bytes(), 0).is_ok();
+            batch_line(&batch, position, valid, out)?;
+            if !valid {
+                let line = format!("  position {position}, base offset {}", batch.header().base_offset);
+                self.problem(format!("Batches that are not what their checksums say in {}", file.path), line);
+            }
             if self.options.deep || self.options.print_data {
                 self.records(file, &batch, &mut last_offset, out)?;
             }
@@ -63,6 +69,10 @@ impl Dump {
         let trailing = file.content.len() - position;
         if trailing > 0 {
             writeln!(out, "Found {trailing} invalid bytes at the end of {}", file.name)?;
+            if well {
+                let line = format!("  {trailing} bytes from position {position} on");
+                self.problem(format!("No whole batch at the end of {}", file.path), line);
+            }
         }
         Ok(())
     }
@@ -88,13 +98,13 @@ impl Dump {
     }
 }
 
-fn batch_line(batch: &Batch, position: usize, out: &mut dyn Write) -> Result<(), DumpError> {
+fn batch_line(batch: &Batch, position: usize, valid: bool, out: &mut dyn Write) -> Result<(), DumpError> {
     let header = batch.header();
     writeln!(
         out,
         "baseOffset: {} lastOffset: {} count: {} baseSequence: {} lastSequence: {} producerId: {} \
          producerEpoch: {} partitionLeaderEpoch: {} isTransactional: {} isControl: {} deleteHorizonMs: {} \
-         position: {position} {}: {} size: {} magic: 2 compresscodec: {} crc: {} isvalid: {}",
+         position: {position} {}: {} size: {} magic: 2 compresscodec: {} crc: {} isvalid: {valid}",
         header.base_offset,
         header.last_offset(),
         header.record_count,
@@ -111,7 +121,6 @@ fn batch_line(batch: &Batch, position: usize, out: &mut dyn Write) -> Result<(),
         header.size,
         header.compression().name(),
         header.crc,
-        Batch::check(batch.bytes(), 0).is_ok(),
     )?;
     Ok(())
 }

@@ -154,4 +154,20 @@ fn indexes_and_the_rest_are_printed_and_checked() {
     let (text, problems) = dump(&files, "000.log");
     assert!(text.ends_with("\nFound 70 invalid bytes at the end of 00000000000000000000.log\n"), "{text}");
     assert_eq!(problems.len(), 2);
+    damage(&mut files, "000.log", &|bytes| bytes.truncate(bytes.len() - 70 - 1));
+    assert_eq!(
+        dump(&files, "000.log").1,
+        [
+            format!("No whole batch at the end of t-0/{LOG}"),
+            format!("  77 bytes from position {} on", first + 138)
+        ]
+    );
+    damage(&mut files, "000.log", &|bytes| bytes[first - 1] ^= 1);
+    assert_eq!(
+        dump(&files, "000.log").1[..2],
+        [
+            format!("Batches that are not what their checksums say in t-0/{LOG}"),
+            "  position 0, base offset 0".to_owned()
+        ]
+    );
 }
