@@ -1,5 +1,6 @@
 //! Runs as JUnit XML, the form that CI servers read.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -84,13 +85,17 @@ fn status(record: &RunRecord, repeat: &str) -> TestCaseStatus {
     }
     let mut text = String::new();
     let mut first = None;
+    let mut traced = BTreeSet::new();
     for violation in record.violations.iter().filter(|violation| !violation.expected) {
         let evidence = violation.evidence.first().map_or("", String::as_str);
         first.get_or_insert((violation.property.as_str(), evidence.to_owned()));
         text += &format!("{} at {} ns\n", violation.property, violation.at_ns);
         violation.evidence.iter().for_each(|line| text += &format!("  {line}\n"));
-        text += "last trace lines:\n";
-        violation.trace.iter().for_each(|line| text += &format!("  {line}\n"));
+        // What is found at one instant has one trace.
+        if traced.insert(&violation.trace) {
+            text += "last trace lines:\n";
+            violation.trace.iter().for_each(|line| text += &format!("  {line}\n"));
+        }
     }
     for expectation in record.expectations.iter().filter(|expectation| !expectation.met) {
         let line = format!("expected: {}; found: {}", expectation.what, expectation.found);

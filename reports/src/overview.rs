@@ -1,5 +1,7 @@
 //! The top of the page: what was run, whether it held, and what did not.
 
+use std::collections::BTreeSet;
+
 use crate::format::{bytes, count, counted, seconds, span};
 use crate::markup::esc;
 use crate::{RunRecord, Unavailability, Verdict};
@@ -125,6 +127,7 @@ pub(crate) fn violations(record: &RunRecord) -> String {
         return String::new();
     }
     let mut out = String::from("<section id=\"violations\">\n<h2>Violations</h2>\n");
+    let mut traced = BTreeSet::new();
     for violation in record.violations.iter().take(VIOLATIONS_MAX) {
         let (class, note) = if violation.expected {
             ("expected", "the scenario expects this")
@@ -144,8 +147,10 @@ pub(crate) fn violations(record: &RunRecord) -> String {
             }
             out += "</ul>\n";
         }
-        if !violation.trace.is_empty() {
-            let open = if violation.expected { "" } else { " open" };
+        // What is found at one instant has one trace; the first will do to look at unasked.
+        if !violation.trace.is_empty() && traced.insert((violation.expected, &violation.trace)) {
+            let shown = traced.iter().filter(|(expected, _)| !expected).count();
+            let open = if !violation.expected && shown == 1 { " open" } else { "" };
             out += &format!("<details{open}><summary>The last trace lines before it</summary>\n<pre>");
             for line in &violation.trace {
                 out += &format!("{}\n", esc(line));

@@ -43,6 +43,23 @@ fn junit_has_a_suite_per_scenario_and_a_case_per_seed() {
 }
 
 #[test]
+fn what_was_found_at_one_instant_shows_one_trace() {
+    let mut record = records::unclean();
+    let found = record.violations.pop().expect("it is not expected");
+    let mut later = found.clone();
+    later.trace.push("31.500 s broker-3 leader-elected orders-1".into());
+    record.violations = vec![found.clone(), found, later];
+    let html = to_html(&record);
+    assert_eq!(html.matches("The last trace lines before it").count(), 2);
+    assert_eq!(html.matches("<details open><summary>The last trace lines").count(), 1);
+    let xml = junit(&[JunitRun { record: &record, repeat: "trial run this" }], None);
+    assert_eq!(
+        (xml.matches("leader-completeness at").count(), xml.matches("last trace lines").count()),
+        (3, 2)
+    );
+}
+
+#[test]
 fn json_reads_back_as_the_same_record() {
     for record in every_record() {
         assert_eq!(serde_json::from_str::<RunRecord>(&to_json(&record)).unwrap(), record);
