@@ -12,7 +12,7 @@ use trial_net::TimeScale;
 /// network and its processes while clients load it. Checkers watch every step. The same scenario and seed give the same
 /// run, event for event, on every machine.
 #[derive(Debug, Parser)]
-#[command(version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("TRIAL_COMMIT"), ")"), after_help = "\
+#[command(name = "trial", version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("TRIAL_COMMIT"), ")"), after_help = "\
 Start here:
   trial run leader-crash              a leader loses power under load; writes a report
   trial list                          the scenarios that are built in
@@ -61,13 +61,13 @@ pub struct Run {
     /// A built-in scenario's name (see `trial list`), or the path of a scenario file (ending in .toml).
     pub scenario: String,
     /// The seed: all randomness of the run comes from it.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: u64,
     /// Run every seed from A to B instead, print a line each, write no reports, and stop at the first that fails.
-    #[arg(long, value_name = "A-B", value_parser = seeds, conflicts_with_all = ["seed", "report"])]
+    #[arg(long, value_name = "A-B", value_parser = seeds, allow_hyphen_values = true, conflicts_with_all = ["seed", "report"])]
     pub seeds: Option<Seeds>,
-    /// Where to write the report; made if it is missing. [default: trial-report/SCENARIO-SEED, with the variant behind it unless
-    /// it is the first]
+    /// Where to write the report; made if it is missing. [default: trial-report/SCENARIO-SEED, or the scenario file's name instead
+    /// of SCENARIO; with the variant behind it unless it is the first, and the engine unless it is the world]
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// What carries the nodes: the simulated world, simulated sockets in virtual time, or sockets of this machine's loopback
@@ -116,7 +116,7 @@ Examples:
   trial log dump --print-data-log orders-0/*.log                   and one per record, with key and value
   trial log dump --verify-index-only orders-0/*.index orders-0/*.timeindex
 
-Exit codes: 0 all is well, 1 something in the files is wrong, 2 bad input.")]
+Exit codes: 0 all is well, 1 something in the files is wrong, 2 a file could not be read, or is none of a log.")]
 pub struct Dump {
     /// Segments (.log), snapshots of the metadata (.checkpoint), indexes (.index, .timeindex, .txnindex), snapshots of
     /// producers (.snapshot), leader-epoch-checkpoint.
@@ -202,7 +202,7 @@ pub struct Serve {
     #[arg(long, default_value = "1", value_name = "X", value_parser = crate::serve::time_scale)]
     pub time_scale: TimeScale,
     /// The seed: all randomness of the cluster comes from it.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: u64,
     #[command(flatten)]
     pub variant: VariantArgs,
@@ -242,7 +242,7 @@ pub struct Verify {
     /// A built-in scenario's name, or the path of a scenario file; without one, every built-in scenario.
     pub scenario: Option<String>,
     /// The seed.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: u64,
 }
 
@@ -285,11 +285,15 @@ pub struct Seeds {
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{text:?}: write an IP address and a port, as 127.0.0.1:9092"))
+    text.parse().map_err(|_| "write an IP address and a port, as 127.0.0.1:9092".to_owned())
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("write a whole number from 0 to {}", u64::MAX))
 }
 
 fn seeds(text: &str) -> Result<Seeds, String> {
-    let wrong = || format!("{text:?}: write the first and the last, as in 1-50");
+    let wrong = || "write the first and the last, as in 1-50".to_owned();
     let (first, last) = text.split_once('-').ok_or_else(wrong)?;
     let range =
         Seeds { first: first.parse().map_err(|_| wrong())?, last: last.parse().map_err(|_| wrong())? };

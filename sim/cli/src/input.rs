@@ -34,7 +34,18 @@ fn is_file(named: &str) -> bool {
     named.ends_with(".toml") || named.contains(std::path::MAIN_SEPARATOR)
 }
 
+/// What the reports of a scenario are called: as the file that the user named, for the scenario's own name may be another file's,
+/// too; as the scenario if it is one of the catalog.
+pub fn report_name<'a>(named: &'a str, scenario: &'a str) -> &'a str {
+    let stem = is_file(named).then(|| Path::new(named).file_stem()?.to_str()).flatten();
+    stem.unwrap_or(scenario)
+}
+
 fn unknown<T>(named: &str) -> Result<T> {
+    let file = format!("{named}.toml");
+    if !named.is_empty() && Path::new(&file).is_file() {
+        bail!("there is no scenario {named:?} built in; for the file write {file}");
+    }
     match catalog::nearest(named) {
         Some(near) => {
             bail!("there is no scenario {named:?}; did you mean {near:?}? `trial list` shows all of them")

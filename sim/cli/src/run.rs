@@ -41,13 +41,16 @@ pub fn run(run: &Run) -> Result<bool> {
     if let Some(file) = &run.junit {
         input::writable("--junit", file)?;
     }
+    if let Some(note) = long(&scenario, run.engine) {
+        eprintln!("note: {}: {note}", run.scenario);
+    }
     if let Some(seeds) = run.seeds {
         return many(run, &scenario, &mut options, seeds);
     }
     let folder = match (&run.report, run.json || run.events.is_some()) {
         (Some(folder), _) => Some(folder.clone()),
         (None, true) => None,
-        (None, false) => Some(default_folder(&scenario, run.seed)),
+        (None, false) => Some(default_folder(run, &scenario)),
     };
     let made = folder.as_deref().map(input::report_folder).transpose()?.unwrap_or_default();
     let finished = one(run.engine, &scenario, options, !run.json);
@@ -82,15 +85,43 @@ pub fn run(run: &Run) -> Result<bool> {
     Ok(passed)
 }
 
-/// Where the report goes unless the command line says so: a folder for each scenario, variant and seed.
-fn default_folder(scenario: &Scenario, seed: u64) -> PathBuf {
-    let mut name = format!("{}-{seed}", scenario.name);
+/// What a record costs roughly, from its producer to its consumers: time in ns, memory in bytes.
+const RECORD_COST: (u128, u128) = (10_000, 400);
+/// What a simulated second costs roughly in which nobody does anything, in ns.
+const IDLE_COST: u128 = 50_000;
+/// From so many ns on, somebody who waits should know for how long.
+const LONG: u128 = 2 * MINUTE;
+const MINUTE: u128 = 60_000_000_000;
+
+/// What to reckon with, if it is much.
+fn long(scenario: &Scenario, engine: Engine) -> Option<String> {
+    let (end, load) = (scenario.planned_end(), scenario.planned_load());
+    let (ns, bytes) =
+        (load * RECORD_COST.0 + u128::from(end.0) / 1_000_000_000 * IDLE_COST, load * RECORD_COST.1);
+    let ns = if engine == Engine::Tcp { ns.max(u128::from(end.0)) } else { ns };
+    (ns >= LONG).then(|| {
+        let (minutes, gigabytes) = (ns.div_ceil(MINUTE), bytes.div_ceil(1_000_000_000));
+        format!(
+            "{load} records or transactions over {end}: reckon with {minutes} min or more a run, and {gigabytes} GB of \
+             memory; Ctrl-C gives up"
+        )
+    })
+}
+
+/// Where the report goes unless the command line says so: a folder for each scenario or file, seed, variant and engine.
+fn default_folder(run: &Run, scenario: &Scenario) -> PathBuf {
+    let mut name = format!("{}-{}", input::report_name(&run.scenario, &scenario.name), run.seed);
     let variant = scenario.variant();
     if variant != scenario.all_variants()[0] {
         let protocol = variant.group_protocol.map(|protocol| format!("-{}", protocol.name()));
         let version = variant.transaction_version.map(|version| format!("-tv{version}"));
         name.extend([protocol, version].into_iter().flatten());
     }
+    name += match run.engine {
+        Engine::World => "",
+        Engine::Turmoil => "-turmoil",
+        Engine::Tcp => "-tcp",
+    };
     PathBuf::from("trial-report").join(name)
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Error, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use trial_net::session::{Entry, Journal, Outcome, RecordError, Recorded};
-use trial_net::{Certified, Cluster, Doors, Order, Server, Tally, TimeScale, Tls};
+use trial_net::{Certified, Cluster, Doors, Limits, Order, Server, Tally, TimeScale, Tls};
 use trial_reports::{RunRecord, Verdict};
 use trial_scenarios::{DataDir, Scenario};
 
@@ -26,7 +26,11 @@ pub fn serve(serve: &Serve) -> Result<bool> {
     let scenario = setting.scenario()?;
     let folder = match &serve.report {
         Some(folder) => folder.clone(),
-        None => PathBuf::from(format!("trial-report/{}-served-{}", scenario.name, serve.seed)),
+        None => {
+            let named = serve.scenario.as_deref().unwrap_or_default();
+            let name = input::report_name(named, &scenario.name);
+            PathBuf::from(format!("trial-report/{name}-served-{}", serve.seed))
+        }
     };
     let mut cluster = setting.open(false)?;
     // Locked until the end.
@@ -112,6 +116,15 @@ fn keep_in(folder: &Path, scenario: &Scenario, cluster: &mut Served) -> Result<D
 /// Where clients come in.
 fn doors(cluster: &Served) -> Doors {
     let mut doors = Doors::open(cluster.0.bootstrap());
+    let config = cluster.0.broker_config();
+    // These configs are never negative.
+    let size = |value: i32| usize::try_from(value).unwrap_or(usize::MAX);
+    doors.limits = Limits {
+        connections: size(config.max_connections),
+        connections_per_ip: size(config.max_connections_per_ip),
+        before_login: (!config.sasl_enabled_mechanisms.is_empty())
+            .then(|| size(config.sasl_server_max_receive_size)),
+    };
     if cluster.0.is_secured() {
         doors.other_ports = vec![trial_broker::BROKER_PORT, trial_broker::TLS_PORT];
         doors.certified = Some(Certified { port: trial_broker::TLS_PORT, login: trial_broker::tls_login });

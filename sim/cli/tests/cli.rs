@@ -84,6 +84,7 @@ fn refused(arguments: &[&str], expected: Expect) {
 
 #[test]
 fn help_teaches() {
+    assert!(text(&trial(&["--version"]).stdout).starts_with("trial "));
     let help = trial(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     expect_file!["golden/help.txt"].assert_eq(&text(&help.stdout));
@@ -196,6 +197,67 @@ fn a_session_that_fails_is_replayed_and_fails_again() {
     let cut = trial(&["replay", session, "--report", report]);
     assert!(text(&cut.stderr).contains(": damaged at byte "), "{}", text(&cut.stderr));
     assert!(text(&cut.stdout).contains("the record has no hash of the end"), "{}", text(&cut.stdout));
+}
+
+#[test]
+fn files_of_logs_are_all_dumped_and_what_is_wrong_exits_1() {
+    let folder = folder("dump");
+    let file = |name: &str, content: &[u8]| {
+        let file = folder.join(name);
+        std::fs::write(&file, content).expect("it can be written");
+        file.to_str().expect("a path of letters").to_owned()
+    };
+    let empty = file("00000000000000000007.log", b"");
+    let torn = file("00000000000000000008.log", &[0; 20]);
+    let epochs = file("leader-epoch-checkpoint", &[0xff; 20]);
+    let other = file("other.txt", b"");
+    let dumped = |files: &[&str]| {
+        let output = trial(&[&["log", "dump"], files].concat());
+        assert!(text(&output.stdout).ends_with(&format!("Dumping {empty}\nLog starting offset: 7\n")));
+        (output.status.code(), text(&output.stderr))
+    };
+    assert_eq!(dumped(&[&empty]), (Some(0), String::new()));
+    for damaged in [&torn, &epochs] {
+        let (code, complaint) = dumped(&[damaged, &empty]);
+        assert_eq!(code, Some(1), "{complaint}");
+        assert!(complaint.contains(damaged), "{complaint}");
+    }
+    for (wrong, why) in [(other.as_str(), "not a file of a log"), ("nowhere.log", "No such file")] {
+        let (code, complaint) = dumped(&[wrong, &torn, &empty]);
+        assert_eq!(code, Some(2), "{complaint}");
+        assert!(complaint.contains(why) && complaint.contains(&torn), "{complaint}");
+    }
+}
+
+#[test]
+fn reports_are_called_as_what_was_run() {
+    let folder = folder("named");
+    let file = scenario(&folder, &SMALL.replace("\"small\"", "\"leader-crash\""));
+    let report = |engine: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trial"));
+        command.args(["run", &file]).args(engine).current_dir(&folder);
+        let output = command.output().expect("the binary starts");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    };
+    report(&[]);
+    report(&["--engine", "turmoil"]);
+    let made = std::fs::read_dir(folder.join("trial-report")).expect("they are there");
+    let mut made: Vec<_> = made.map(|entry| entry.expect("it is").file_name()).collect();
+    made.sort();
+    assert_eq!(made, ["small-1", "small-1-turmoil"]);
+}
+
+#[test]
+fn a_run_that_takes_long_is_announced() {
+    let file = scenario(&folder("long"), &SMALL.replace("\"12s\"", "\"1000h\""));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trial"));
+    let mut child = command.args(["run", &file, "--json"]).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut note = String::new();
+    let said = BufReader::new(child.stderr.take().expect("it is piped")).read_line(&mut note);
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    said.expect("it is text");
+    assert!(note.contains("reckon with "), "{note}");
 }
 
 #[test]
@@ -348,8 +410,14 @@ fn bad_input_exits_2_with_the_place() {
     refused(
         &["serve", "--listen", "localhost:9092"],
         expect![[
-            r#"error: invalid value 'localhost:9092' for '--listen <ADDRESS:PORT>': "localhost:9092": write an IP address and a port, as 127.0.0.1:9092"#
+            r#"error: invalid value 'localhost:9092' for '--listen <ADDRESS:PORT>': write an IP address and a port, as 127.0.0.1:9092"#
         ]],
+    );
+    refused(
+        &["run", "leader-crash", "--seed", "-1"],
+        expect![
+            "error: invalid value '-1' for '--seed <N>': write a whole number from 0 to 18446744073709551615"
+        ],
     );
     refused(
         &["run", "nowhere.toml"],
