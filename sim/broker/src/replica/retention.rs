@@ -7,6 +7,10 @@ use super::partition::Partition;
 use super::timers::Timer;
 use super::{Context, Happened, ReplicaManager};
 
+/// How many keys of a log's dirty part are known at once: what `log.cleaner.dedupe.buffer.size` has room for by default, at 24
+/// bytes each and nine tenths full.
+const CLEANER_KEYS_MAX: usize = (128 << 20) / 24 * 9 / 10;
+
 fn name(partition: &Partition) -> TopicPartition {
     TopicPartition { topic: partition.topic.clone(), partition: partition.id.partition }
 }
@@ -19,7 +23,7 @@ impl ReplicaManager {
             if !partition.log.is_cleaning_due(ctx.now.wall_ms) {
                 continue;
             }
-            match partition.log.clean(ctx.disk, ctx.now.wall_ms) {
+            match partition.log.clean(ctx.disk, ctx.now.wall_ms, CLEANER_KEYS_MAX) {
                 Ok(sizes) => {
                     cleaned = true;
                     self.after.trace(TraceEvent::LogCompacted {

@@ -4,17 +4,22 @@
 //! cleaning, once to write anew what is still the last of its key. Records of aborted transactions go. The first cleaning that
 //! leaves a tombstone, or a marker of a transaction without records, writes into its batch from when on it may go: its delete
 //! horizon (KIP-534). A batch keeps its offsets, and the last one of a segment stays even if it is empty, so that the log has
-//! no holes between its segments; the last one of a producer stays, so that its sequence and its epoch go on.
+//! no holes between its segments; the last one of a producer stays, so that its sequence and its epoch go on. That is the last
+//! one of those that are looked at: what follows may yet be lost in a power failure, or cut off.
+//!
+//! What is held in memory is bounded: of keys there is a digest and an offset each, and when there is no room for more, what
+//! follows is left for the next time; segments are written one after the other.
 //!
 //! Crashes: the new segment is written as `.log.cleaned` and made durable; its renaming to `.log.swap` decides; then the old
 //! segments' files go, and the new one takes its name. [`finish_interrupted`] does the rest after a crash.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use bytes::Bytes;
-use trial_node::{Disk, DiskError, Offset, ProducerId};
+use trial_node::{Disk, DiskError, Offset, ProducerEpoch, ProducerId};
 use trial_wire::{Batch, Header};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::recovery::offset_of;
 use super::{ReadError, Repair, UnifiedLog};
@@ -53,25 +58,34 @@ pub enum CleanError {
 }
 
 /// What must be known to decide on a batch.
-struct Decisions<'a> {
-    /// The last offset of each key in the dirty part.
-    last_of_key: BTreeMap<Bytes, i64>,
+struct Decisions {
+    /// Where it ends that is looked at.
+    end: Offset,
+    /// The last offset of each key in the dirty part, by the key's digest.
+    last_of_key: BTreeMap<u128, i64>,
     /// First offset and marker of the aborted transactions.
     aborted: BTreeMap<ProducerId, Vec<(Offset, Offset)>>,
     now_ms: i64,
     /// The delete horizon of what may go from now on.
     delete_horizon_ms: i64,
-    /// The producers as the log knows them now.
-    producers: &'a ProducerStateManager,
+    /// What the log's batches up to `end` tell of the producers that it remembers.
+    producers: BTreeMap<ProducerId, LastOfProducer>,
     /// Producers with records that stay, of a transaction whose marker has not come yet.
     in_transaction: BTreeSet<ProducerId>,
 }
 
+/// Which batches of a producer tell its state.
+struct LastOfProducer {
+    epoch: ProducerEpoch,
+    /// The last offset of its last batch of records in this epoch.
+    records: Option<Offset>,
+    /// The offset of its last marker in this epoch.
+    marker: Option<Offset>,
+}
+
 /// The new content of some segments.
+#[derive(Default)]
 struct Group {
-    /// Which segments it replaces.
-    first: usize,
-    last: usize,
     chunks: Vec<Bytes>,
     aborted: Vec<AbortedTxn>,
 }
@@ -119,116 +133,131 @@ impl UnifiedLog {
         self.segments[..self.segments.len() - 1].iter().take_while(may_be).count()
     }
 
-    /// Compacts what can be. `now_ms` is the wall clock.
+    /// Compacts what can be, as far as no more than `keys_max` keys of the dirty part have to be known at once (one batch
+    /// may have more). `now_ms` is the wall clock.
     ///
     /// # Errors
     /// [`CleanError`]
-    pub fn clean(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<Cleaned, CleanError> {
-        let count = self.cleanable_segments(now_ms);
+    pub fn clean(
+        &mut self,
+        disk: &mut dyn Disk,
+        now_ms: i64,
+        keys_max: usize,
+    ) -> Result<Cleaned, CleanError> {
+        let mut count = self.cleanable_segments(now_ms);
         if count == 0 {
             return Ok(Cleaned::default());
         }
-        let end = self.segments[count - 1].next_offset();
+        // What goes must not be gone before what it gives way to is durable, and the markers that decide on it.
+        self.flush(disk)?;
+        let decisions = self.decide(disk, count, now_ms, keys_max);
+        let mut decisions = decisions.map_err(|error| self.uncleanable(error))?;
+        count = self.segments[..count].partition_point(|segment| segment.base_offset() < decisions.end);
         let size = |segments: &[LogSegment]| segments.iter().map(|s| u64::from(s.size())).sum::<u64>();
         let before = size(&self.segments[..count]);
-        let groups = match self.cleaned_groups(disk, count, now_ms) {
-            Ok(groups) => groups,
-            Err(ReadError::Disk(error)) => return Err(error.into()),
-            Err(error) => {
-                self.uncleanable = true;
-                return Err(CleanError::Uncleanable { what: error.to_string() });
-            }
-        };
-        let mut removed = 0;
+        // Builds the indexes of aborted transactions as recovery would.
+        let mut replayed = ProducerStateManager::default();
         // From the first to the last: the index of aborted transactions that stands with a marker must not lose what still has
         // records in a segment before.
-        for group in groups {
-            let segments = group.first - removed..=group.last - removed;
-            removed += group.last - group.first;
-            self.swap(disk, segments, group, now_ms)?;
+        let mut first = 0;
+        while first < count {
+            let last = last_of_group(&self.segments[..count], first, &self.config);
+            let group = self.cleaned_group(disk, first..last + 1, &mut decisions, &mut replayed);
+            if let Some(group) = group.map_err(|error| self.uncleanable(error))? {
+                self.swap(disk, first..=last, group, now_ms)?;
+                count -= last - first;
+            }
+            first += 1;
         }
-        self.cleaned_to = end;
+        self.cleaned_to = decisions.end;
         let bases: BTreeSet<Offset> = self.segments.iter().map(LogSegment::base_offset).collect();
-        self.producers
-            .retain_snapshots(disk, &self.folder, |offset| offset >= end || bases.contains(&offset))?;
-        Ok(Cleaned { before, after: size(&self.segments[..count - removed]) })
+        let keep = |offset| offset >= decisions.end || bases.contains(&offset);
+        self.producers.retain_snapshots(disk, &self.folder, keep)?;
+        Ok(Cleaned { before, after: size(&self.segments[..count]) })
     }
 
-    /// What the first `count` segments become, if that is another than they are.
-    fn cleaned_groups(
+    fn uncleanable(&mut self, error: ReadError) -> CleanError {
+        match error {
+            ReadError::Disk(error) => error.into(),
+            error => {
+                self.uncleanable = true;
+                CleanError::Uncleanable { what: error.to_string() }
+            }
+        }
+    }
+
+    /// What some segments become, if that is another than they are.
+    fn cleaned_group(
+        &self,
+        disk: &mut dyn Disk,
+        segments: Range<usize>,
+        decisions: &mut Decisions,
+        replayed: &mut ProducerStateManager,
+    ) -> Result<Option<Group>, ReadError> {
+        let mut group = Group::default();
+        let mut same = segments.len() == 1;
+        let last = segments.end - 1;
+        for i in segments {
+            let segment = &self.segments[i];
+            let mut position = 0;
+            while position < segment.size() {
+                let header = segment.header_at(disk, position)?;
+                // A new checksum must not make right what has gone bad.
+                let batch = segment.batch_at(disk, position, &header, Check::Content)?;
+                position += header.size as u32;
+                let ends_group = i == last && position == segment.size();
+                let kept = decisions.clean(&batch, ends_group)?;
+                same &= kept.as_ref() == Some(&batch);
+                if let Some(kept) = kept {
+                    let control = kept.header().is_control().then_some(&kept);
+                    group.aborted.extend(replayed.update(kept.header(), control));
+                    group.chunks.push(kept.bytes().clone());
+                }
+            }
+        }
+        Ok((!same).then_some(group))
+    }
+
+    /// Reads the first `count` segments for what they say of producers, and their dirty part for what it says of each key.
+    fn decide(
         &self,
         disk: &mut dyn Disk,
         count: usize,
         now_ms: i64,
-    ) -> Result<Vec<Group>, ReadError> {
-        let mut decisions = self.decide(disk, count, now_ms)?;
-        // Builds the indexes of aborted transactions as recovery would.
-        let mut replayed = ProducerStateManager::default();
-        let mut groups = Vec::new();
-        let mut first = 0;
-        while first < count {
-            let last = last_of_group(&self.segments[..count], first, &self.config);
-            let mut group = Group { first, last, chunks: Vec::new(), aborted: Vec::new() };
-            let mut same = first == last;
-            for (i, segment) in self.segments[first..=last].iter().enumerate() {
-                let ends_group = first + i == last;
-                let mut position = 0;
-                while position < segment.size() {
-                    let header = segment.header_at(disk, position)?;
-                    // A new checksum must not make right what has gone bad.
-                    let batch = segment.batch_at(disk, position, &header, Check::Content)?;
-                    position += header.size as u32;
-                    let must_stay = ends_group && position == segment.size();
-                    let kept = decisions.clean(&batch, must_stay)?;
-                    same &= kept.as_ref() == Some(&batch);
-                    if let Some(kept) = kept {
-                        let control = kept.header().is_control().then_some(&kept);
-                        group.aborted.extend(replayed.update(kept.header(), control));
-                        group.chunks.push(kept.bytes().clone());
-                    }
-                }
-            }
-            if !same {
-                groups.push(group);
-            }
-            first = last + 1;
-        }
-        Ok(groups)
-    }
-
-    /// Reads the dirty part for what it says of each key.
-    fn decide(&self, disk: &mut dyn Disk, count: usize, now_ms: i64) -> Result<Decisions<'_>, ReadError> {
-        let end = self.segments[count - 1].next_offset();
+        keys_max: usize,
+    ) -> Result<Decisions, ReadError> {
         let mut decisions = Decisions {
+            end: self.segments[count - 1].next_offset(),
             last_of_key: BTreeMap::new(),
             aborted: BTreeMap::new(),
             now_ms,
             delete_horizon_ms: now_ms.saturating_add(self.config.delete_retention_ms),
-            producers: &self.producers,
+            producers: BTreeMap::new(),
             in_transaction: BTreeSet::new(),
         };
-        self.aborted_transactions(self.segments[0].base_offset(), end, &mut |txn| {
+        self.aborted_transactions(self.segments[0].base_offset(), decisions.end, &mut |txn| {
             let of_producer = decisions.aborted.entry(txn.producer_id).or_default();
             of_producer.push((txn.first_offset, txn.last_offset));
         });
-        let clean = self.segments[..count].partition_point(|s| s.next_offset() <= self.cleaned_to);
-        for segment in &self.segments[clean..count] {
+        let mut in_batch = Vec::new();
+        for segment in &self.segments[..count] {
             let mut position = 0;
             while position < segment.size() {
                 let header = segment.header_at(disk, position)?;
-                if !header.is_control() && !decisions.is_aborted(&header) {
+                let dirty = header.next_offset() > self.cleaned_to.0;
+                if dirty && !header.is_control() && !decisions.is_aborted(&header) {
                     let batch = segment.batch_at(disk, position, &header, Check::Content)?;
+                    in_batch.clear();
                     batch.for_each_record(DECOMPRESSED_BATCH_LIMIT, |record| {
-                        if let Some(key) = record.key {
-                            match decisions.last_of_key.get_mut(key) {
-                                Some(last) => *last = record.offset,
-                                None => {
-                                    let key = Bytes::copy_from_slice(key);
-                                    decisions.last_of_key.insert(key, record.offset);
-                                }
-                            }
-                        }
+                        in_batch.extend(record.key.map(|key| (xxh3_128(key), record.offset)));
                     })?;
+                    if !decisions.learn(&in_batch, keys_max) {
+                        decisions.end = Offset(header.base_offset);
+                        return Ok(decisions);
+                    }
+                }
+                if self.producers.producers().contains_key(&ProducerId(header.producer_id)) {
+                    decisions.note_producer(&header);
                 }
                 position += header.size as u32;
             }
@@ -244,7 +273,7 @@ impl UnifiedLog {
         group: Group,
         now_ms: i64,
     ) -> Result<(), DiskError> {
-        let Group { chunks, aborted, .. } = group;
+        let Group { chunks, aborted } = group;
         let first = *segments.start();
         let base = self.segments[first].base_offset();
         let path = segment::path(&self.folder, base, "log");
@@ -282,7 +311,32 @@ impl UnifiedLog {
     }
 }
 
-impl Decisions<'_> {
+impl Decisions {
+    /// Takes a batch's keys into account; `false` if there is no room for them.
+    fn learn(&mut self, keys: &[(u128, i64)], keys_max: usize) -> bool {
+        let new = keys.iter().filter(|(key, _)| !self.last_of_key.contains_key(key)).count();
+        if !self.last_of_key.is_empty() && self.last_of_key.len() + new > keys_max {
+            return false;
+        }
+        self.last_of_key.extend(keys.iter().copied());
+        true
+    }
+
+    fn note_producer(&mut self, header: &Header) {
+        // A control batch that an earlier cleaning has emptied tells nothing.
+        if header.is_control() && header.record_count == 0 {
+            return;
+        }
+        let epoch = ProducerEpoch(header.producer_epoch);
+        let new = || LastOfProducer { epoch, records: None, marker: None };
+        let last = self.producers.entry(ProducerId(header.producer_id)).or_insert_with(new);
+        if last.epoch != epoch {
+            *last = new();
+        }
+        let at = if header.is_control() { &mut last.marker } else { &mut last.records };
+        *at = Some(Offset(header.last_offset()));
+    }
+
     fn is_aborted(&self, header: &Header) -> bool {
         let offset = Offset(header.base_offset);
         header.is_transactional()
@@ -295,6 +349,9 @@ impl Decisions<'_> {
     /// What stays of a batch; `None` if it goes. `must_stay`: then it stays at least without records.
     fn clean(&mut self, batch: &Batch, must_stay: bool) -> Result<Option<Batch>, ReadError> {
         let header = batch.header();
+        if header.base_offset >= self.end.0 {
+            return Ok(Some(batch.clone()));
+        }
         let producer_id = ProducerId(header.producer_id);
         let horizon = header.delete_horizon_ms();
         let is_over = horizon.is_some_and(|horizon| horizon <= self.now_ms);
@@ -314,7 +371,7 @@ impl Decisions<'_> {
         } else {
             batch.filtered(DECOMPRESSED_BATCH_LIMIT, |record| {
                 let Some(key) = record.key else { return false };
-                let is_last = self.last_of_key.get(key).is_none_or(|last| record.offset >= *last);
+                let is_last = self.last_of_key.get(&xxh3_128(key)).is_none_or(|last| record.offset >= *last);
                 let stays = is_last && !(record.value.is_none() && is_over);
                 tombstones |= stays && record.value.is_none();
                 stays
@@ -337,12 +394,11 @@ impl Decisions<'_> {
     /// Whether the producer's sequence goes on after this batch, or if it has written nothing in its epoch, whether this is a
     /// marker that tells the epoch.
     fn is_last_of_producer(&self, header: &Header) -> bool {
-        let Some(entry) = self.producers.producers().get(&ProducerId(header.producer_id)) else {
-            return false;
-        };
-        match entry.last_batch() {
-            Some(last) => last.last_offset.0 == header.last_offset(),
-            None => header.is_control() && entry.epoch.0 == header.producer_epoch,
+        let Some(last) = self.producers.get(&ProducerId(header.producer_id)) else { return false };
+        let offset = Some(Offset(header.last_offset()));
+        match last.records {
+            None => header.is_control() && last.marker == offset,
+            records => records == offset,
         }
     }
 }

@@ -166,7 +166,7 @@ impl Run {
                 self.log.flush(&mut self.disk).unwrap();
                 let before = self.meaning();
                 let disk = &mut Stopping { inner: &mut self.disk, left: stop.map(|(after, _)| after) };
-                let cleaned = self.log.clean(disk, self.now);
+                let cleaned = self.log.clean(disk, self.now, usize::MAX);
                 match stop {
                     None => assert!(cleaned.unwrap().after <= self.log.size()),
                     Some((_, power)) => {
@@ -235,13 +235,13 @@ fn a_cleaned_log_is_smaller_and_not_due_again() {
     run.step(&Op::Commit);
     assert!(run.log.is_cleaning_due(NOW));
     let (segments, size) = (run.log.segment_count(), run.log.size());
-    let cleaned = run.log.clean(&mut run.disk, NOW).unwrap();
+    let cleaned = run.log.clean(&mut run.disk, NOW, usize::MAX).unwrap();
     assert!(cleaned.after * 4 < cleaned.before, "{cleaned:?}");
     assert!(run.log.size() < size / 2 && !run.log.is_cleaning_due(NOW));
     let read = run.log.read(&mut run.disk, Offset(0), 1 << 20, run.log.log_end_offset(), true).unwrap();
     assert!(!read.records.is_empty());
     // What has become small fits into fewer segments the next time.
-    run.log.clean(&mut run.disk, NOW).unwrap();
+    run.log.clean(&mut run.disk, NOW, usize::MAX).unwrap();
     assert!(run.log.segment_count() < segments / 2);
     let names = run.disk.list("t-0").unwrap();
     let snapshots = names.iter().filter(|name| name.ends_with(".snapshot")).count();
@@ -278,7 +278,8 @@ fn tombstones_and_markers_go_at_their_delete_horizon_but_not_what_tells_an_epoch
         early
     };
     let all = [(0, false), (1, true), (2, false), (3, true)];
-    let clean = |run: &mut Run, days: i64| run.log.clean(&mut run.disk, NOW + days * DAY).unwrap();
+    let clean =
+        |run: &mut Run, days: i64| run.log.clean(&mut run.disk, NOW + days * DAY, usize::MAX).unwrap();
     clean(&mut run, 10);
     assert_eq!(early(&mut run), all, "however old they are");
     let batch = run.log.read(&mut run.disk, Offset(0), 1, Offset(1), true).unwrap();
@@ -305,7 +306,7 @@ fn where_epochs_began_is_known_even_if_their_first_records_are_gone() {
         run.log.append_as_leader(&mut run.disk, &batch, epoch, AppendOrigin::Client, NOW).unwrap();
     }
     run.step(&Op::Commit);
-    run.log.clean(&mut run.disk, NOW).unwrap();
+    run.log.clean(&mut run.disk, NOW, usize::MAX).unwrap();
     let ends = |run: &Run| (0..5).map(|epoch| run.log.end_offset_for_epoch(LeaderEpoch(epoch))).collect();
     let before: Vec<_> = ends(&run);
     let (to, at) = (run.log.recovery_point(), run.log.log_end_offset());
@@ -333,7 +334,7 @@ fn a_cleaning_waits_for_the_lags_and_the_ratio() {
     let lag = LogConfig { min_compaction_lag_ms: DAY, ..config() };
     assert!(!due(lag, NOW + DAY - 1));
     assert!(due(lag, NOW + DAY));
-    run.log.clean(&mut run.disk, NOW).unwrap();
+    run.log.clean(&mut run.disk, NOW, usize::MAX).unwrap();
     for i in 0..10u8 {
         run.step(&Op::Append { producer: None, records: vec![(i, 2 * i); 4] });
     }
@@ -351,7 +352,7 @@ fn a_cleaning_waits_for_the_lags_and_the_ratio() {
     assert!(!due(1_000_000, DAY, NOW + DAY));
     assert!(due(1_000_000, DAY, NOW + DAY + 1));
     // How far it was cleaned is written down.
-    run.log.clean(&mut run.disk, NOW).unwrap();
+    run.log.clean(&mut run.disk, NOW, usize::MAX).unwrap();
     let to = run.log.cleaned_to();
     run.reopen(false);
     assert!(run.log.is_cleaning_due(NOW), "all of it counts as dirty");
@@ -370,7 +371,7 @@ fn what_cannot_be_read_stays_as_it_is() {
     let mut bytes = crate::whole_file::read(&mut run.disk, &path).unwrap().unwrap().to_vec();
     bytes[100] ^= 1;
     crate::whole_file::write(&mut run.disk, &path, bytes.clone().into()).unwrap();
-    let cleaned = run.log.clean(&mut run.disk, NOW);
+    let cleaned = run.log.clean(&mut run.disk, NOW, usize::MAX);
     assert!(matches!(&cleaned, Err(CleanError::Uncleanable { what }) if what.contains("CRC")), "{cleaned:?}");
     assert_eq!(crate::whole_file::read(&mut run.disk, &path).unwrap().unwrap(), bytes);
     assert!(!run.log.is_cleaning_due(NOW));

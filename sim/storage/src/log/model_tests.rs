@@ -1,18 +1,22 @@
-//! The log against a model: random operations, with kills and power losses between any two operations of the disk.
+//! The log against a model: random operations, cleanings among them, with kills and power losses between any two operations of
+//! the disk.
 
-use std::collections::BTreeMap;
+mod cleaning;
+mod disks;
+mod model;
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
-use trial_node::view::BatchView;
-use trial_node::{Disk, DiskError, FileId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Rng};
+use trial_node::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use trial_wire::messages::EndTxnMarker;
 use trial_wire::{Batch, BatchBuilder, Batches, Compression, ControlRecord};
 
 use super::*;
-use crate::leader_epoch::LeaderEpochCache;
-use crate::producer_state::BatchMetadata;
 use crate::{FileDisk, SimDisk};
+use cleaning::Cleaning;
+pub(super) use disks::Stopping;
+use disks::TestDisk;
+use model::{LIMIT, Model, Transaction, key, last_of_each, transactions, values, view_of};
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -34,10 +38,11 @@ enum Op {
         batches: Vec<(Option<u8>, u8)>,
         end_txn: bool,
     },
-    /// A coordinator ends a producer's transaction.
+    /// A coordinator ends a producer's transaction, or more: begins its next epoch (KIP-890).
     Mark {
         producer: u8,
         commit: bool,
+        bump: bool,
     },
     /// What is committed grows.
     HighWatermark {
@@ -52,23 +57,35 @@ enum Op {
         max_bytes: u16,
         bound: u16,
     },
+    /// Rarely where the log has been cleaned, as after an unclean election.
     Truncate {
         to: u16,
+        where_cleaned: bool,
     },
     StartAnew {
         ahead: u8,
     },
+    /// To the middle of a batch, as DeleteRecords may, or between two.
     AdvanceStart {
         to: u16,
+        within: bool,
     },
     /// Old segments go, so that at least so much stays.
     Retain {
         bytes: u16,
     },
+    /// Some hours after the last time; before it all may become committed, and another segment may be begun. There may be room
+    /// for a few keys only.
+    Clean {
+        hours: u8,
+        keys: Option<u8>,
+        commit: bool,
+        roll: bool,
+    },
     Roll,
     Flush,
     FlushRolled,
-    /// The broker writes its recovery-point checkpoint.
+    /// The broker writes its checkpoints.
     Checkpoint,
     /// The kernel's flusher comes by.
     WriteBack,
@@ -91,16 +108,20 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (producer(), 1u8..5, proptest::bool::weighted(0.1))
             .prop_map(|(producer, records, large)| Op::Lead { producer, records, large }),
         2 => (0u8..4).prop_map(|producer| Op::Resend { producer }),
-        4 => (2u8..4, any::<bool>()).prop_map(|(producer, commit)| Op::Mark { producer, commit }),
+        4 => (2u8..4, any::<bool>(), proptest::bool::weighted(0.3))
+            .prop_map(|(producer, commit, bump)| Op::Mark { producer, commit, bump }),
         2 => any::<u16>().prop_map(|to| Op::HighWatermark { to }),
         4 => (proptest::collection::vec((producer(), 1u8..4), 1..5), any::<bool>())
             .prop_map(|(batches, end_txn)| Op::Follow { batches, end_txn }),
         2 => any::<bool>().prop_map(|assign| Op::NewEpoch { assign }),
         3 => any::<(u16, u16, u16)>().prop_map(|(from, max_bytes, bound)| Op::Read { from, max_bytes, bound }),
-        2 => any::<u16>().prop_map(|to| Op::Truncate { to }),
+        2 => (any::<u16>(), proptest::bool::weighted(0.1))
+            .prop_map(|(to, where_cleaned)| Op::Truncate { to, where_cleaned }),
         1 => any::<u8>().prop_map(|ahead| Op::StartAnew { ahead }),
-        1 => any::<u16>().prop_map(|to| Op::AdvanceStart { to }),
+        1 => any::<(u16, bool)>().prop_map(|(to, within)| Op::AdvanceStart { to, within }),
         1 => (0u16..9000).prop_map(|bytes| Op::Retain { bytes }),
+        3 => (0u8..30, proptest::option::weighted(0.3, 0u8..7), proptest::bool::weighted(0.7), any::<bool>())
+            .prop_map(|(hours, keys, commit, roll)| Op::Clean { hours, keys, commit, roll }),
         1 => Just(Op::Roll),
         2 => Just(Op::Flush),
         1 => Just(Op::FlushRolled),
@@ -112,214 +133,18 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let crash = prop_oneof![Just(Crash::Kill), any::<u64>().prop_map(Crash::PowerLoss)];
-    proptest::collection::vec((op(), proptest::option::weighted(0.2, (0u8..12, crash))), 1..60)
+    let after = prop_oneof![3 => 0u8..12, 1 => 12u8..60];
+    proptest::collection::vec((op(), proptest::option::weighted(0.2, (after, crash))), 1..60)
 }
 
-/// A disk that refuses every change after the first few.
-pub(super) struct Stopping<'a> {
-    pub(super) inner: &'a mut dyn Disk,
-    pub(super) left: Option<u8>,
-}
-
-impl Stopping<'_> {
-    fn change(&mut self, path: &str) -> Result<(), DiskError> {
-        match &mut self.left {
-            None => Ok(()),
-            Some(0) => Err(DiskError::Failed { path: path.to_owned(), what: "stopped".to_owned() }),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-        }
-    }
-}
-
-impl Disk for Stopping<'_> {
-    fn open(&mut self, path: &str, create: bool) -> Result<FileId, DiskError> {
-        self.change(path)?;
-        self.inner.open(path, create)
-    }
-    fn close(&mut self, file: FileId) {
-        self.inner.close(file);
-    }
-    fn len(&self, file: FileId) -> u64 {
-        self.inner.len(file)
-    }
-    fn append(&mut self, file: FileId, chunks: &[Bytes]) -> Result<(), DiskError> {
-        self.change("append")?;
-        self.inner.append(file, chunks)
-    }
-    fn read(&mut self, file: FileId, position: u64, len: u64) -> Result<Bytes, DiskError> {
-        self.inner.read(file, position, len)
-    }
-    fn truncate(&mut self, file: FileId, len: u64) -> Result<(), DiskError> {
-        self.change("truncate")?;
-        self.inner.truncate(file, len)
-    }
-    fn sync(&mut self, file: FileId) -> Result<(), DiskError> {
-        self.change("sync")?;
-        self.inner.sync(file)
-    }
-    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
-        self.change(from)?;
-        self.inner.rename(from, to)
-    }
-    fn remove(&mut self, path: &str) -> Result<(), DiskError> {
-        self.change(path)?;
-        self.inner.remove(path)
-    }
-    fn list(&mut self, folder: &str) -> Result<Vec<String>, DiskError> {
-        self.inner.list(folder)
-    }
-    fn sync_folder(&mut self, folder: &str) -> Result<(), DiskError> {
-        self.change(folder)?;
-        self.inner.sync_folder(folder)
-    }
-}
-
-/// What a test needs of a disk beyond [`Disk`].
-trait TestDisk: Disk + Sized {
-    fn crash(&mut self, crash: Crash);
-    fn write_back(&mut self);
-}
-
-impl TestDisk for SimDisk {
-    fn crash(&mut self, crash: Crash) {
-        match crash {
-            Crash::Kill => self.crash_process(),
-            Crash::PowerLoss(seed) => self.lose_power(&mut Rng::named(seed, "power")),
-        }
-    }
-    fn write_back(&mut self) {
-        SimDisk::write_back(self);
-    }
-}
-
-impl TestDisk for FileDisk {
-    /// Real power cannot be lost here; every crash is a kill.
-    fn crash(&mut self, _: Crash) {
-        *self = FileDisk::new(self.root()).unwrap();
-    }
-    fn write_back(&mut self) {}
-}
-
-/// Producer, first offset, and the marker's offset and whether it commits.
-type Transaction = (i64, i64, Option<(i64, bool)>);
-
-/// What the log should hold.
-#[derive(Clone, Debug)]
-struct Model {
-    start: Offset,
-    /// Where the log ends that holds no batch.
-    base: Offset,
-    batches: Vec<Batch>,
-    /// Everything before is on the device.
-    flushed: Offset,
-    /// What the broker has written down of that.
-    recovery_checkpoint: Offset,
-    /// The epoch of the next append.
-    epoch: LeaderEpoch,
-    /// What the log held before a truncation that a kill interrupted: a power loss may undo that truncation even later.
-    ghost: Option<Vec<Batch>>,
-}
-
-impl Model {
-    fn end(&self) -> Offset {
-        self.batches.last().map_or(self.base, |batch| Offset(batch.header().next_offset()))
-    }
-
-    fn epochs(&self) -> LeaderEpochCache {
-        let mut cache = LeaderEpochCache::default();
-        for batch in &self.batches {
-            let header = batch.header();
-            cache.assign(LeaderEpoch(header.partition_leader_epoch), Offset(header.base_offset));
-        }
-        cache.truncate_from_start(self.start);
-        cache
-    }
-
-    /// The last batch and the open transaction of each producer.
-    fn producers(&self) -> BTreeMap<ProducerId, (ProducerEpoch, Option<BatchMetadata>, Option<Offset>)> {
-        let mut manager = ProducerStateManager::default();
-        for batch in &self.batches {
-            manager.update(batch.header(), batch.header().is_control().then_some(batch));
-        }
-        last_of_each(&manager)
-    }
-
-    fn next_sequence(&self, producer: u8) -> i32 {
-        let entry = self.producers().get(&ProducerId(producer.into())).copied();
-        entry.and_then(|(_, last, _)| last).map_or(0, |last| last.last_sequence + 1)
-    }
-
-    fn open_txn(&self, producer: u8) -> bool {
-        self.producers().get(&ProducerId(producer.into())).is_some_and(|entry| entry.2.is_some())
-    }
-
-    fn transactions(&self) -> Vec<Transaction> {
-        let mut all: Vec<Transaction> = Vec::new();
-        for batch in &self.batches {
-            let header = batch.header();
-            if !header.is_transactional() {
-                continue;
-            }
-            let open = all.iter_mut().find(|txn| txn.0 == header.producer_id && txn.2.is_none());
-            match (open, header.is_control()) {
-                (Some(open), true) => {
-                    let record = &batch.records(1 << 20).unwrap()[0];
-                    let commit = record.key.as_deref().unwrap()[3] == 1;
-                    open.2 = Some((header.base_offset, commit));
-                }
-                (None, false) => all.push((header.producer_id, header.base_offset, None)),
-                _ => {}
-            }
-        }
-        all
-    }
-
-    /// A batch as the producer of it would send it. Producers 2 and 3 are transactional.
-    fn batch(&self, producer: Option<u8>, sequence: i32, records: u8, large: bool) -> BatchBuilder {
-        let mut builder = BatchBuilder::new(Compression::None);
-        for i in 0..i64::from(records) {
-            let value = if large { vec![7; 2500] } else { vec![7; 20] };
-            // Out of order, as producers' clocks are.
-            let timestamp = 1000 + (self.end().0 + i) * 7919 % 1000;
-            builder.push(timestamp, None, Some(&value), &[]);
-        }
-        if let Some(producer) = producer {
-            builder.producer(producer.into(), 0, sequence);
-            if producer >= 2 {
-                builder.transactional();
-            }
-        }
-        builder
-    }
-}
-
-fn last_of_each(
-    manager: &ProducerStateManager,
-) -> BTreeMap<ProducerId, (ProducerEpoch, Option<BatchMetadata>, Option<Offset>)> {
-    let last = |entry: &crate::producer_state::ProducerStateEntry| {
-        // Kafka's snapshots keep one timestamp per producer, which is that of its last marker if it has written one since.
-        let batch = entry.last_batch().map(|batch| BatchMetadata { timestamp: 0, ..*batch });
-        (entry.epoch, batch, entry.current_txn_first_offset)
-    };
-    manager.producers().iter().map(|(id, entry)| (*id, last(entry))).collect()
-}
-
-fn view_of(batch: &Batch) -> (i64, i64, i32, u32) {
-    let header = batch.header();
-    (header.base_offset, header.last_offset(), header.partition_leader_epoch, header.crc)
-}
-
-fn key(view: &BatchView) -> (i64, i64, i32, u32) {
-    (view.base_offset.0, view.last_offset.0, view.leader_epoch.0, view.crc)
-}
-
+#[derive(Clone)]
 struct Run<D> {
     disk: D,
     log: UnifiedLog,
     model: Model,
+    /// When the last cleaning was, ms since the epoch.
+    now: i64,
+    power_was_lost: bool,
 }
 
 /// What the log may hold after a crash in the middle of an operation.
@@ -330,6 +155,14 @@ struct Possible {
     at_least: Offset,
     /// Or the log may have started anew here.
     anew: Option<Offset>,
+    /// Or some of it may have been cleaned.
+    cleaning: Option<Cleaning>,
+}
+
+impl Possible {
+    fn new(longest: &Model, at_least: Offset) -> Box<Possible> {
+        Box::new(Possible { longest: longest.clone(), at_least, anew: None, cleaning: None })
+    }
 }
 
 fn config() -> LogConfig {
@@ -340,6 +173,7 @@ fn config() -> LogConfig {
         // The timestamps are old.
         producer_id_expiration_ms: i64::MAX,
         retention_ms: -1,
+        compact: true,
         ..LogConfig::default()
     }
 }
@@ -348,16 +182,8 @@ impl<D: TestDisk> Run<D> {
     fn new(mut disk: D) -> Run<D> {
         let (log, report) = UnifiedLog::open(&mut disk, "t-0", LogOpen::new(config()), NOW).unwrap();
         assert_eq!(report.repairs, []);
-        let model = Model {
-            start: Offset(0),
-            base: Offset(0),
-            batches: Vec::new(),
-            flushed: Offset(0),
-            recovery_checkpoint: Offset(0),
-            epoch: LeaderEpoch(0),
-            ghost: None,
-        };
-        Run { disk, log, model }
+        let model = Model::new(Offset(0), LeaderEpoch(0));
+        Run { disk, log, model, now: NOW, power_was_lost: false }
     }
 
     fn step(&mut self, (op, crash): &Step) {
@@ -365,10 +191,7 @@ impl<D: TestDisk> Run<D> {
         if let Some((_, crash)) = crash {
             let possible = match result {
                 // The operation was over.
-                Ok(()) => {
-                    let at_least = self.model.end();
-                    Possible { longest: self.model.clone(), at_least, anew: None }
-                }
+                Ok(()) => *Possible::new(&self.model, self.model.end()),
                 Err(possible) => *possible,
             };
             let truncating = matches!(op, Op::Truncate { .. } | Op::StartAnew { .. });
@@ -382,28 +205,17 @@ impl<D: TestDisk> Run<D> {
     /// Does the operation to the log and the model. If the disk stops, says what the log may hold.
     fn apply(&mut self, op: &Op, stop_after: Option<u8>) -> Result<(), Box<Possible>> {
         let before = self.model.clone();
-        let unchanged = || {
-            let at_least = before.end();
-            Box::new(Possible { longest: before.clone(), at_least, anew: None })
-        };
+        let unchanged = || Possible::new(&before, before.end());
         let log = &mut self.log;
         let model = &mut self.model;
         let disk = &mut Stopping { inner: &mut self.disk, left: stop_after };
         match op {
             Op::Lead { producer, records, large } => {
-                // A log that was cut at its start may have forgotten the producer, but not that it has an epoch.
-                let forgotten = producer.is_some_and(|producer| {
-                    let entry = log.producers.producers().get(&ProducerId(producer.into()));
-                    entry.is_none_or(|entry| entry.last_batch().is_none())
-                });
-                let sequence = match producer {
-                    None => -1,
-                    Some(_) if forgotten => 0,
-                    Some(producer) => model.next_sequence(*producer),
-                };
-                let batch = model.batch(*producer, sequence, *records, *large && *records == 1).build();
+                let sender = producer.map(|producer| next_of(&log.producers, producer));
+                let batch = model.batch(sender, *records, *large && *records == 1).build();
                 if let Some(producer @ 2..) = *producer {
-                    let (id, epoch) = (ProducerId(producer.into()), ProducerEpoch(0));
+                    let (_, epoch, sequence) = next_of(&log.producers, producer);
+                    let id = ProducerId(producer.into());
                     if let Some(guard) = log.begin_verification(id, epoch, sequence, NOW) {
                         log.confirm_verification(id, epoch, guard);
                     }
@@ -411,24 +223,20 @@ impl<D: TestDisk> Run<D> {
                 let (_, chunks) = batch.assigned(model.end().0, model.epoch.0);
                 let written = Batch::parse(Bytes::from(chunks.concat())).unwrap();
                 let first_offset = model.end();
-                model.batches.push(written);
+                model.push(written);
                 match log.append_as_leader(disk, &batch, model.epoch, AppendOrigin::Client, NOW) {
                     Ok(info) => assert_eq!((info.first_offset, info.duplicate), (first_offset, false)),
-                    Err(AppendError::Disk(_)) => return Err(self.possibly_appended(before.end())),
+                    Err(AppendError::Disk(_)) => return Err(Possible::new(model, before.end())),
                     Err(error) => panic!("{error}"),
                 }
             }
-            // A log that was cut at its start may have forgotten the producer.
-            Op::Resend { .. } if model.start != model.base => {}
             Op::Resend { producer } => {
-                let Some((_, Some(last), _)) =
-                    model.producers().get(&ProducerId((*producer).into())).copied()
-                else {
+                let known = last_of_each(&log.producers);
+                let Some((epoch, Some(last), _)) = known.get(&ProducerId((*producer).into())) else {
                     return Ok(());
                 };
-                let count = last.offset_delta as u8 + 1;
-                let batch =
-                    model.batch(Some(*producer), last.last_sequence - last.offset_delta, count, false);
+                let sender = (*producer, *epoch, last.last_sequence - last.offset_delta);
+                let batch = model.batch(Some(sender), last.offset_delta as u8 + 1, false);
                 let info = log
                     .append_as_leader(disk, &batch.build(), model.epoch, AppendOrigin::Client, NOW)
                     .unwrap();
@@ -437,41 +245,49 @@ impl<D: TestDisk> Run<D> {
             }
             Op::Follow { batches, end_txn } => {
                 let mut bytes = BytesMut::new();
+                let mut known = log.producers.clone();
                 for (producer, records) in batches {
-                    let sequence = producer.map_or(-1, |producer| model.next_sequence(producer));
-                    let mut builder = model.batch(*producer, sequence, *records, false);
+                    let sender = producer.map(|producer| next_of(&known, producer));
+                    let mut builder = match producer {
+                        // Not all that was written before a topic became compacted has keys.
+                        None if *records == 3 => {
+                            let mut builder = BatchBuilder::new(Compression::None);
+                            builder.push(1000, None, Some(b"no key"), &[]);
+                            builder
+                        }
+                        _ => model.batch(sender, *records, false),
+                    };
                     builder.base_offset(model.end().0).leader_epoch(model.epoch.0);
                     let batch = builder.build();
+                    known.update(batch.header(), None);
                     bytes.extend_from_slice(batch.bytes());
-                    model.batches.push(batch);
+                    model.push(batch);
                 }
-                if *end_txn && model.open_txn(2) {
-                    let mut marker = BatchBuilder::new(Compression::None);
-                    ControlRecord::Abort(EndTxnMarker::default()).push_to(&mut marker, NOW);
-                    marker.producer(2, 0, -1).transactional().control();
+                if let Some((epoch, _, Some(_))) = last_of_each(&known).get(&ProducerId(2))
+                    && *end_txn
+                {
+                    let mut marker = marker(2, *epoch, false);
                     marker.base_offset(model.end().0).leader_epoch(model.epoch.0);
                     bytes.extend_from_slice(marker.build().bytes());
-                    model.batches.push(marker.build());
+                    model.push(marker.build());
                 }
                 match log.append_as_follower(disk, bytes.freeze(), NOW) {
                     Ok(info) => assert_eq!(info.unwrap().first_offset, before.end()),
-                    Err(AppendError::Disk(_)) => return Err(self.possibly_appended(before.end())),
+                    Err(AppendError::Disk(_)) => return Err(Possible::new(model, before.end())),
                     Err(error) => panic!("{error}"),
                 }
             }
-            Op::Mark { producer, commit } => {
-                let end = EndTxnMarker::default();
-                let end = if *commit { ControlRecord::Commit(end) } else { ControlRecord::Abort(end) };
-                let mut marker = BatchBuilder::new(Compression::None);
-                end.push_to(&mut marker, NOW);
-                marker.producer((*producer).into(), 0, -1).transactional().control();
+            Op::Mark { producer, commit, bump } => {
+                let (_, epoch, _) = next_of(&log.producers, *producer);
+                let epoch = ProducerEpoch(epoch.0 + i16::from(*bump));
+                let mut marker = marker(*producer, epoch, *commit);
                 let batch = marker.build();
                 marker.base_offset(model.end().0).leader_epoch(model.epoch.0);
-                model.batches.push(marker.build());
-                let origin = AppendOrigin::Marker { transaction_version: 0 };
+                model.push(marker.build());
+                let origin = AppendOrigin::Marker { transaction_version: if *bump { 2 } else { 0 } };
                 match log.append_as_leader(disk, &batch, model.epoch, origin, NOW) {
                     Ok(info) => assert_eq!(info.first_offset, before.end()),
-                    Err(AppendError::Disk(_)) => return Err(self.possibly_appended(before.end())),
+                    Err(AppendError::Disk(_)) => return Err(Possible::new(model, before.end())),
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -500,41 +316,34 @@ impl<D: TestDisk> Run<D> {
                 let next = read.last().map_or(from, |batch| Offset(batch.header().next_offset()));
                 assert_eq!(data.next_offset, next);
             }
-            Op::Truncate { to } => {
-                let to = model.start + i64::from(*to) % (model.end() - model.start + 1);
-                let kept =
-                    model.batches.iter().take_while(|batch| batch.header().next_offset() <= to.0).count();
-                model.batches.truncate(kept);
-                let end = model.end();
-                model.start = model.start.min(end);
-                model.flushed = model.flushed.min(end);
-                model.recovery_checkpoint = model.recovery_checkpoint.min(end);
+            Op::Truncate { to, where_cleaned } => {
+                let lowest = if *where_cleaned { model.start } else { model.start.max(model.cleaned) };
+                let to = lowest + i64::from(*to) % (model.end() - lowest + 1);
+                model.cut(to);
+                // What was deleted stays deleted, even if the batch that is cut goes back to before the log's start.
+                let anew = (model.end() < before.start).then_some(before.start);
+                if let Some(at) = anew {
+                    *model = Model::new(at, model.epoch);
+                }
                 if log.truncate_to(disk, to).is_err() {
-                    return Err(Box::new(Possible { longest: before, at_least: end, anew: None }));
+                    let possible = Possible::new(&before, anew.map_or(model.end(), |_| Offset(0)));
+                    return Err(Box::new(Possible { anew, ..*possible }));
                 }
             }
             Op::StartAnew { ahead } => {
                 let at = model.end() + i64::from(*ahead);
-                let epoch = model.epoch;
-                *model = Model {
-                    start: at,
-                    base: at,
-                    batches: Vec::new(),
-                    flushed: at,
-                    recovery_checkpoint: Offset(0),
-                    epoch,
-                    ghost: None,
-                };
+                *model = Model::new(at, model.epoch);
                 if log.truncate_fully_and_start_at(disk, at).is_err() {
-                    let at_least = Offset(0);
-                    return Err(Box::new(Possible { longest: before, at_least, anew: Some(at) }));
+                    let possible = Possible::new(&before, Offset(0));
+                    return Err(Box::new(Possible { anew: Some(at), ..*possible }));
                 }
             }
-            Op::AdvanceStart { to } => {
-                let to = model.start + i64::from(*to) % (model.end() - model.start + 1);
-                // Between two batches, as quorum snapshots and retention have it.
-                let ends = model.batches.iter().map(|batch| Offset(batch.header().next_offset()));
-                let to = ends.filter(|end| *end <= to).last().unwrap_or(model.start);
+            Op::AdvanceStart { to, within } => {
+                let mut to = model.start + i64::from(*to) % (model.end() - model.start + 1);
+                if !within {
+                    let ends = model.batches.iter().map(|batch| Offset(batch.header().next_offset()));
+                    to = ends.filter(|end| *end <= to).last().unwrap_or(model.start);
+                }
                 log.update_high_watermark(model.end());
                 // What is before the start must be flushed, or a power loss could end the log before it.
                 log.flush(disk).map_err(|_| unchanged())?;
@@ -543,8 +352,7 @@ impl<D: TestDisk> Run<D> {
                 let result =
                     log.advance_log_start_offset(disk, to).and_then(|_| log.delete_segments_before(disk, to));
                 if result.is_err() {
-                    let at_least = model.end();
-                    return Err(Box::new(Possible { longest: model.clone(), at_least, anew: None }));
+                    return Err(Possible::new(model, model.end()));
                 }
             }
             Op::Retain { bytes } => {
@@ -558,28 +366,65 @@ impl<D: TestDisk> Run<D> {
                 // The broker writes down where it starts before anything is deleted.
                 model.start = log.log_start_offset();
                 if result.is_err() {
-                    let at_least = model.end();
-                    return Err(Box::new(Possible { longest: model.clone(), at_least, anew: None }));
+                    return Err(Possible::new(model, model.end()));
                 }
                 assert!(log.size() >= size.min(u64::from(*bytes)));
+            }
+            Op::Clean { hours, keys, commit, roll } => {
+                if model.ghost.take().is_some() {
+                    // What a truncation has cut off stays so: to be undone after a cleaning is not for a model. The flusher
+                    // writes what was dirty when it last came.
+                    self.disk.write_back();
+                    self.disk.write_back();
+                }
+                let disk = &mut Stopping { inner: &mut self.disk, left: stop_after };
+                if *commit {
+                    log.update_high_watermark(model.end());
+                }
+                if *roll {
+                    log.roll(disk, NOW).map_err(|_| Possible::new(model, model.end()))?;
+                }
+                self.now += i64::from(*hours) * 3_600_000;
+                let cleaning = Cleaning {
+                    committed: log.high_watermark(),
+                    bound: log.last_stable_offset().min(log.active().base_offset()),
+                    done_to: None,
+                    now_ms: self.now,
+                    all_of_producers: model.start == model.base && !model.cut_where_cleaned,
+                };
+                match log.clean(disk, self.now, keys.map_or(usize::MAX, usize::from)) {
+                    Ok(cleaned) => {
+                        assert!(cleaned.after <= cleaned.before + 8 * 4000, "{cleaned:?}");
+                        let done_to = Some(log.cleaned_to());
+                        self.note_cleaned(Cleaning { done_to, ..cleaning });
+                    }
+                    Err(CleanError::Disk(_)) => {
+                        return Err(Box::new(Possible {
+                            cleaning: Some(cleaning),
+                            ..*Possible::new(model, model.end())
+                        }));
+                    }
+                    Err(error) => panic!("{error}"),
+                }
             }
             Op::Roll => log.roll(disk, NOW).map_err(|_| unchanged())?,
             Op::Flush => log.flush(disk).map_err(|_| unchanged())?,
             Op::FlushRolled => log.flush_rolled(disk).map(|_| ()).map_err(|_| unchanged())?,
-            Op::Checkpoint => model.recovery_checkpoint = log.recovery_point(),
+            Op::Checkpoint => {
+                model.recovery_checkpoint = log.recovery_point();
+                model.cleaner_checkpoint = log.cleaned_to();
+            }
             Op::WriteBack => self.disk.write_back(),
             Op::CleanRestart => {
                 log.clone().close(disk).map_err(|_| unchanged())?;
-                let repairs = self.open(true);
+                let mut repairs = self.open(true);
+                // One that was never synced may be found only now, and is not needed.
+                repairs.retain(|repair| !(self.power_was_lost && repair.path.ends_with(".snapshot")));
                 assert_eq!(repairs, []);
             }
         }
         self.model.flushed = self.log.recovery_point();
         Ok(())
-    }
-
-    fn possibly_appended(&self, at_least: Offset) -> Box<Possible> {
-        Box::new(Possible { longest: self.model.clone(), at_least, anew: None })
     }
 
     fn open(&mut self, clean_shutdown: bool) -> Vec<Repair> {
@@ -592,12 +437,32 @@ impl<D: TestDisk> Run<D> {
         };
         let (log, report) = UnifiedLog::open(&mut self.disk, "t-0", options, NOW).unwrap();
         self.log = log;
+        self.log.set_cleaned_to(self.model.cleaner_checkpoint);
         report.repairs
+    }
+
+    /// The log has been cleaned, or some of it: the model takes over what it holds, if that may be.
+    fn note_cleaned(&mut self, cleaning: Cleaning) {
+        let Run { disk, log, model, .. } = self;
+        let visible = model.batches.partition_point(|batch| batch.header().next_offset() <= model.start.0);
+        let mut held = Vec::new();
+        let mut from = model.start;
+        while from < log.log_end_offset() {
+            let data = log.read(disk, from, 1 << 20, log.log_end_offset(), true).unwrap();
+            held.extend(Batches::new(data.records).map(|batch| batch.unwrap()));
+            from = data.next_offset;
+        }
+        cleaning::check(cleaning, &model.batches[visible..], &held);
+        if held != model.batches[visible..] {
+            model.cleaned = model.cleaned.max(cleaning.committed);
+            model.batches.splice(visible.., held);
+        }
     }
 
     fn crash(&mut self, crash: Crash, possible: Possible, truncating: bool) {
         self.disk.crash(crash);
-        let ghost = possible.longest.batches.clone();
+        self.power_was_lost |= matches!(crash, Crash::PowerLoss(_));
+        let ghost = (possible.longest.batches.clone(), possible.longest.written.clone());
         let flushed = self.model.flushed;
         self.model.start = possible.longest.start;
         self.open(false);
@@ -605,8 +470,11 @@ impl<D: TestDisk> Run<D> {
         // What is before the log's start need not have been flushed before it went.
         let lost_before_start =
             matches!(crash, Crash::PowerLoss(_)) && end == possible.longest.start && end > flushed;
-        if (possible.anew == Some(end) || lost_before_start) && self.log.size() == 0 {
-            self.model = Model { start: end, base: end, batches: Vec::new(), ..self.model.clone() };
+        // Or all segments are gone, and the one that is to follow them has not come.
+        let anew = possible.anew.is_some_and(|at| end == at || end == possible.longest.start);
+        if (anew || lost_before_start) && self.log.size() == 0 {
+            let ghost = self.model.ghost.take();
+            self.model = Model { ghost, ..Model::new(end, self.model.epoch) };
         } else {
             let mut model = possible.longest;
             let longest = model.end();
@@ -618,10 +486,9 @@ impl<D: TestDisk> Run<D> {
                 && let Some(ghost) = model.ghost.take()
                 && !held
             {
-                model.batches = ghost;
+                (model.batches, model.written) = ghost;
             }
-            let kept = model.batches.iter().take_while(|batch| batch.header().next_offset() <= end.0).count();
-            model.batches.truncate(kept);
+            model.cut(end);
             assert_eq!(model.end(), end, "the log ends between two batches that it has held");
             match crash {
                 Crash::Kill => assert!(end >= possible.at_least, "{end} after a kill at {longest}"),
@@ -630,13 +497,15 @@ impl<D: TestDisk> Run<D> {
                     assert!(end >= kept, "{end} after a power loss, flushed up to {kept}");
                 }
             }
-            model.recovery_checkpoint = model.recovery_checkpoint.min(end);
             if let Crash::Kill = crash
                 && truncating
             {
                 model.ghost = Some(ghost);
             }
             self.model = model;
+            if let Some(cleaning) = possible.cleaning {
+                self.note_cleaned(cleaning);
+            }
         }
         // The broker writes the checkpoint anew when recovery has pulled it back.
         self.model.recovery_checkpoint = self.log.recovery_point().min(self.model.recovery_checkpoint);
@@ -645,7 +514,7 @@ impl<D: TestDisk> Run<D> {
 
     /// Compares everything that can be seen of the log with the model.
     fn check(&mut self) {
-        let Run { disk, log, model } = self;
+        let Run { disk, log, model, .. } = self;
         assert_eq!((log.log_start_offset(), log.log_end_offset()), (model.start, model.end()));
         let mut seen = Vec::new();
         log.batches(disk, model.start, &mut |view| seen.push(key(&view))).unwrap();
@@ -660,26 +529,28 @@ impl<D: TestDisk> Run<D> {
         if model.start < model.end() {
             assert_eq!(log.epochs, model.epochs());
         }
-        let expected = model.producers();
-        let found = last_of_each(&log.producers);
-        // A log that was cut at its start may have forgotten producers, or remember some whose records are gone.
-        if model.start == model.base {
-            assert_eq!(found, expected);
-            check_transactions(log, &model.transactions());
+        model.check_producers(&log.producers);
+        if model.start == model.base && !model.cut_where_cleaned {
+            check_transactions(log, &transactions(&model.batches));
+        }
+        if !model.cut_where_cleaned {
+            let stable = log.last_stable_offset();
+            let known = |batches| values(batches, model.start, stable);
+            assert_eq!(known(&model.batches), known(&model.written));
         }
         for segment in &log.segments {
             let start = segment.base_offset().max(model.start);
             if start < model.end() {
                 let data = log.read(disk, start, 1, model.end(), true).unwrap();
-                let header = Batch::parse(data.records).unwrap();
-                assert!((header.header().base_offset..header.header().next_offset()).contains(&start.0));
+                let batch = Batch::parse(data.records).unwrap();
+                let ends_later = |batch: &&Batch| batch.header().next_offset() > start.0;
+                assert_eq!(Some(&batch), model.batches.iter().find(ends_later));
             }
         }
         for timestamp in [1000, 1500, 1900, 1990] {
             let visible =
                 |record: &trial_wire::Record| record.timestamp >= timestamp && record.offset >= model.start.0;
-            let expected =
-                model.batches.iter().flat_map(|batch| batch.records(1 << 20).unwrap()).find(visible);
+            let expected = model.batches.iter().flat_map(|batch| batch.records(LIMIT).unwrap()).find(visible);
             let found = log.offset_for_timestamp(disk, timestamp).unwrap();
             assert_eq!(found.map(|found| found.offset.0), expected.map(|record| record.offset));
         }
@@ -707,8 +578,37 @@ fn check_transactions(log: &UnifiedLog, all: &[Transaction]) {
             })
             .collect();
         expected.sort_by_key(|txn| txn.2);
-        assert_eq!(found, expected, "from {from} to {to}");
+        // Cleaning leaves an aborted transaction in the index as long as its marker's segment stays as it is. What it covers
+        // may be gone, in part or all of it.
+        for (producer, first, last) in &found {
+            let other = |txn: &&Transaction| {
+                let end = txn.2.map_or(i64::MAX, |(marker, _)| marker);
+                txn.0 == *producer && txn.1 < *last && end > *first && txn.2 != Some((*last, false))
+            };
+            assert_eq!(all.iter().find(other), None, "{found:?}");
+        }
+        for (producer, first, last) in &expected {
+            let covered = found.iter().any(|txn| (txn.0, txn.2) == (*producer, *last) && txn.1 <= *first);
+            assert!(covered, "from {from} to {to}: {expected:?}, {found:?}");
+        }
     }
+}
+
+/// A producer with its epoch and its next sequence number, as far as the log knows it.
+fn next_of(known: &ProducerStateManager, producer: u8) -> (u8, ProducerEpoch, i32) {
+    match last_of_each(known).get(&ProducerId(producer.into())) {
+        None => (producer, ProducerEpoch(0), 0),
+        Some((epoch, last, _)) => (producer, *epoch, last.map_or(0, |last| last.last_sequence + 1)),
+    }
+}
+
+fn marker(producer: u8, epoch: ProducerEpoch, commit: bool) -> BatchBuilder {
+    let end = EndTxnMarker::default();
+    let end = if commit { ControlRecord::Commit(end) } else { ControlRecord::Abort(end) };
+    let mut marker = BatchBuilder::new(Compression::None);
+    end.push_to(&mut marker, NOW);
+    marker.producer(producer.into(), epoch.0, -1).transactional().control();
+    marker
 }
 
 fn expected_read(model: &Model, from: Offset, max_bytes: usize, bound: Offset) -> Vec<Batch> {
@@ -758,6 +658,46 @@ proptest! {
         let mut run = Run::new(FileDisk::new(folder.path()).unwrap());
         for step in &steps {
             run.step(step);
+        }
+    }
+}
+
+/// A log of several segments with all that a cleaning has to do with: keys that come again, tombstones, transactions of each
+/// kind, and some of it cleaned before.
+fn to_be_cleaned() -> Run<SimDisk> {
+    let mut run = Run::new(SimDisk::new());
+    for round in 0..6u8 {
+        for producer in [None, Some(0), Some(2), Some(3), None, Some(2)] {
+            run.step(&(Op::Lead { producer, records: 4, large: false }, None));
+        }
+        run.step(&(Op::Mark { producer: 2, commit: round % 3 != 1, bump: round == 0 }, None));
+        run.step(&(Op::Mark { producer: 3, commit: round % 3 == 1, bump: false }, None));
+        run.step(&(Op::Lead { producer: Some(1), records: 4, large: false }, None));
+        if round < 3 {
+            run.step(&(Op::Clean { hours: 1, keys: Some(4), commit: true, roll: false }, None));
+        }
+    }
+    run
+}
+
+#[test]
+fn a_cleaning_may_be_interrupted_at_any_operation_of_the_disk() {
+    let run = to_be_cleaned();
+    let (hours, clean) = (30, Op::Clean { hours: 30, keys: None, commit: true, roll: true });
+    let (mut disk, mut log) = (run.disk.clone(), run.log.clone());
+    let mut counting = Stopping { inner: &mut disk, left: Some(u8::MAX) };
+    log.update_high_watermark(log.log_end_offset());
+    log.roll(&mut counting, NOW).unwrap();
+    let cleaned = log.clean(&mut counting, run.now + hours * 3_600_000, usize::MAX).unwrap();
+    let changes = u8::MAX - counting.left.unwrap();
+    assert!(cleaned.after < cleaned.before && changes > 60, "{cleaned:?} by {changes} changes of the disk");
+    for after in 0..=changes {
+        for crash in [Crash::Kill].into_iter().chain((0..6).map(Crash::PowerLoss)) {
+            let mut run = run.clone();
+            run.step(&(clean.clone(), Some((after, crash))));
+            // What was interrupted is done the next time.
+            run.step(&(clean.clone(), None));
+            run.step(&(Op::CleanRestart, None));
         }
     }
 }

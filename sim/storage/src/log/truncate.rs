@@ -9,7 +9,7 @@ use super::{ReadError, UnifiedLog};
 use crate::segment::LogSegment;
 
 impl UnifiedLog {
-    /// Cuts the log so that it ends at `offset`, or before the batch that holds `offset`; durable when it returns. Returns
+    /// Cuts the log so that it ends at `offset`, or before the batch or the gap that holds `offset`; durable when it returns. Returns
     /// whether anything was cut. The high watermark is pulled back to the log's end if need be, and so is the recovery point:
     /// its checkpoint must be written before anything is appended, or else recovery will trust what it should check.
     ///
@@ -28,7 +28,13 @@ impl UnifiedLog {
             }
             return Ok(false);
         }
+        let start = self.log_start_offset;
         self.truncate_records(disk, offset).map_err(|error| self.unreadable(error))?;
+        if self.log_end_offset < start && start <= offset {
+            // The batch or the gap that held the cut holds the log's start as well: what was deleted must not come back.
+            self.truncate_fully_and_start_at(disk, start)?;
+            return Ok(true);
+        }
         if self.epochs.truncate_from_end(self.log_end_offset) || epochs_changed {
             self.epochs.save(disk, &self.folder)?;
         }
@@ -45,8 +51,9 @@ impl UnifiedLog {
         self.names_dirty = false;
         self.tail.clear();
         let interval = self.config.index_interval_bytes;
-        let cut = self.active_mut().truncate_to(disk, offset, interval)?;
-        self.log_end_offset = cut.map_or(offset, |cut| cut.min(offset));
+        self.active_mut().truncate_to(disk, offset, interval)?;
+        // Not where it was cut, should compaction have left a gap there: the next segment would begin behind a hole.
+        self.log_end_offset = self.active().next_offset();
         self.log_start_offset = self.log_start_offset.min(self.log_end_offset);
         self.recovery_point = self.recovery_point.min(self.log_end_offset);
         self.cleaned_to = self.cleaned_to.min(self.log_end_offset);
