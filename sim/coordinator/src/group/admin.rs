@@ -48,10 +48,16 @@ pub(super) fn describe_consumer(
     let described = body.group_ids.into_iter().map(|id| match groups.get(&id.0) {
         Some(Group::Consumer(group)) => group.describe(configured, metadata),
         found => {
-            let what = if found.is_some() { "is not a consumer group" } else { "not found" };
+            let (error, message) = match found {
+                _ if id.is_empty() => (ErrorCode::InvalidGroupId, "GroupId can't be empty.".to_owned()),
+                None => (ErrorCode::GroupIdNotFound, format!("Group {} not found.", id.as_str())),
+                Some(_) => {
+                    (ErrorCode::GroupIdNotFound, format!("Group {} is not a consumer group.", id.as_str()))
+                }
+            };
             consumer_group_describe_response::DescribedGroup::default()
-                .with_error_code(ErrorCode::GroupIdNotFound.code())
-                .with_error_message(Some(format!("Group {} {what}.", id.as_str()).into()))
+                .with_error_code(error.code())
+                .with_error_message(Some(message.into()))
                 .with_group_id(id)
         }
     });
@@ -78,7 +84,7 @@ pub(super) fn list(groups: &Groups, body: ListGroupsRequest) -> ListGroupsRespon
     ListGroupsResponse::default().with_groups(listed.collect())
 }
 
-/// DeleteGroups: those without members, with their offsets.
+/// DeleteGroups: those without members, with their offsets; also the group without a name, which old consumers commit to.
 pub(super) fn delete(
     groups: &Groups,
     offsets: &Offsets,
@@ -89,7 +95,6 @@ pub(super) fn delete(
     let mut records = Vec::new();
     let results = body.groups_names.into_iter().map(|id| {
         let error = match groups.get(&id.0) {
-            _ if id.is_empty() => Some(ErrorCode::InvalidGroupId),
             None => Some(ErrorCode::GroupIdNotFound),
             Some(group) if !group.is_empty() => Some(ErrorCode::NonEmptyGroup),
             Some(group) => {

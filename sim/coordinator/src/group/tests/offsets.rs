@@ -8,7 +8,7 @@ use trial_wire::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use trial_wire::messages::{
-    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, TxnOffsetCommitRequest,
+    DeleteGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, TxnOffsetCommitRequest,
 };
 use trial_wire::{ErrorCode, ResponseKind, StrBytes, TopicName, Uuid};
 
@@ -274,4 +274,16 @@ fn offsets_that_members_use_are_not_deleted() {
     let codes: Vec<_> = response.topics.iter().map(|topic| topic.partitions[0].error_code).collect();
     assert_eq!(codes, [ErrorCode::GroupSubscribedToTopic.code(), 0]);
     assert_eq!(fetch_all(&mut driver, 7), [("orders".to_owned(), 0, 5)]);
+}
+
+/// Consumers that need no group could leave its name empty until Kafka 2.2, and commit all the same.
+#[test]
+fn the_group_without_a_name_has_offsets_that_can_be_deleted() {
+    let mut driver = Driver::new();
+    driver.ask(2, commit_to("orders", 5, -1, "").with_group_id(text("").into()));
+    assert_eq!(driver.entries().len(), 1);
+    let request = DeleteGroupsRequest::default().with_groups_names(vec![text("").into()]);
+    let ResponseKind::DeleteGroups(deleted) = driver.ask(2, request) else { panic!() };
+    assert_eq!(deleted.results[0].error_code, 0);
+    assert_eq!(driver.entries(), [""; 0]);
 }

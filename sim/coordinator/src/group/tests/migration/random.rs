@@ -280,6 +280,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn partitions_have_one_reader_and_in_the_end_all_are_read(
         cooperative in any::<bool>(),
