@@ -6,19 +6,16 @@ use std::sync::Arc;
 
 use trial_metadata::{BootstrapFeatures, StaticConfig, supported_features};
 use trial_node::{HaltReason, Input, Io, Node, NodeId, Now, OpenError, Signal, Span, Time, TraceEvent};
-use trial_storage::log_dir::{
-    MetaProperties, read_meta_properties, take_clean_shutdown, write_meta_properties,
-};
 use trial_wire::api::latest;
 use trial_wire::message::request_api;
 use trial_wire::messages::CreateTopicsRequest;
-use trial_wire::{ApiKey, RequestKind, ResponseKind, StrBytes, TopicName, Uuid};
+use trial_wire::{ApiKey, RequestKind, ResponseKind, StrBytes, TopicName};
 
 use crate::channel::{ChannelId, Channels, Completion, Purpose, SendError};
 use crate::connections::{CONTROLLER_PORT, Connections};
 use crate::controller::ActiveController;
 use crate::coordinator::{Coordinators, Question, topics};
-use crate::lifecycle::{BrokerState, Identity, Lifecycle, LifecycleConfig, LifecycleEvent, random_uuid};
+use crate::lifecycle::{BrokerState, Identity, Lifecycle, LifecycleConfig, LifecycleEvent};
 use crate::loader::SnapshotDue;
 use crate::published::Published;
 use crate::quorum::{Quorum, env};
@@ -27,7 +24,7 @@ use crate::replica::{self, Context, ReplicaConfig, ReplicaManager, RequestFailur
 use crate::security::Security;
 use crate::shutdown::Phase;
 use crate::to_controller::{Answer, ToController};
-use crate::{BrokerConfig, Token, apis};
+use crate::{BrokerConfig, Token, apis, log_dirs};
 
 /// How long a forwarded request may wait for an active controller (60 s in Kafka, not configurable there).
 const FORWARDING_TIMEOUT: Span = Span::from_secs(60);
@@ -64,6 +61,8 @@ pub struct Broker {
     /// Whether the metadata says that this very process may serve.
     pub(crate) unfenced: bool,
     pub(crate) replicas: ReplicaManager,
+    /// The log directory that the metadata log is in.
+    metadata_log_dir: String,
     pub(crate) coordinators: Coordinators,
     /// The last number that was used to name a request or a wait inside the broker.
     pub(crate) last_id: u64,
@@ -88,19 +87,20 @@ impl Node for Broker {
         let published = Published::new(config.node_id, static_config.clone());
         let effective =
             trial_metadata::BrokerConfig::resolve(&static_config, &published.image, config.node_id);
-        let directory_id = format_or_check(&config, io)?;
-        let clean_shutdown = take_clean_shutdown(io.disk)?;
-        let quorum = Quorum::open(&config, &effective, io, now)?;
+        let directories = log_dirs::open(&config, &effective, io)?;
+        let previous_broker_epoch = log_dirs::previous_broker_epoch(&directories);
+        let metadata_log_dir = directories[0].path.clone();
+        let quorum = Quorum::open(&config, &effective, &metadata_log_dir, io, now)?;
         let replica_config = replica_config(config.node_id, &effective);
-        let replicas = ReplicaManager::open(replica_config, io.disk, clean_shutdown.is_some(), now)?;
+        let replicas = ReplicaManager::open(replica_config, io.disk, directories, now);
         let coordinators = Coordinators::new(&effective);
         let quotas = Quotas::new(&effective);
         let security = Security::new(&effective);
         let identity = Identity {
             node_id: config.node_id,
             cluster_id: config.cluster_id.clone(),
-            directory_id,
-            previous_broker_epoch: clean_shutdown.unwrap_or(-1),
+            log_dirs: replicas.online_directories(),
+            previous_broker_epoch,
             endpoint,
             rack: config.rack.clone(),
             features: supported_features(),
@@ -109,6 +109,7 @@ impl Node for Broker {
             heartbeat_interval: effective.broker_heartbeat_interval,
             session_timeout: effective.broker_session_timeout,
             registration_timeout: Span::from_secs(60),
+            log_dir_failure_timeout: effective.log_dir_failure_timeout,
         };
         let lifecycle = Lifecycle::new(identity, lifecycle_config, now, io);
         let client_id = StrBytes::from(config.node_id.to_string());
@@ -131,6 +132,7 @@ impl Node for Broker {
             lifecycle,
             unfenced: false,
             replicas,
+            metadata_log_dir,
             coordinators,
             last_id: 0,
             caught_up: false,
@@ -278,6 +280,9 @@ impl Broker {
         if self.lifecycle.registration_timed_out(now) {
             self.fail(&"the broker could not register with the controller in time");
         }
+        if self.lifecycle.directory_failure_timed_out(now) {
+            self.fail(&"the broker could not tell the controller in time that a log directory has failed");
+        }
         self.phase_timeout(now, io);
     }
 
@@ -385,7 +390,10 @@ impl Broker {
             replica::Output::Committed { waiter, result } => self.committed(now, io, waiter, result),
             replica::Output::Verified { waiter, result } => self.verified(now, io, waiter, result),
             replica::Output::Trace(event) => io.trace(event),
-            replica::Output::Fatal(error) => self.fail(&error),
+            replica::Output::DirectoryFailed { path, error, .. } if path == self.metadata_log_dir => {
+                self.fail(&error);
+            }
+            replica::Output::DirectoryFailed { id, .. } => self.lifecycle.directory_failed(now, id),
         }
     }
 
@@ -463,32 +471,6 @@ impl Broker {
             }
         }
     }
-}
-
-/// Reads whose data folder this is; makes an empty one ours, as `kafka-storage format` does. Gives the folder's id.
-fn format_or_check(config: &BrokerConfig, io: &mut Io<'_>) -> Result<Uuid, OpenError> {
-    let Some(meta) = read_meta_properties(io.disk)? else {
-        let meta = MetaProperties {
-            cluster_id: config.cluster_id.to_string(),
-            node_id: config.node_id,
-            directory_id: random_uuid(io),
-        };
-        write_meta_properties(io.disk, &meta)?;
-        return Ok(meta.directory_id);
-    };
-    if meta.cluster_id != config.cluster_id.as_str() || meta.node_id != config.node_id {
-        return Err(OpenError::Corrupt {
-            path: "meta.properties".to_owned(),
-            what: format!(
-                "the folder belongs to node {} of cluster {}, not to node {} of cluster {}",
-                meta.node_id,
-                meta.cluster_id,
-                config.node_id,
-                config.cluster_id.as_str()
-            ),
-        });
-    }
-    Ok(meta.directory_id)
 }
 
 fn replica_config(node_id: NodeId, effective: &trial_metadata::BrokerConfig) -> ReplicaConfig {

@@ -14,6 +14,7 @@ mod controller;
 mod coordinator;
 mod lifecycle;
 mod loader;
+mod log_dirs;
 mod metadata_log;
 mod mutations;
 mod published;

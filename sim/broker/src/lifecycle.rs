@@ -54,8 +54,8 @@ pub struct Identity {
     pub node_id: NodeId,
     /// The cluster's id.
     pub cluster_id: StrBytes,
-    /// The id of the data folder (KIP-858).
-    pub directory_id: Uuid,
+    /// The ids of the log directories that can be used (KIP-858).
+    pub log_dirs: Vec<Uuid>,
     /// The broker epoch of the last run if it was shut down in order, else −1 (KIP-966).
     pub previous_broker_epoch: i64,
     /// Where clients and brokers reach it.
@@ -75,6 +75,8 @@ pub struct LifecycleConfig {
     pub session_timeout: Span,
     /// `initial.broker.registration.timeout.ms`.
     pub registration_timeout: Span,
+    /// `log.dir.failure.timeout.ms`.
+    pub log_dir_failure_timeout: Span,
 }
 
 /// See the module's documentation. One request is in flight at a time.
@@ -94,6 +96,13 @@ pub struct Lifecycle {
     got_shutdown_response: bool,
     /// By then the first registration must have succeeded.
     registration_deadline: Time,
+    /// The log directories that have failed since the start, in this order: every heartbeat names them (KIP-858).
+    offline_log_dirs: Vec<Uuid>,
+    /// How many of them the controller knows of, and how many the heartbeat in flight names.
+    offline_known: usize,
+    offline_told: usize,
+    /// By then it must know of all.
+    directory_failure_deadline: Time,
 }
 
 impl Lifecycle {
@@ -113,6 +122,10 @@ impl Lifecycle {
             failed_attempts: 0,
             got_shutdown_response: false,
             registration_deadline: now.mono + config.registration_timeout,
+            offline_log_dirs: Vec::new(),
+            offline_known: 0,
+            offline_told: 0,
+            directory_failure_deadline: Time::MAX,
         }
     }
 
@@ -131,6 +144,27 @@ impl Lifecycle {
         self.registration_deadline <= now.mono && self.state != BrokerState::ShuttingDown
     }
 
+    /// A log directory has failed. The controller is told at once, or as soon as the broker is registered. The nil id is that of
+    /// a directory that could not be read: it was not registered.
+    pub fn directory_failed(&mut self, now: Now, id: Uuid) {
+        if id.is_nil() || !self.identity.log_dirs.contains(&id) {
+            return;
+        }
+        self.offline_log_dirs.push(id);
+        if self.directory_failure_deadline == Time::MAX {
+            self.directory_failure_deadline = now.mono + self.config.log_dir_failure_timeout;
+        }
+        if self.registered {
+            self.communicate_now(now);
+        }
+    }
+
+    /// Whether the controller has not heard in time of a log directory that has failed; the broker must stop, for it would be
+    /// taken for the leader of what it does not serve.
+    pub fn directory_failure_timed_out(&self, now: Now) -> bool {
+        self.directory_failure_deadline <= now.mono && self.state != BrokerState::ShuttingDown
+    }
+
     /// The next request to the controller, with the broker's metadata being applied up to `metadata_offset` (the offset of the
     /// last applied record).
     pub fn poll_request(&mut self, now: Now, metadata_offset: Offset) -> Option<RequestKind> {
@@ -139,6 +173,7 @@ impl Lifecycle {
         }
         self.in_flight = true;
         self.next_communication = Time::MAX;
+        self.offline_told = self.offline_log_dirs.len();
         Some(if self.registered { self.heartbeat(metadata_offset) } else { self.registration() })
     }
 
@@ -161,6 +196,10 @@ impl Lifecycle {
             }
             Some(ResponseKind::BrokerHeartbeat(response)) if response.error_code == 0 => {
                 self.failed_attempts = 0;
+                self.offline_known = self.offline_told;
+                if self.offline_known == self.offline_log_dirs.len() {
+                    self.directory_failure_deadline = Time::MAX;
+                }
                 self.heartbeat_answered(
                     now,
                     response.is_caught_up,
@@ -211,7 +250,7 @@ impl Lifecycle {
             return Time::MAX;
         }
         let communication = if self.in_flight { Time::MAX } else { self.next_communication };
-        communication.min(self.registration_deadline)
+        communication.min(self.registration_deadline).min(self.directory_failure_deadline)
     }
 
     fn heartbeat_answered(
@@ -272,7 +311,7 @@ impl Lifecycle {
     }
 
     fn registration(&self) -> RequestKind {
-        let Identity { node_id, cluster_id, directory_id, previous_broker_epoch, endpoint, rack, features } =
+        let Identity { node_id, cluster_id, log_dirs, previous_broker_epoch, endpoint, rack, features } =
             &self.identity;
         let listener = Listener::default()
             .with_name(StrBytes::from_static_str("PLAINTEXT"))
@@ -293,7 +332,7 @@ impl Lifecycle {
                 .with_listeners(vec![listener])
                 .with_features(features.collect())
                 .with_rack(rack.clone())
-                .with_log_dirs(vec![*directory_id])
+                .with_log_dirs(log_dirs.clone())
                 .with_previous_broker_epoch(*previous_broker_epoch),
         )
     }
@@ -305,7 +344,8 @@ impl Lifecycle {
                 .with_broker_epoch(self.broker_epoch)
                 .with_current_metadata_offset(metadata_offset.0)
                 .with_want_fence(!self.ready_to_unfence)
-                .with_want_shut_down(self.state == BrokerState::PendingControlledShutdown),
+                .with_want_shut_down(self.state == BrokerState::PendingControlledShutdown)
+                .with_offline_log_dirs(self.offline_log_dirs.clone()),
         )
     }
 }
@@ -335,7 +375,7 @@ mod tests {
         let identity = Identity {
             node_id: NodeId(3),
             cluster_id: StrBytes::from_static_str("cluster"),
-            directory_id: Uuid::from_u128(9),
+            log_dirs: [9, 10].map(Uuid::from_u128).into(),
             previous_broker_epoch: -1,
             endpoint: Endpoint::new("broker-3".to_owned(), 9092),
             rack: None,
@@ -345,6 +385,7 @@ mod tests {
             heartbeat_interval: Span::from_secs(2),
             session_timeout: Span::from_secs(9),
             registration_timeout: Span::from_secs(60),
+            log_dir_failure_timeout: Span::from_secs(30),
         };
         let (lifecycle, _) = around.call(|io| Lifecycle::new(identity, config, at(0), io));
         Test { lifecycle, around }
@@ -430,6 +471,26 @@ mod tests {
         assert!(!test.lifecycle.registration_timed_out(at(59_999)));
         assert!(test.lifecycle.registration_timed_out(at(60_000)));
         assert!(!Test::running().lifecycle.registration_timed_out(at(60_000)));
+    }
+
+    #[test]
+    fn a_failed_directory_is_told_at_once_and_again_until_the_controller_knows() {
+        let mut test = Test::running();
+        let failed = Uuid::from_u128(10);
+        assert!(test.heartbeat(2_500).offline_log_dirs.is_empty());
+        // While a heartbeat without it is in flight.
+        test.lifecycle.directory_failed(at(2_501), failed);
+        test.answer(2_502, alive(true, false, false));
+        assert_eq!(test.lifecycle.deadline(), at(2_502).mono, "the next goes at once");
+        assert_eq!(test.heartbeat(2_502).offline_log_dirs, [failed]);
+        assert!(!test.lifecycle.directory_failure_timed_out(at(32_500)), "30 s after the failure");
+        assert!(test.lifecycle.directory_failure_timed_out(at(32_501)));
+        test.answer(2_503, alive(true, false, false));
+        assert!(!test.lifecycle.directory_failure_timed_out(at(99_999)));
+        assert_eq!(test.heartbeat(4_503).offline_log_dirs, [failed], "every heartbeat names it");
+        // What was not registered is nobody's business.
+        test.lifecycle.directory_failed(at(4_504), Uuid::nil());
+        assert!(!test.lifecycle.directory_failure_timed_out(at(99_999)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use trial_node::{Disk, LeaderEpoch, Offset, OpenError};
 use trial_raft::{OffsetAndEpoch, RaftError, ReplicatedLog};
 use trial_storage::{AppendError, LogConfig, LogOpen, ReadError, RecoveryReport, UnifiedLog};
 
-/// The metadata partition's folder.
+/// The name of the metadata partition's folder.
 pub(crate) const FOLDER: &str = "__cluster_metadata-0";
 
 /// [`UnifiedLog`] as a [`ReplicatedLog`].
@@ -18,6 +18,7 @@ impl MetadataLog {
     /// Opens or creates the log. Everything in it is checked, whether or not the last shutdown was in order.
     pub fn open(
         disk: &mut dyn Disk,
+        folder: &str,
         segment_bytes: u32,
         now_ms: i64,
     ) -> Result<(MetadataLog, RecoveryReport), OpenError> {
@@ -29,7 +30,7 @@ impl MetadataLog {
             log_start_offset: Offset::ZERO,
             high_watermark: Offset::ZERO,
         };
-        let (log, report) = UnifiedLog::open(disk, FOLDER, options, now_ms)?;
+        let (log, report) = UnifiedLog::open(disk, folder, options, now_ms)?;
         Ok((MetadataLog { log }, report))
     }
 

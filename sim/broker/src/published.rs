@@ -145,6 +145,7 @@ impl ClusterMetadata for Published {
         let partition = self.image.partition(tp)?;
         Some(PartitionState {
             replicas: &partition.replicas,
+            directories: &partition.directories,
             isr: &partition.isr,
             leader: partition.leader,
             leader_epoch: partition.leader_epoch,

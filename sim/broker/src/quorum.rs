@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use trial_node::{ConnId, Endpoint, Io, LeaderEpoch, NodeId, Now, OpenError, TraceEvent};
 use trial_raft::{Env, Output, Raft, RaftConfig, RequestId, RequestToken};
+use trial_storage::log_dir::path_in;
 use trial_wire::RequestKind;
 
 use crate::channel::{ChannelId, Completion, Purpose};
@@ -20,17 +21,19 @@ pub(crate) struct Quorum {
 }
 
 impl Quorum {
-    /// Rebuilds the member from its disk.
+    /// Rebuilds the member from the metadata log in `log_dir`.
     pub fn open(
         config: &BrokerConfig,
         effective: &trial_metadata::BrokerConfig,
+        log_dir: &str,
         io: &mut Io<'_>,
         now: Now,
     ) -> Result<Quorum, OpenError> {
         let endpoints = config.controller_endpoints();
         let voters = endpoints.iter().map(|(node, endpoint)| (*node, endpoint.clone())).collect();
+        let folder = path_in(log_dir, FOLDER);
         let raft_config = RaftConfig {
-            folder: FOLDER.to_owned(),
+            folder: folder.clone(),
             election_timeout: effective.controller_quorum_election_timeout,
             fetch_timeout: effective.controller_quorum_fetch_timeout,
             election_backoff_max: effective.controller_quorum_election_backoff_max,
@@ -41,7 +44,7 @@ impl Quorum {
         };
         let segment_bytes =
             u32::try_from(effective.metadata_log_segment_bytes).expect("validated to be positive");
-        let (log, report) = MetadataLog::open(io.disk, segment_bytes, now.wall_ms)?;
+        let (log, report) = MetadataLog::open(io.disk, &folder, segment_bytes, now.wall_ms)?;
         for repair in report.repairs {
             io.trace(TraceEvent::Recovered { path: repair.path, what: repair.what });
         }

@@ -23,6 +23,6 @@ pub use feature::{
 pub use image::{MetadataDelta, MetadataImage, ReplayError, TopicImage};
 pub use record::{
     BrokerEndpoint, BrokerFeature, BrokerRegistration, BrokerRegistrationChange, ConfigResource,
-    LeaderRecoveryState, MetadataRecord, PartitionChange, PartitionRegistration, QuotaEntity, QuotaName,
-    QuotaValue, RecordError,
+    LOST_DIRECTORY, LeaderRecoveryState, MetadataRecord, PartitionChange, PartitionRegistration, QuotaEntity,
+    QuotaName, QuotaValue, RESERVED_DIRECTORIES, RecordError, UNASSIGNED_DIRECTORY,
 };

@@ -230,6 +230,13 @@ pub enum TraceEvent {
         /// What was repaired.
         what: String,
     },
+    /// A broker has stopped using one of its log directories.
+    LogDirOffline {
+        /// Its path within the node's disk, with a slash before it.
+        directory: String,
+        /// What failed there.
+        what: String,
+    },
     /// A broker makes a client wait that is over its quota.
     ClientThrottled {
         /// The client's id.
@@ -282,6 +289,7 @@ impl TraceEvent {
             TraceEvent::TopicCreated { .. } => "topic-created",
             TraceEvent::TopicDeleted { .. } => "topic-deleted",
             TraceEvent::Recovered { .. } => "recovered",
+            TraceEvent::LogDirOffline { .. } => "log-dir-offline",
             TraceEvent::ClientThrottled { .. } => "client-throttled",
             TraceEvent::ClientError { .. } => "client-error",
         }
@@ -308,7 +316,7 @@ impl TraceEvent {
     }
 
     /// Every kind there is, for messages that suggest one.
-    pub const KINDS: [&'static str; 36] = [
+    pub const KINDS: [&'static str; 37] = [
         "broker-started",
         "broker-unfenced",
         "broker-fenced",
@@ -343,6 +351,7 @@ impl TraceEvent {
         "topic-created",
         "topic-deleted",
         "recovered",
+        "log-dir-offline",
         "client-throttled",
         "client-error",
     ];
@@ -426,6 +435,7 @@ impl fmt::Display for TraceEvent {
                 write!(f, " {}", topic.as_str())
             }
             TraceEvent::Recovered { path, what } => write!(f, " {path}: {what}"),
+            TraceEvent::LogDirOffline { directory, what } => write!(f, " {directory}: {what}"),
             TraceEvent::ClientThrottled { client_id, ms } => {
                 write!(f, " client_id={} ms={ms}", client_id.as_str())
             }

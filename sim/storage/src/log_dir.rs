@@ -1,4 +1,7 @@
-//! The files of a data folder that belong to no partition, and the partitions in it.
+//! The files of a log directory that belong to no partition, and the partitions in it.
+//!
+//! A log directory is named by its path within the node's disk: `""` is the disk's root, which is all that a broker with one
+//! directory has. A broker with several (JBOD, KIP-112) has one folder each.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +17,7 @@ pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 /// What the name of a folder ends with that is being deleted.
 const DELETED: &str = "-delete";
 
-/// What `meta.properties` (KIP-631, version 1) says: whose data folder this is.
+/// What `meta.properties` (KIP-631, version 1) says: whose log directory this is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetaProperties {
     /// `cluster.id`.
@@ -28,7 +31,7 @@ pub struct MetaProperties {
 /// Offsets per partition, keyed by topic name and partition index, as a checkpoint file holds them.
 pub type OffsetCheckpoint = BTreeMap<(String, i32), Offset>;
 
-/// One of the offset checkpoint files of a data folder.
+/// One of the offset checkpoint files of a log directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointFile {
     /// `recovery-point-offset-checkpoint`: everything below is on the device.
@@ -52,10 +55,10 @@ impl CheckpointFile {
     }
 }
 
-/// A partition found in a data folder.
+/// A partition found in a log directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionFolder {
-    /// The folder's name, `<topic>-<partition>`.
+    /// The folder's path within the node's disk; its name is `<topic>-<partition>`.
     pub folder: String,
     /// The topic's name.
     pub topic: String,
@@ -65,25 +68,31 @@ pub struct PartitionFolder {
     pub topic_id: Option<Uuid>,
 }
 
-/// Reads `meta.properties`; `None` in a data folder that was never formatted.
+/// Where `name` is that is directly in the log directory `dir`.
+pub fn path_in(dir: &str, name: &str) -> String {
+    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
+}
+
+/// Reads `meta.properties`; `None` in a log directory that was never formatted.
 ///
 /// # Errors
 /// [`OpenError::Corrupt`] if it is not one, or its version is not 1.
-pub fn read_meta_properties(disk: &mut dyn Disk) -> Result<Option<MetaProperties>, OpenError> {
-    let Some(bytes) = whole_file::read(disk, META_PROPERTIES)? else { return Ok(None) };
-    let text = std::str::from_utf8(&bytes).map_err(|_| corrupt(META_PROPERTIES, "not text"))?;
+pub fn read_meta_properties(disk: &mut dyn Disk, dir: &str) -> Result<Option<MetaProperties>, OpenError> {
+    let path = path_in(dir, META_PROPERTIES);
+    let Some(bytes) = whole_file::read(disk, &path)? else { return Ok(None) };
+    let text = std::str::from_utf8(&bytes).map_err(|_| corrupt(&path, "not text"))?;
     let get = |key: &str| {
         text.lines()
             .filter(|line| !line.starts_with('#'))
             .filter_map(|line| line.split_once('='))
             .find(|(name, _)| name.trim() == key)
             .map(|(_, value)| value.trim())
-            .ok_or_else(|| corrupt(META_PROPERTIES, format!("{key} is missing")))
+            .ok_or_else(|| corrupt(&path, format!("{key} is missing")))
     };
-    let invalid = |key: &str| corrupt(META_PROPERTIES, format!("{key} is invalid"));
+    let invalid = |key: &str| corrupt(&path, format!("{key} is invalid"));
     match get("version")? {
         "1" => {}
-        version => return Err(corrupt(META_PROPERTIES, format!("version {version}, expected 1"))),
+        version => return Err(corrupt(&path, format!("version {version}, expected 1"))),
     }
     Ok(Some(MetaProperties {
         cluster_id: get("cluster.id")?.to_owned(),
@@ -96,14 +105,16 @@ pub fn read_meta_properties(disk: &mut dyn Disk) -> Result<Option<MetaProperties
 ///
 /// # Errors
 /// What the disk says.
-pub fn write_meta_properties(disk: &mut dyn Disk, meta: &MetaProperties) -> Result<(), DiskError> {
+pub fn write_meta_properties(disk: &mut dyn Disk, dir: &str, meta: &MetaProperties) -> Result<(), DiskError> {
     let text = format!(
         "#\ncluster.id={}\ndirectory.id={}\nnode.id={}\nversion=1\n",
         meta.cluster_id,
         uuid_text::encode(meta.directory_id),
         meta.node_id
     );
-    whole_file::replace(disk, META_PROPERTIES, Bytes::from(text))
+    whole_file::replace(disk, &path_in(dir, META_PROPERTIES), Bytes::from(text))?;
+    // The directory itself may have come into being just now.
+    if dir.is_empty() { Ok(()) } else { disk.sync_folder(whole_file::split(dir).0) }
 }
 
 /// Reads an offset checkpoint; empty if there is no such file or it does not parse (its content is only ever a hint of how
@@ -111,8 +122,13 @@ pub fn write_meta_properties(disk: &mut dyn Disk, meta: &MetaProperties) -> Resu
 ///
 /// # Errors
 /// What the disk says.
-pub fn read_checkpoint(disk: &mut dyn Disk, file: CheckpointFile) -> Result<OffsetCheckpoint, DiskError> {
-    let Some(bytes) = whole_file::read(disk, file.name())? else { return Ok(OffsetCheckpoint::new()) };
+pub fn read_checkpoint(
+    disk: &mut dyn Disk,
+    dir: &str,
+    file: CheckpointFile,
+) -> Result<OffsetCheckpoint, DiskError> {
+    let path = path_in(dir, file.name());
+    let Some(bytes) = whole_file::read(disk, &path)? else { return Ok(OffsetCheckpoint::new()) };
     let entries = checkpoint::decode(&bytes, |line| {
         let mut words = line.split(' ');
         let topic = words.next()?.to_owned();
@@ -129,62 +145,99 @@ pub fn read_checkpoint(disk: &mut dyn Disk, file: CheckpointFile) -> Result<Offs
 /// What the disk says.
 pub fn write_checkpoint<'a>(
     disk: &mut dyn Disk,
+    dir: &str,
     file: CheckpointFile,
     entries: impl Iterator<Item = (&'a str, i32, Offset)>,
 ) -> Result<(), DiskError> {
     let text =
         checkpoint::encode(entries.map(|(topic, partition, offset)| format!("{topic} {partition} {offset}")));
-    whole_file::replace(disk, file.name(), Bytes::from(text))
+    whole_file::replace(disk, &path_in(dir, file.name()), Bytes::from(text))
+}
+
+/// What is in a file of this path, or in a folder, is not to be believed: the next start checks the partition's log from its
+/// beginning, for it has no recovery point any more. Does nothing if the path is not in a partition's folder.
+///
+/// # Errors
+/// What the disk says.
+pub fn distrust(disk: &mut dyn Disk, dir: &str, path: &str) -> Result<(), DiskError> {
+    let Some(key) = path.rsplit('/').find_map(partition_of) else { return Ok(()) };
+    let mut recovery_points = read_checkpoint(disk, dir, CheckpointFile::RecoveryPoint)?;
+    recovery_points.remove(&key);
+    let entries =
+        recovery_points.iter().map(|((topic, partition), offset)| (topic.as_str(), *partition, *offset));
+    write_checkpoint(disk, dir, CheckpointFile::RecoveryPoint, entries)
+}
+
+/// The topic and the partition whose folder has this name.
+fn partition_of(name: &str) -> Option<(String, i32)> {
+    let (topic, partition) = name.rsplit_once('-')?;
+    let partition = partition.parse::<i32>().ok().filter(|partition| *partition >= 0)?;
+    (!topic.is_empty()).then(|| (topic.to_owned(), partition))
 }
 
 /// Marks that the broker has closed all its logs in order (`.kafka_cleanshutdown`, KIP-966): the last step of a shutdown.
 ///
 /// # Errors
 /// What the disk says.
-pub fn write_clean_shutdown(disk: &mut dyn Disk, broker_epoch: i64) -> Result<(), DiskError> {
+pub fn write_clean_shutdown(disk: &mut dyn Disk, dir: &str, broker_epoch: i64) -> Result<(), DiskError> {
     let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
-    whole_file::replace(disk, CLEAN_SHUTDOWN, Bytes::from(text))
+    whole_file::replace(disk, &path_in(dir, CLEAN_SHUTDOWN), Bytes::from(text))
 }
 
 /// Removes the marker, durably, and says whether it was there and with which broker epoch (−1 if it did not say): the first
-/// step of a start.
+/// step of a start. It does not count if a log has lost a segment since, whose index is still there: then the replicas must not
+/// be taken for what they were.
 ///
 /// # Errors
 /// What the disk says.
-pub fn take_clean_shutdown(disk: &mut dyn Disk) -> Result<Option<i64>, DiskError> {
-    let Some(bytes) = whole_file::read(disk, CLEAN_SHUTDOWN)? else { return Ok(None) };
-    disk.remove(CLEAN_SHUTDOWN)?;
-    disk.sync_folder("")?;
+pub fn take_clean_shutdown(disk: &mut dyn Disk, dir: &str) -> Result<Option<i64>, DiskError> {
+    let path = path_in(dir, CLEAN_SHUTDOWN);
+    let Some(bytes) = whole_file::read(disk, &path)? else { return Ok(None) };
+    disk.remove(&path)?;
+    disk.sync_folder(dir)?;
     let epoch = std::str::from_utf8(&bytes).ok().and_then(|text| {
         let (_, rest) = text.split_once("\"brokerEpoch\":")?;
         rest.trim_start().split(|c: char| c != '-' && !c.is_ascii_digit()).next()?.parse().ok()
     });
-    Ok(Some(epoch.unwrap_or(-1)))
+    Ok(if has_lost_segments(disk, dir)? { None } else { Some(epoch.unwrap_or(-1)) })
 }
 
-/// The name of a partition's folder.
-pub fn partition_folder(topic: &str, partition: i32) -> String {
-    format!("{topic}-{partition}")
+/// Whether there are indexes without their segments.
+fn has_lost_segments(disk: &mut dyn Disk, dir: &str) -> Result<bool, DiskError> {
+    for name in disk.list(dir)? {
+        if partition_of(&name).is_some() {
+            let names = disk.list(&path_in(dir, &name))?;
+            let lost = |index: &String| {
+                let base = index.strip_suffix(".index")?;
+                Some(names.binary_search(&format!("{base}.log")).is_err())
+            };
+            if names.iter().filter_map(lost).any(|lost| lost) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
-/// The partitions in the data folder, sorted by folder name. Removes folders whose deletion a crash interrupted.
+/// The path of a partition's folder.
+pub fn partition_folder(dir: &str, topic: &str, partition: i32) -> String {
+    path_in(dir, &format!("{topic}-{partition}"))
+}
+
+/// The partitions in a log directory, sorted by folder name. Removes folders whose deletion a crash interrupted.
 /// `__cluster_metadata-0` is among them.
 ///
 /// # Errors
 /// What the disk says; [`OpenError::Corrupt`] if a `partition.metadata` cannot be read.
-pub fn list_partitions(disk: &mut dyn Disk) -> Result<Vec<PartitionFolder>, OpenError> {
+pub fn list_partitions(disk: &mut dyn Disk, dir: &str) -> Result<Vec<PartitionFolder>, OpenError> {
     let mut partitions = Vec::new();
-    for folder in disk.list("")? {
-        if folder.ends_with(DELETED) {
+    for name in disk.list(dir)? {
+        let folder = path_in(dir, &name);
+        if name.ends_with(DELETED) {
             disk.remove(&folder)?;
             continue;
         }
-        let Some((topic, partition)) = folder.rsplit_once('-') else { continue };
-        let Ok(partition) = partition.parse::<i32>() else { continue };
-        if topic.is_empty() || partition < 0 {
-            continue;
-        }
-        let topic = topic.to_owned();
+        let Some((topic, partition)) = partition_of(&name) else { continue };
         let topic_id = read_partition_metadata(disk, &folder)?;
         partitions.push(PartitionFolder { folder, topic, partition, topic_id });
     }
@@ -204,10 +257,11 @@ pub fn delete_partition(disk: &mut dyn Disk, folder: &str) -> Result<(), DiskErr
         Err(OpenError::Disk(error)) => return Err(error),
     };
     // File systems allow 255 bytes, and a topic's name may have 249.
-    let kept = folder.len().min(255 - 33 - DELETED.len());
-    let deleted = format!("{}.{}{DELETED}", &folder[..kept], id.simple());
+    let (dir, name) = whole_file::split(folder);
+    let kept = name.len().min(255 - 33 - DELETED.len());
+    let deleted = path_in(dir, &format!("{}.{}{DELETED}", &name[..kept], id.simple()));
     disk.rename(folder, &deleted)?;
-    disk.sync_folder("")?;
+    disk.sync_folder(dir)?;
     disk.remove(&deleted)
 }
 
@@ -255,18 +309,18 @@ mod tests {
     #[test]
     fn meta_properties_are_kafkas() {
         let mut disk = SimDisk::new();
-        assert_eq!(read_meta_properties(&mut disk), Ok(None));
+        assert_eq!(read_meta_properties(&mut disk, ""), Ok(None));
         let meta = MetaProperties {
             cluster_id: "4L6g3nShT-eMCtK--X86sw".to_owned(),
             node_id: NodeId(7),
             directory_id: Uuid::from_u128(1),
         };
-        write_meta_properties(&mut disk, &meta).unwrap();
+        write_meta_properties(&mut disk, "", &meta).unwrap();
         assert_eq!(
             text(&mut disk, "meta.properties"),
             "#\ncluster.id=4L6g3nShT-eMCtK--X86sw\ndirectory.id=AAAAAAAAAAAAAAAAAAAAAQ\nnode.id=7\nversion=1\n"
         );
-        assert_eq!(read_meta_properties(&mut disk), Ok(Some(meta)));
+        assert_eq!(read_meta_properties(&mut disk, ""), Ok(Some(meta)));
         for (content, what) in [
             ("cluster.id=x\nnode.id=1\n", "version is missing"),
             ("version=0\nbroker.id=1\n", "version 0, expected 1"),
@@ -275,7 +329,7 @@ mod tests {
             overwrite(&mut disk, "meta.properties", content);
             let path = "meta.properties".to_owned();
             assert_eq!(
-                read_meta_properties(&mut disk),
+                read_meta_properties(&mut disk, ""),
                 Err(OpenError::Corrupt { path, what: what.to_owned() })
             );
         }
@@ -285,9 +339,9 @@ mod tests {
     fn checkpoints_are_kafkas_and_survive_a_power_loss() {
         let mut disk = SimDisk::new();
         let file = CheckpointFile::HighWatermark;
-        assert_eq!(read_checkpoint(&mut disk, file), Ok(OffsetCheckpoint::new()));
+        assert_eq!(read_checkpoint(&mut disk, "", file), Ok(OffsetCheckpoint::new()));
         let entries = [("orders", 0, Offset(5)), ("orders", 1, Offset(1 << 40))];
-        write_checkpoint(&mut disk, file, entries.into_iter()).unwrap();
+        write_checkpoint(&mut disk, "", file, entries.into_iter()).unwrap();
         assert_eq!(
             text(&mut disk, "replication-offset-checkpoint"),
             "0\n2\norders 0 5\norders 1 1099511627776\n"
@@ -295,24 +349,28 @@ mod tests {
         for seed in 0..50 {
             let mut disk = disk.clone();
             disk.lose_power(&mut Rng::named(seed, "power"));
-            let read = read_checkpoint(&mut disk, file).unwrap();
+            let read = read_checkpoint(&mut disk, "", file).unwrap();
             assert_eq!(read[&("orders".to_owned(), 1)], Offset(1 << 40));
         }
         overwrite(&mut disk, "replication-offset-checkpoint", "0\n1\norders 0\n");
-        assert_eq!(read_checkpoint(&mut disk, file), Ok(OffsetCheckpoint::new()));
+        assert_eq!(read_checkpoint(&mut disk, "", file), Ok(OffsetCheckpoint::new()));
     }
 
     #[test]
     fn the_clean_shutdown_marker_is_taken_once() {
         let mut disk = SimDisk::new();
-        assert_eq!(take_clean_shutdown(&mut disk), Ok(None));
-        write_clean_shutdown(&mut disk, 42).unwrap();
+        assert_eq!(take_clean_shutdown(&mut disk, ""), Ok(None));
+        write_clean_shutdown(&mut disk, "", 42).unwrap();
         assert_eq!(text(&mut disk, ".kafka_cleanshutdown"), r#"{"version":0,"brokerEpoch":42}"#);
-        assert_eq!(take_clean_shutdown(&mut disk), Ok(Some(42)));
+        assert_eq!(take_clean_shutdown(&mut disk, ""), Ok(Some(42)));
         disk.lose_power(&mut Rng::named(1, "power"));
-        assert_eq!(take_clean_shutdown(&mut disk), Ok(None));
+        assert_eq!(take_clean_shutdown(&mut disk, ""), Ok(None));
         overwrite(&mut disk, ".kafka_cleanshutdown", "");
-        assert_eq!(take_clean_shutdown(&mut disk), Ok(Some(-1)));
+        assert_eq!(take_clean_shutdown(&mut disk, ""), Ok(Some(-1)));
+        write_clean_shutdown(&mut disk, "", 42).unwrap();
+        overwrite(&mut disk, "orders-0/00000000000000000000.log", "");
+        overwrite(&mut disk, "orders-0/00000000000000000007.index", "");
+        assert_eq!(take_clean_shutdown(&mut disk, ""), Ok(None), "a segment is lost");
     }
 
     #[test]
@@ -325,9 +383,9 @@ mod tests {
                 log.assign_topic_id(&mut disk, Uuid::from_u128(id)).unwrap();
             }
         }
-        write_clean_shutdown(&mut disk, 1).unwrap();
+        write_clean_shutdown(&mut disk, "", 1).unwrap();
         let found = |disk: &mut SimDisk| -> Vec<(String, i32, Option<u128>)> {
-            let partitions = list_partitions(disk).unwrap();
+            let partitions = list_partitions(disk, "").unwrap();
             partitions
                 .into_iter()
                 .map(|p| (p.topic, p.partition, p.topic_id.map(|id| id.as_u128())))
@@ -341,10 +399,42 @@ mod tests {
     }
 
     #[test]
+    fn directories_of_one_disk_keep_to_themselves() {
+        let mut disk = SimDisk::new();
+        let meta = |id| MetaProperties {
+            cluster_id: "c".to_owned(),
+            node_id: NodeId(7),
+            directory_id: Uuid::from_u128(id),
+        };
+        for (dir, id) in [("a", 1), ("b", 2)] {
+            write_meta_properties(&mut disk, dir, &meta(id)).unwrap();
+        }
+        let folder = partition_folder("b", "t", 3);
+        let (mut log, _) =
+            UnifiedLog::open(&mut disk, &folder, LogOpen::new(LogConfig::default()), 0).unwrap();
+        log.assign_topic_id(&mut disk, Uuid::from_u128(7)).unwrap();
+        log.flush(&mut disk).unwrap();
+        write_clean_shutdown(&mut disk, "b", 5).unwrap();
+        disk.lose_power(&mut Rng::named(1, "power"));
+        assert_eq!(read_meta_properties(&mut disk, "a"), Ok(Some(meta(1))));
+        assert_eq!(read_meta_properties(&mut disk, "b"), Ok(Some(meta(2))));
+        assert_eq!(read_meta_properties(&mut disk, ""), Ok(None));
+        assert_eq!(list_partitions(&mut disk, "a"), Ok(vec![]));
+        let found = list_partitions(&mut disk, "b").unwrap();
+        let found: Vec<_> =
+            found.iter().map(|p| (p.folder.as_str(), p.topic.as_str(), p.partition)).collect();
+        assert_eq!(found, [("b/t-3", "t", 3)]);
+        assert_eq!(take_clean_shutdown(&mut disk, "a"), Ok(None));
+        assert_eq!(take_clean_shutdown(&mut disk, "b"), Ok(Some(5)));
+        delete_partition(&mut disk, &folder).unwrap();
+        assert_eq!(disk.list("b").unwrap(), ["meta.properties"]);
+    }
+
+    #[test]
     fn an_interrupted_deletion_is_finished_by_the_next_start() {
         let mut disk = SimDisk::new();
         let topic = "t".repeat(249);
-        let folder = partition_folder(&topic, 0);
+        let folder = partition_folder("", &topic, 0);
         UnifiedLog::open(&mut disk, &folder, LogOpen::new(LogConfig::default()), 0).unwrap();
         disk.sync_folder(&folder).unwrap();
         delete_partition(&mut disk, &folder).unwrap();
@@ -352,7 +442,7 @@ mod tests {
             let mut disk = disk.clone();
             disk.lose_power(&mut Rng::named(seed, "power"));
             assert!(disk.list("").unwrap().iter().all(|name| name.ends_with("-delete") && name.len() <= 255));
-            assert_eq!(list_partitions(&mut disk), Ok(vec![]));
+            assert_eq!(list_partitions(&mut disk, ""), Ok(vec![]));
             assert_eq!(disk.list("").unwrap(), [""; 0]);
         }
     }

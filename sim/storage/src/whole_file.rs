@@ -37,7 +37,7 @@ pub(crate) fn replace(disk: &mut dyn Disk, path: &str, content: Bytes) -> Result
     disk.close(file);
     written?;
     disk.rename(&temporary, path)?;
-    disk.sync_folder(folder_of(path))
+    disk.sync_folder(split(path).0)
 }
 
 /// Writes a file anew, neither atomically nor durably: for content that carries its own checksum and can be lost.
@@ -48,6 +48,7 @@ pub(crate) fn write(disk: &mut dyn Disk, path: &str, content: Bytes) -> Result<(
     written
 }
 
-fn folder_of(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+/// The folder that `path` is in, and its name there.
+pub(crate) fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
 }

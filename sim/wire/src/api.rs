@@ -112,6 +112,7 @@ pub const APIS: &[Api] = &[
     api(ApiKey::AllocateProducerIds, 0, 0, Listener::Controller),
     api(ApiKey::ConsumerGroupHeartbeat, 0, 1, Listener::Broker),
     api(ApiKey::ConsumerGroupDescribe, 0, 1, Listener::Broker),
+    api(ApiKey::AssignReplicasToDirs, 0, 0, Listener::Controller),
     api(ApiKey::ListConfigResources, 0, 1, Listener::Broker),
     api(ApiKey::DescribeTopicPartitions, 0, 0, Listener::Broker),
 ];

@@ -147,6 +147,7 @@ fn config_type(kind: ConfigKind) -> i8 {
         ConfigKind::ListOf(_)
         | ConfigKind::SubsetOf(_)
         | ConfigKind::Replicas
+        | ConfigKind::LogDirs
         | ConfigKind::Words
         | ConfigKind::Selectors(_) => 7,
     }

@@ -1,5 +1,6 @@
-//! DescribeLogDirs (KIP-113): how large the replicas of this broker are. Kafka's broker does not see how large the device is
-//! either where that cannot be asked; a node cannot, so that its sizes are always unknown (KIP-827).
+//! DescribeLogDirs (KIP-113): how large the replicas of this broker are, and which of its log directories have failed. Kafka's
+//! broker does not see how large the device is either where that cannot be asked; a node cannot, so that its sizes are always
+//! unknown (KIP-827).
 
 use std::collections::BTreeMap;
 
@@ -8,13 +9,11 @@ use trial_wire::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 use trial_wire::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse};
-use trial_wire::{ResponseKind, StrBytes, TopicName};
+use trial_wire::{ErrorCode, ResponseKind, StrBytes, TopicName};
 
 use super::Caller;
 use crate::Broker;
 
-/// What the one data folder is called: the node knows only what is in it.
-const LOG_DIR: &str = "/";
 /// `UNKNOWN_VOLUME_BYTES` in Kafka's source.
 const UNKNOWN: i64 = -1;
 
@@ -25,28 +24,33 @@ pub(super) fn serve(broker: &mut Broker, io: &mut Io<'_>, caller: Caller, reques
             topics.iter().any(|topic| topic.topic == *name && topic.partitions.contains(&partition))
         }
     };
-    let mut topics: BTreeMap<&TopicName, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
-    for (id, log, high_watermark) in broker.replicas.sizes() {
-        let Some(topic) = broker.published.image.topic(id.topic_id) else { continue };
-        if !wanted(&topic.name, id.partition) {
-            continue;
+    let results = broker.replicas.directories().map(|directory| {
+        let result = DescribeLogDirsResult::default()
+            .with_log_dir(StrBytes::from(format!("/{}", directory.path)))
+            .with_total_bytes(UNKNOWN)
+            .with_usable_bytes(UNKNOWN);
+        if !directory.online {
+            return result.with_error_code(ErrorCode::KafkaStorageError.code());
         }
-        let lag = (high_watermark.0 - log.log_end_offset().0).max(0);
-        topics.entry(&topic.name).or_default().push(
-            DescribeLogDirsPartition::default()
-                .with_partition_index(id.partition)
-                .with_partition_size(i64::try_from(log.size()).unwrap_or(i64::MAX))
-                .with_offset_lag(lag),
-        );
-    }
-    let topics = topics.into_iter().map(|(name, partitions)| {
-        DescribeLogDirsTopic::default().with_name(name.clone()).with_partitions(partitions)
+        let mut topics: BTreeMap<&TopicName, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
+        for (id, log) in directory.logs {
+            let Some(topic) = broker.published.image.topic(id.topic_id) else { continue };
+            if !wanted(&topic.name, id.partition) {
+                continue;
+            }
+            let lag = (log.high_watermark().0 - log.log_end_offset().0).max(0);
+            topics.entry(&topic.name).or_default().push(
+                DescribeLogDirsPartition::default()
+                    .with_partition_index(id.partition)
+                    .with_partition_size(i64::try_from(log.size()).unwrap_or(i64::MAX))
+                    .with_offset_lag(lag),
+            );
+        }
+        let topics = topics.into_iter().map(|(name, partitions)| {
+            DescribeLogDirsTopic::default().with_name(name.clone()).with_partitions(partitions)
+        });
+        result.with_topics(topics.collect())
     });
-    let result = DescribeLogDirsResult::default()
-        .with_log_dir(StrBytes::from_static_str(LOG_DIR))
-        .with_topics(topics.collect())
-        .with_total_bytes(UNKNOWN)
-        .with_usable_bytes(UNKNOWN);
-    let response = DescribeLogDirsResponse::default().with_results(vec![result]);
+    let response = DescribeLogDirsResponse::default().with_results(results.collect());
     broker.connections.respond(io, caller.token, ResponseKind::DescribeLogDirs(response));
 }

@@ -12,7 +12,7 @@ use trial_wire::messages::{BrokerId, DescribeTopicPartitionsRequest, DescribeTop
 use trial_wire::{ErrorCode, ResponseKind, TopicName};
 
 use super::Caller;
-use super::metadata::topic_name_is_valid;
+use super::metadata::{is_offline, topic_name_is_valid};
 use crate::Broker;
 use crate::published::Published;
 use crate::security::Access;
@@ -116,8 +116,8 @@ fn of_partition(
     state: &PartitionRegistration,
 ) -> DescribeTopicPartitionsResponsePartition {
     let ids = |nodes: &[NodeId]| nodes.iter().map(|node| BrokerId(node.0)).collect::<Vec<_>>();
-    let alive = |node: &NodeId| published.image.broker(*node).is_some_and(|broker| !broker.fenced);
-    let offline: Vec<NodeId> = state.replicas.iter().copied().filter(|node| !alive(node)).collect();
+    let offline = state.replicas.iter().copied().filter(|node| is_offline(published, state, *node));
+    let offline: Vec<NodeId> = offline.collect();
     let leader = published.endpoint(state.leader).map_or(NodeId::NONE, |_| state.leader);
     DescribeTopicPartitionsResponsePartition::default()
         .with_partition_index(index)

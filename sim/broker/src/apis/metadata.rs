@@ -136,7 +136,8 @@ fn of_partition(
         }
         Some(_) => None,
     };
-    let offline = state.replicas.iter().filter(|node| !alive(node)).map(|node| BrokerId(node.0));
+    let offline = state.replicas.iter().filter(|node| is_offline(published, state, **node));
+    let offline = offline.map(|node| BrokerId(node.0));
     MetadataResponsePartition::default()
         .with_error_code(error.map_or(0, |error| error.code()))
         .with_partition_index(index)
@@ -145,6 +146,14 @@ fn of_partition(
         .with_replica_nodes(replicas)
         .with_isr_nodes(isr)
         .with_offline_replicas(offline.collect())
+}
+
+/// Whether a replica is not there: its broker is fenced, or its log directory offline (KIP-858).
+pub(super) fn is_offline(published: &Published, state: &PartitionRegistration, node: NodeId) -> bool {
+    published
+        .image
+        .broker(node)
+        .is_none_or(|broker| broker.fenced || !broker.has_online_dir(state.directory(node)))
 }
 
 /// `Topic.validate`: 1 to 249 letters, digits, `.`, `_` and `-`, and neither `.` nor `..`.

@@ -10,6 +10,7 @@ mod alter_partition;
 mod alter_partition_reassignments;
 mod alter_user_scram_credentials;
 mod api_versions;
+mod assign_replicas_to_dirs;
 mod broker_heartbeat;
 mod broker_registration;
 mod consumer_group_describe;
@@ -222,6 +223,9 @@ pub(crate) fn serve(broker: &mut Broker, now: Now, io: &mut Io<'_>, call: Call) 
             controller_request::serve(broker, now, io, caller, request);
         }
         RequestKind::BrokerHeartbeat(request) => controller_request::serve(broker, now, io, caller, request),
+        RequestKind::AssignReplicasToDirs(request) => {
+            controller_request::serve(broker, now, io, caller, request)
+        }
         RequestKind::AllocateProducerIds(request) => {
             controller_request::serve(broker, now, io, caller, request);
         }

@@ -35,6 +35,7 @@ pub(crate) fn says_not_controller(response: &ResponseKind) -> bool {
         ResponseKind::BrokerRegistration(response) => is(response.error_code),
         ResponseKind::BrokerHeartbeat(response) => is(response.error_code),
         ResponseKind::AllocateProducerIds(response) => is(response.error_code),
+        ResponseKind::AssignReplicasToDirs(response) => is(response.error_code),
         _ => false,
     }
 }

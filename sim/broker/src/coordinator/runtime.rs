@@ -366,8 +366,10 @@ impl<C: Coordinator> Runtime<C> {
                 around.env(|env| shard.coordinator.activate(env, shard.leader_epoch));
                 self.settle(around, partition);
             }
-            // The leadership is lost; who says so is on the way.
-            Err(super::load::LoadError::Read(ErrorCode::NotLeaderOrFollower)) => {
+            // The leadership is lost, maybe with the log's directory; who says so is on the way.
+            Err(super::load::LoadError::Read(
+                ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError,
+            )) => {
                 self.loading.pop_front();
             }
             Err(error) => {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use trial_node::{LeaderEpoch, NodeId, Offset, OpenError, TopicIdPartition, TopicPartition, TraceEvent};
 use trial_storage::{LogConfig, LogOpen, TimestampType, UnifiedLog, log_dir};
-use trial_wire::{Compression, Uuid};
+use trial_wire::{Compression, TopicName, Uuid};
 
+use super::directories::{Directory, as_disk_error};
 use super::metadata::PartitionState;
 use super::partition::{Partition, RoleChange, Throttled};
 use super::throttle::is_listed;
@@ -28,7 +29,7 @@ impl ReplicaManager {
         }
         for tp in &changes.partitions {
             match ctx.metadata.partition(*tp) {
-                Some(state) if state.replicas.contains(&self.config.node_id) => self.host(ctx, *tp, &state),
+                Some(state) if self.is_replica(state.replicas) => self.host(ctx, *tp, &state),
                 _ => self.delete(ctx, *tp),
             }
         }
@@ -41,11 +42,14 @@ impl ReplicaManager {
     /// Removes the folders of partitions that this broker no longer hosts ("stray" replicas). To be called once, after the
     /// broker has caught up with the metadata for the first time.
     pub fn remove_strays(&mut self, ctx: &mut Context<'_>) {
-        for folder in std::mem::take(&mut self.checkpoints.folders).into_keys() {
-            if let Err(error) = log_dir::delete_partition(ctx.disk, &folder) {
-                self.after.fatal(error);
+        for directory in self.online() {
+            let folders = std::mem::take(&mut self.directories[directory].checkpoints.folders);
+            for folder in folders.into_keys() {
+                let deleted = log_dir::delete_partition(ctx.disk, &folder);
+                self.fail_on_error(directory, deleted);
             }
         }
+        self.settle(ctx);
     }
 
     /// From here on nothing happens: all logs are closed.
@@ -65,14 +69,22 @@ impl ReplicaManager {
 
     fn host(&mut self, ctx: &mut Context<'_>, tp: TopicIdPartition, state: &PartitionState<'_>) {
         if !self.partitions.contains_key(&tp) {
-            match self.open_log(ctx, tp) {
-                Ok(Some(partition)) => drop(self.partitions.insert(tp, partition)),
-                Ok(None) => return,
-                Err(OpenError::Disk(error)) => return self.after.fatal(error),
+            if self.offline.contains(&tp) {
+                return;
+            }
+            let Some(topic) = ctx.metadata.topic_name(tp.topic_id) else { return };
+            let Some(directory) = self.directory_for(tp, topic.as_str(), state) else {
+                self.offline.insert(tp);
+                return;
+            };
+            self.note_directory(tp, state, self.directories[directory].id);
+            match self.open_log(ctx, tp, topic.clone(), directory) {
+                Ok(partition) => drop(self.partitions.insert(tp, partition)),
                 Err(error) => {
-                    let path = tp.partition.to_string();
-                    let what = error.to_string();
-                    return self.after.fatal(trial_node::DiskError::Failed { path, what });
+                    // At once, so that no other replica is opened there.
+                    self.take_offline(ctx, directory, as_disk_error(error));
+                    self.offline.insert(tp);
+                    return;
                 }
             }
         }
@@ -90,7 +102,7 @@ impl ReplicaManager {
         let change = match partition.become_leader(ctx.disk, state, around) {
             Ok(Some(change)) => change,
             Ok(None) => return,
-            Err(error) => return self.after.fatal(error),
+            Err(error) => return self.after.directory_failed(partition.directory, error),
         };
         if change.new_epoch {
             self.after.trace(TraceEvent::PartitionLeader {
@@ -131,7 +143,7 @@ impl ReplicaManager {
         }
     }
 
-    fn leadership_changed(&mut self, tp: TopicIdPartition, leader_epoch: Option<LeaderEpoch>) {
+    pub(super) fn leadership_changed(&mut self, tp: TopicIdPartition, leader_epoch: Option<LeaderEpoch>) {
         self.after.outputs.push_back(Output::Leadership { tp, leader_epoch });
     }
 
@@ -154,41 +166,51 @@ impl ReplicaManager {
         &mut self,
         ctx: &mut Context<'_>,
         tp: TopicIdPartition,
-    ) -> Result<Option<Partition>, OpenError> {
-        let Some(topic) = ctx.metadata.topic_name(tp.topic_id).cloned() else { return Ok(None) };
-        let folder = log_dir::partition_folder(&topic, tp.partition);
+        topic: TopicName,
+        directory: usize,
+    ) -> Result<Partition, OpenError> {
+        let Directory { path, checkpoints, .. } = &mut self.directories[directory];
+        let folder = log_dir::partition_folder(path, &topic, tp.partition);
         let key = (topic.as_str().to_owned(), tp.partition);
-        let recovery_point = self.checkpoints.recovery_points.get(&key).copied().unwrap_or(Offset::ZERO);
-        let found = match self.checkpoints.folders.remove(&folder) {
+        let recovery_point = checkpoints.recovery_points.get(&key).copied().unwrap_or(Offset::ZERO);
+        let found = match checkpoints.folders.remove(&folder) {
             Some(Some(owner)) if owner != tp.topic_id => {
                 log_dir::delete_partition(ctx.disk, &folder)?;
                 false
             }
             found => found.is_some(),
         };
-        if !found && self.checkpoints.has(&key) {
+        if !found && checkpoints.has(&key) {
             // Of an older topic of this name.
-            self.forget_checkpoints(&key);
+            checkpoints.forget(&key);
         }
         let checkpointed = |file: &log_dir::OffsetCheckpoint| file.get(&key).copied().unwrap_or(Offset::ZERO);
         let options = LogOpen {
             config: log_config(&self.config, ctx.metadata, tp.topic_id),
-            clean_shutdown: self.checkpoints.clean_shutdown,
-            recovery_point: checkpointed(&self.checkpoints.recovery_points),
-            log_start_offset: checkpointed(&self.checkpoints.log_starts),
-            high_watermark: checkpointed(&self.checkpoints.high_watermarks),
+            clean_shutdown: checkpoints.clean_shutdown,
+            recovery_point: checkpointed(&checkpoints.recovery_points),
+            log_start_offset: checkpointed(&checkpoints.log_starts),
+            high_watermark: checkpointed(&checkpoints.high_watermarks),
         };
         let (mut log, report) = UnifiedLog::open(ctx.disk, &folder, options, ctx.now.wall_ms)?;
+        let others = ctx
+            .metadata
+            .partition(tp)
+            .is_some_and(|state| state.isr.iter().any(|id| *id != self.config.node_id));
+        if report.lost_front && others {
+            // Who has all of it leads: the whole is fetched anew, so that this replica never leads without its beginning.
+            log.truncate_fully_and_start_at(ctx.disk, Offset::ZERO)?;
+        }
         for repair in report.repairs {
             self.after.trace(TraceEvent::Recovered { path: repair.path, what: repair.what });
         }
-        self.recovery_point_moved(recovery_point, log.recovery_point());
-        log.set_cleaned_to(checkpointed(&self.checkpoints.cleaned_to));
+        checkpoints.recovery_point_moved(recovery_point, log.recovery_point());
+        log.set_cleaned_to(checkpointed(&checkpoints.cleaned_to));
         log.assign_topic_id(ctx.disk, tp.topic_id)?;
         let min_insync_replicas = min_insync_replicas(ctx.metadata, tp.topic_id);
-        let mut partition = Partition::new(tp, topic, log, min_insync_replicas);
+        let mut partition = Partition::new(tp, topic, directory, log, min_insync_replicas);
         partition.throttled = throttled(ctx.metadata, tp, self.config.node_id);
-        Ok(Some(partition))
+        Ok(partition)
     }
 
     fn configure(&mut self, ctx: &Context<'_>, topic_id: Uuid) {
@@ -215,18 +237,15 @@ impl ReplicaManager {
     }
 
     fn delete(&mut self, ctx: &mut Context<'_>, tp: TopicIdPartition) {
-        let Some(mut partition) = self.partitions.remove(&tp) else { return };
-        self.stop_fetching(partition.leader, tp);
-        if partition.is_leader() {
-            self.leadership_changed(tp, None);
-        }
-        self.after.note(&mut partition, &mut self.sessions, Happened { role: true, ..Happened::default() });
+        // What an offline directory has of it is found at the next start.
+        self.offline.remove(&tp);
+        let Some(partition) = self.partitions.get(&tp) else { return };
+        let (directory, topic) = (partition.directory, partition.topic.clone());
         let folder = partition.log.folder().to_owned();
-        partition.log.abandon(ctx.disk);
-        self.partition_deleted(partition.topic.as_str(), tp.partition);
-        if let Err(error) = log_dir::delete_partition(ctx.disk, &folder) {
-            self.after.fatal(error);
-        }
+        self.drop_partition(ctx, tp);
+        self.directories[directory].checkpoints.partition_deleted(topic.as_str(), tp.partition);
+        let deleted = log_dir::delete_partition(ctx.disk, &folder);
+        self.fail_on_error(directory, deleted);
     }
 }
 

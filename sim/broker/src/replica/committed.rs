@@ -3,6 +3,7 @@
 use trial_node::{Offset, Span, TopicIdPartition};
 use trial_wire::ErrorCode;
 
+use super::directories::not_served;
 use super::purgatory::Verdict;
 use super::{Context, Output, ReplicaManager};
 
@@ -41,7 +42,7 @@ impl ReplicaManager {
     fn committed(&self, tp: TopicIdPartition, offset: Offset) -> Option<Result<(), ErrorCode>> {
         match self.partitions.get(&tp) {
             Some(partition) => partition.acknowledgement(offset),
-            None => Some(Err(ErrorCode::NotLeaderOrFollower)),
+            None => Some(Err(not_served(&self.offline, tp))),
         }
     }
 
@@ -52,7 +53,7 @@ impl ReplicaManager {
         self.commits.check(tp, &mut Vec::new(), |wait| {
             let result = match partition {
                 Some(partition) => partition.acknowledgement(wait.required),
-                None => Some(Err(ErrorCode::NotLeaderOrFollower)),
+                None => Some(Err(not_served(&self.offline, tp))),
             };
             match result {
                 None => Verdict::Waits,

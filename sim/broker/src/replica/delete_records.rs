@@ -102,7 +102,7 @@ impl ReplicaManager {
             return Err(ErrorCode::InvalidTopicException);
         }
         let tp = TopicIdPartition { topic_id, partition };
-        let Some(partition) = self.partitions.get_mut(&tp) else { return Err(Self::not_hosted(ctx, tp)) };
+        let Some(partition) = self.partitions.get_mut(&tp) else { return Err(self.not_hosted(ctx, tp)) };
         if !partition.is_leader() {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
@@ -122,12 +122,12 @@ impl ReplicaManager {
                 let happened = Happened { high_watermark: true, ..Happened::default() };
                 self.after.note(partition, &mut self.sessions, happened);
                 let low_watermark = partition.low_watermark(ctx.metadata)?;
-                self.log_start_moved();
+                self.directories[partition.directory].checkpoints.log_start_moved();
                 Ok((tp, required, low_watermark))
             }
             Ok(false) => Ok((tp, required, partition.low_watermark(ctx.metadata)?)),
             Err(error) => {
-                self.after.fatal(error);
+                self.after.directory_failed(partition.directory, error);
                 Err(ErrorCode::KafkaStorageError)
             }
         }
@@ -137,7 +137,10 @@ impl ReplicaManager {
     pub(super) fn complete_deletions(&mut self, ctx: &Context<'_>, tp: TopicIdPartition) {
         let low_watermark = || match self.partitions.get(&tp) {
             Some(partition) => partition.low_watermark(ctx.metadata),
-            None => Err(ErrorCode::UnknownTopicOrPartition),
+            None => Err(match self.offline.contains(&tp) {
+                true => ErrorCode::KafkaStorageError,
+                false => ErrorCode::UnknownTopicOrPartition,
+            }),
         };
         let mut completed = Vec::new();
         self.deletions.check(tp, &mut completed, |delayed| {

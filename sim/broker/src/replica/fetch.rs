@@ -10,12 +10,13 @@ use trial_wire::{ErrorCode, ResponseKind};
 
 use bytes::Bytes;
 
+use super::directories::not_hosted;
 use super::fetch_session::{
     Ended, FetchKey, FetchParams, FetchSession, FetchedPartition, NO_TOPIC_ID, Waiting,
 };
 use super::partition::{FollowerFetch, LogRead, ReadBound, Watcher};
 use super::read_replica::preferred_read_replica;
-use super::{Context, Happened, Output, ReplicaManager};
+use super::{Aftermath, Context, Happened, Output, ReplicaManager};
 use crate::Token;
 use crate::security::Access;
 
@@ -218,7 +219,10 @@ impl ReplicaManager {
                     // The watch went with the replica.
                     fetched.watching = false;
                     let unknown_id = !params.by_name && ctx.metadata.topic_name(tp.topic_id).is_none();
-                    let code = if unknown_id { ErrorCode::UnknownTopicId } else { Self::not_hosted(ctx, tp) };
+                    let code = match unknown_id {
+                        true => ErrorCode::UnknownTopicId,
+                        false => not_hosted(&self.offline, ctx, tp),
+                    };
                     (Err(code), true)
                 }
                 Some(partition) => {
@@ -245,7 +249,8 @@ impl ReplicaManager {
                             preferred_read_replica(ctx.metadata, partition, me, &session.rack, offset)
                         })
                         .flatten();
-                    read_partition(ctx, partition, fetched, params, limit, min_one, elsewhere)
+                    let reading = Reading { params, limit, min_one, elsewhere };
+                    read_partition(ctx, partition, fetched, reading, &mut self.after)
                 }
             };
             let read = PartitionRead {
@@ -437,16 +442,26 @@ impl ReplicaManager {
     }
 }
 
+/// How a partition is read.
+#[derive(Clone, Copy)]
+struct Reading {
+    params: FetchParams,
+    /// The most bytes, unless one batch has more and `min_one` asks for one.
+    limit: usize,
+    min_one: bool,
+    /// The replica that the consumer should read from instead (KIP-392).
+    elsewhere: Option<NodeId>,
+}
+
 /// What one partition has for a fetch, and whether it has more than the client has asked past.
 fn read_partition(
     ctx: &mut Context<'_>,
     partition: &super::partition::Partition,
     fetched: &FetchedPartition,
-    params: FetchParams,
-    limit: usize,
-    min_one: bool,
-    elsewhere: Option<NodeId>,
+    reading: Reading,
+    after: &mut Aftermath,
 ) -> (Result<Read, ErrorCode>, bool) {
+    let Reading { params, limit, min_one, elsewhere } = reading;
     if let Err(code) = partition.check(fetched.current_leader_epoch, params.leader_only) {
         return (Err(code), true);
     }
@@ -471,7 +486,7 @@ fn read_partition(
         partition.read(ctx.disk, fetched.fetch_offset, fetched.last_fetched_epoch, limits, bound, min_one);
     let mut aborted = Vec::new();
     let (diverging, records) = match read {
-        Err(code) => return (Err(code), true),
+        Err(error) => return (Err(after.read_failed(partition.directory, error)), true),
         Ok(LogRead::Diverging(epoch, end_offset)) => (Some((epoch, end_offset)), Bytes::new()),
         Ok(LogRead::Data(data)) => {
             if params.read_committed && params.replica.is_none() && !data.records.is_empty() {

@@ -430,7 +430,7 @@ impl ReplicaManager {
             Ok(grew) => grew,
             Err(error) => {
                 if let AppendError::Disk(error) = &error {
-                    self.after.fatal(error.clone());
+                    self.after.directory_failed(partition.directory, error.clone());
                 }
                 return Err(error);
             }
@@ -442,7 +442,7 @@ impl ReplicaManager {
             // The segments go when this broker next looks for old ones.
             let start = Offset(data.log_start_offset);
             if let Err(error) = partition.log.advance_log_start_offset(ctx.disk, start) {
-                self.after.fatal(error);
+                self.after.directory_failed(partition.directory, error);
             }
         }
         let moved = high_watermark != old_high_watermark;
@@ -453,7 +453,7 @@ impl ReplicaManager {
             self.after.note(partition, &mut self.sessions, happened);
         }
         if start_moved {
-            self.log_start_moved();
+            self.directories[partition.directory].checkpoints.log_start_moved();
         }
         if grew {
             self.appended(ctx.now.mono);
@@ -487,15 +487,15 @@ impl ReplicaManager {
         let from = partition.log.log_end_offset();
         let high_watermark = partition.log.high_watermark();
         // Even if no record goes, an epoch that this broker led without appending may have to.
-        let recovery_point = partition.log.recovery_point();
+        let (directory, recovery_point) = (partition.directory, partition.log.recovery_point());
         match partition.log.truncate_to(ctx.disk, to) {
             Ok(true) => {
                 let now = partition.log.recovery_point();
-                self.recovery_point_moved(recovery_point, now);
+                self.directories[directory].checkpoints.recovery_point_moved(recovery_point, now);
                 self.truncated(ctx.now.mono, tp, from, high_watermark);
             }
             Ok(false) => {}
-            Err(error) => self.after.fatal(error),
+            Err(error) => self.after.directory_failed(directory, error),
         }
     }
 
@@ -551,12 +551,12 @@ impl ReplicaManager {
             self.truncate(ctx, tp, offset);
         } else if offset > end {
             let high_watermark = partition.log.high_watermark();
-            let recovery_point = partition.log.recovery_point();
+            let (directory, recovery_point) = (partition.directory, partition.log.recovery_point());
             if let Err(error) = partition.log.truncate_fully_and_start_at(ctx.disk, offset) {
-                return self.after.fatal(error);
+                return self.after.directory_failed(directory, error);
             }
             let now = partition.log.recovery_point();
-            self.recovery_point_moved(recovery_point, now);
+            self.directories[directory].checkpoints.recovery_point_moved(recovery_point, now);
             self.truncated(ctx.now.mono, tp, end, high_watermark);
         }
         if let Some(fetcher) = self.fetchers.get_mut(&leader) {

@@ -45,6 +45,24 @@ struct Found {
     leader_epoch: LeaderEpoch,
 }
 
+/// Why there is no answer.
+enum Fault {
+    Code(ErrorCode),
+    Read(ReadError),
+}
+
+impl From<ErrorCode> for Fault {
+    fn from(code: ErrorCode) -> Fault {
+        Fault::Code(code)
+    }
+}
+
+impl From<ReadError> for Fault {
+    fn from(error: ReadError) -> Fault {
+        Fault::Read(error)
+    }
+}
+
 impl ReplicaManager {
     /// A ListOffsets request.
     pub fn handle_list_offsets(
@@ -62,9 +80,7 @@ impl ReplicaManager {
             for wanted in &topic.partitions {
                 let answer =
                     ListOffsetsPartitionResponse::default().with_partition_index(wanted.partition_index);
-                let found = self
-                    .partition_named(ctx, &topic.name, wanted.partition_index)
-                    .and_then(|partition| find_offset(ctx, partition, wanted, asker));
+                let found = self.find_offset(ctx, &topic.name, wanted, asker);
                 answers.push(match found {
                     Ok(Some(found)) => answer
                         .with_timestamp(found.timestamp)
@@ -78,6 +94,22 @@ impl ReplicaManager {
         }
         let response = ListOffsetsResponse::default().with_topics(topics);
         self.after.respond(token, ResponseKind::ListOffsets(response));
+        self.settle(ctx);
+    }
+
+    fn find_offset(
+        &mut self,
+        ctx: &mut Context<'_>,
+        topic: &TopicName,
+        wanted: &ListOffsetsPartition,
+        asker: Asker,
+    ) -> Result<Option<Found>, ErrorCode> {
+        let partition = self.partition_named(ctx, topic, wanted.partition_index)?;
+        let directory = partition.directory;
+        find_offset(ctx, partition, wanted, asker).map_err(|fault| match fault {
+            Fault::Code(code) => code,
+            Fault::Read(error) => self.after.read_failed(directory, error),
+        })
     }
 
     /// An OffsetForLeaderEpoch request (KIP-101, KIP-320).
@@ -119,7 +151,7 @@ impl ReplicaManager {
     ) -> Result<&Partition, ErrorCode> {
         let topic_id = ctx.metadata.topic_id(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         let tp = TopicIdPartition { topic_id, partition };
-        self.partitions.get(&tp).ok_or_else(|| Self::not_hosted(ctx, tp))
+        self.partitions.get(&tp).ok_or_else(|| self.not_hosted(ctx, tp))
     }
 }
 
@@ -128,7 +160,7 @@ fn find_offset(
     partition: &Partition,
     wanted: &ListOffsetsPartition,
     asker: Asker,
-) -> Result<Option<Found>, ErrorCode> {
+) -> Result<Option<Found>, Fault> {
     partition.check(wanted.current_leader_epoch, asker.replica != DEBUGGING_REPLICA)?;
     let log = &partition.log;
     let end = match (asker.replica < 0, asker.read_committed) {
@@ -150,20 +182,15 @@ fn find_offset(
         }
         MAX_TIMESTAMP => log.offset_of_max_timestamp(ctx.disk),
         timestamp if timestamp >= 0 => log.offset_for_timestamp(ctx.disk, timestamp),
-        _ => return Err(ErrorCode::UnsupportedVersion),
+        _ => return Err(Fault::Code(ErrorCode::UnsupportedVersion)),
     };
-    let found = by_time.map_err(|error| match error {
-        ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
-        ReadError::Corrupt(_) => ErrorCode::CorruptMessage,
-        ReadError::Disk(_) => ErrorCode::KafkaStorageError,
-    })?;
-    match found.filter(|found| found.offset < end) {
+    match by_time?.filter(|found| found.offset < end) {
         Some(found) => Ok(Some(Found {
             timestamp: found.timestamp,
             offset: found.offset,
             leader_epoch: found.leader_epoch,
         })),
-        None => may_tell_end(partition, asker).map(|()| None),
+        None => Ok(may_tell_end(partition, asker).map(|()| None)?),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use trial_node::{LeaderEpoch, Offset, TopicIdPartition};
-use trial_storage::{AppendInfo, AppendOrigin, ReadError};
+use trial_storage::{AppendInfo, AppendOrigin};
 use trial_wire::{Batch, ErrorCode};
 
+use super::directories::not_served;
 use super::{Context, ReplicaManager};
 
 /// Where a replica's log begins and ends.
@@ -52,19 +53,22 @@ impl ReplicaManager {
     /// # Errors
     /// NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR.
     pub fn read_local(
-        &self,
+        &mut self,
         ctx: &mut Context<'_>,
         tp: TopicIdPartition,
         from: Offset,
         max_bytes: usize,
     ) -> Result<Bytes, ErrorCode> {
         let partition = self.partitions.get(&tp).filter(|partition| partition.is_leader());
-        let log = &partition.ok_or(ErrorCode::NotLeaderOrFollower)?.log;
+        let Some(partition) = partition else { return Err(not_served(&self.offline, tp)) };
+        let log = &partition.log;
         match log.read(ctx.disk, from, max_bytes, log.log_end_offset(), true) {
             Ok(data) => Ok(data.records),
-            Err(ReadError::OffsetOutOfRange { .. }) => Err(ErrorCode::OffsetOutOfRange),
-            Err(ReadError::Corrupt(_)) => Err(ErrorCode::CorruptMessage),
-            Err(ReadError::Disk(_)) => Err(ErrorCode::KafkaStorageError),
+            Err(error) => {
+                let code = self.after.read_failed(partition.directory, error);
+                self.settle(ctx);
+                Err(code)
+            }
         }
     }
 

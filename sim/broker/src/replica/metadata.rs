@@ -8,6 +8,8 @@ use trial_wire::{StrBytes, TopicName, Uuid};
 pub struct PartitionState<'a> {
     /// Its replicas, the preferred leader first.
     pub replicas: &'a [NodeId],
+    /// The log directory of each replica, in the order of `replicas`; the nil id is "not assigned" (KIP-858).
+    pub directories: &'a [Uuid],
     /// Its in-sync replicas.
     pub isr: &'a [NodeId],
     /// Its leader; [`NodeId::NONE`] if there is none.

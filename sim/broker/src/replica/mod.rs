@@ -18,9 +18,11 @@
 
 mod alter_partition;
 mod apply;
+mod assignments;
 mod checkpoints;
 mod committed;
 mod delete_records;
+mod directories;
 mod fetch;
 mod fetch_session;
 mod fetcher;
@@ -42,11 +44,11 @@ mod transactions;
 mod verification;
 mod views;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use trial_node::view::{BatchView, ReplicaView};
 use trial_node::{
-    Disk, DiskError, LeaderEpoch, NodeId, Now, Offset, OpenError, ProducerEpoch, ProducerId, Rng, Span, Time,
+    Disk, DiskError, LeaderEpoch, NodeId, Now, Offset, ProducerEpoch, ProducerId, Rng, Span, Time,
     TopicIdPartition, TopicPartition, TraceEvent,
 };
 use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes, Uuid};
@@ -54,9 +56,11 @@ use trial_wire::{ErrorCode, RequestKind, ResponseKind, StrBytes, Uuid};
 use crate::Token;
 
 use alter_partition::AlterPartitionQueue;
-use checkpoints::Checkpoints;
+use assignments::Assignments;
+use checkpoints::CheckpointsDue;
 use committed::CommitWait;
 use delete_records::DelayedDeleteRecords;
+use directories::Directory;
 use fetch::PartitionRead;
 use fetch_session::{FetchKey, FetchSessions};
 use fetcher::Fetcher;
@@ -69,6 +73,8 @@ use timers::Timer;
 use verification::Verifications;
 
 pub use committed::Waiter;
+pub(crate) use directories::as_disk_error;
+pub use directories::{DirectoryView, FoundDirectory, LogDirectory};
 pub use local::LogBounds;
 pub use metadata::{BrokerState, ClusterMetadata, PartitionState};
 pub use transactions::TransactionMarker;
@@ -166,8 +172,16 @@ pub enum Output {
     },
     /// Tell the people who read the run.
     Trace(TraceEvent),
-    /// A disk failed. A broker with one log folder must stop.
-    Fatal(DiskError),
+    /// A log directory has failed: its replicas are not here any more. To be told to the controller by the directory's id
+    /// (KIP-858); if the metadata log is there, the broker must stop.
+    DirectoryFailed {
+        /// Its path within the node's disk.
+        path: String,
+        /// Its id.
+        id: Uuid,
+        /// What happened first.
+        error: DiskError,
+    },
 }
 
 /// The surroundings of one call.
@@ -277,7 +291,11 @@ pub struct ReplicaManager {
     last_request: u64,
     /// Partitions in whose ISR somebody is behind, for the next check whether to shrink it.
     lagging: Vec<TopicIdPartition>,
-    checkpoints: Checkpoints,
+    directories: Vec<Directory>,
+    /// The partitions whose replica is, or may be, in a directory that is offline.
+    offline: BTreeSet<TopicIdPartition>,
+    assignments: Assignments,
+    checkpoints_due: CheckpointsDue,
     timers: Deadlines<Timer>,
     started: Time,
     after: Aftermath,
@@ -296,6 +314,7 @@ enum Sent {
     Fetcher(NodeId),
     AlterPartition,
     AllocateProducerIds,
+    AssignReplicasToDirs,
 }
 
 /// What a step leaves to be done at its end, so that a request for many partitions is looked at once and not once per
@@ -313,6 +332,8 @@ struct Aftermath {
     woken: Vec<FetchKey>,
     /// Fetchers that may have something to send.
     fetchers: Vec<NodeId>,
+    /// Directories in which something has failed.
+    failed: Vec<(usize, DiskError)>,
 }
 
 /// What happened to a replica.
@@ -366,30 +387,23 @@ impl Aftermath {
     fn trace(&mut self, event: TraceEvent) {
         self.outputs.push_back(Output::Trace(event));
     }
-
-    fn fatal(&mut self, error: DiskError) {
-        self.outputs.push_back(Output::Fatal(error));
-    }
 }
 
 impl ReplicaManager {
-    /// Reads what the disk holds of the last run: checkpoints, and which partitions' folders exist. Logs are recovered when
-    /// the metadata says that this broker hosts them. `clean_shutdown`: whether the last run closed its logs in order
-    /// ([`trial_storage::log_dir::take_clean_shutdown`]).
-    ///
-    /// # Errors
-    /// [`OpenError`] when the disk fails.
+    /// Reads what the log directories hold of the last run: checkpoints, and which partitions' folders exist. Logs are
+    /// recovered when the metadata says that this broker hosts them. A directory that cannot be read is offline, and comes out
+    /// as [`Output::DirectoryFailed`].
     pub fn open(
         config: ReplicaConfig,
         disk: &mut dyn Disk,
-        clean_shutdown: bool,
+        directories: Vec<LogDirectory>,
         now: Now,
-    ) -> Result<ReplicaManager, OpenError> {
+    ) -> ReplicaManager {
         let mut timers = Deadlines::new();
         timers.set(now.mono + config.producer_id_expiration_check_interval, Timer::ExpireProducers);
         timers.set(now.mono + config.log_cleaner_backoff, Timer::CleanLogs);
         timers.set(now.mono + config.log_retention_check_interval, Timer::DeleteOldSegments);
-        Ok(ReplicaManager {
+        let mut replicas = ReplicaManager {
             sessions: FetchSessions::new(config.fetch_session_slots),
             config,
             broker_epoch: -1,
@@ -405,7 +419,10 @@ impl ReplicaManager {
             requests: Vec::new(),
             last_request: 0,
             lagging: Vec::new(),
-            checkpoints: Checkpoints::read(disk, clean_shutdown)?,
+            directories: Vec::new(),
+            offline: BTreeSet::new(),
+            assignments: Assignments::default(),
+            checkpoints_due: CheckpointsDue::default(),
             timers,
             started: now.mono,
             after: Aftermath::default(),
@@ -413,7 +430,15 @@ impl ReplicaManager {
             follower_throttle: Throttle::new(),
             stopped: false,
             reads: Vec::new(),
-        })
+        };
+        for directory in directories {
+            let (directory, failed) = Directory::open(disk, directory);
+            if let Some(error) = failed {
+                replicas.after.directory_is_offline(&directory, error);
+            }
+            replicas.directories.push(directory);
+        }
+        replicas
     }
 
     /// The broker epoch of the last successful registration; −1 before the first.
@@ -445,6 +470,7 @@ impl ReplicaManager {
             Some(Sent::Fetcher(leader)) => self.handle_leader_response(ctx, leader, result),
             Some(Sent::AlterPartition) => self.handle_alter_partition_response(ctx, result),
             Some(Sent::AllocateProducerIds) => self.handle_allocate_producer_ids_response(ctx, result),
+            Some(Sent::AssignReplicasToDirs) => self.handle_assignments_response(ctx, result),
             None => {}
         }
         self.settle(ctx);
@@ -517,34 +543,34 @@ impl ReplicaManager {
         Some(self.requests.swap_remove(place).1)
     }
 
-    /// The error for a partition that this broker does not host.
-    fn not_hosted(ctx: &Context<'_>, tp: TopicIdPartition) -> ErrorCode {
-        match ctx.metadata.partition(tp) {
-            Some(_) => ErrorCode::NotLeaderOrFollower,
-            None => ErrorCode::UnknownTopicOrPartition,
-        }
-    }
-
     /// Does what the step that ends has left to be done.
     fn settle(&mut self, ctx: &mut Context<'_>) {
-        let mut acknowledged = std::mem::take(&mut self.after.acknowledged);
-        for tp in acknowledged.drain(..) {
-            self.complete_produces(ctx, tp);
-            self.complete_commits(tp);
-            self.complete_deletions(ctx, tp);
+        loop {
+            // First: nothing of it must be taken for committed or readable any more.
+            self.take_failed_offline(ctx);
+            let mut acknowledged = std::mem::take(&mut self.after.acknowledged);
+            for tp in acknowledged.drain(..) {
+                self.complete_produces(ctx, tp);
+                self.complete_commits(tp);
+                self.complete_deletions(ctx, tp);
+            }
+            self.after.acknowledged = acknowledged;
+            let mut woken = std::mem::take(&mut self.after.woken);
+            for key in woken.drain(..) {
+                self.complete_fetch(ctx, key, false);
+            }
+            self.after.woken = woken;
+            let mut fetchers = std::mem::take(&mut self.after.fetchers);
+            for leader in fetchers.drain(..) {
+                self.drive_fetcher(ctx, leader);
+            }
+            self.after.fetchers = fetchers;
+            self.send_alter_partition();
+            self.send_assignments(ctx);
+            self.checkpoint_at_once(ctx);
+            if self.after.failed.is_empty() {
+                return;
+            }
         }
-        self.after.acknowledged = acknowledged;
-        let mut woken = std::mem::take(&mut self.after.woken);
-        for key in woken.drain(..) {
-            self.complete_fetch(ctx, key, false);
-        }
-        self.after.woken = woken;
-        let mut fetchers = std::mem::take(&mut self.after.fetchers);
-        for leader in fetchers.drain(..) {
-            self.drive_fetcher(ctx, leader);
-        }
-        self.after.fetchers = fetchers;
-        self.send_alter_partition();
-        self.checkpoint_at_once(ctx);
     }
 }

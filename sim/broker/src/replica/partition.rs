@@ -85,6 +85,8 @@ pub(super) struct Throttled {
 pub(super) struct Partition {
     pub id: TopicIdPartition,
     pub topic: TopicName,
+    /// The log directory that it is in.
+    pub directory: usize,
     pub log: UnifiedLog,
     /// [`NodeId::NONE`] if there is none.
     pub leader: NodeId,
@@ -106,12 +108,14 @@ impl Partition {
     pub fn new(
         id: TopicIdPartition,
         topic: TopicName,
+        directory: usize,
         log: UnifiedLog,
         min_insync_replicas: usize,
     ) -> Partition {
         Partition {
             id,
             topic,
+            directory,
             log,
             leader: NodeId::NONE,
             leader_epoch: LeaderEpoch::NONE,
@@ -305,7 +309,7 @@ impl Partition {
     /// own (KIP-595).
     ///
     /// # Errors
-    /// OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR or CORRUPT_MESSAGE.
+    /// [`ReadError`].
     pub fn read(
         &self,
         disk: &mut dyn Disk,
@@ -314,14 +318,17 @@ impl Partition {
         (enough, max_bytes): (usize, usize),
         bound: Offset,
         min_one: bool,
-    ) -> Result<LogRead, ErrorCode> {
+    ) -> Result<LogRead, ReadError> {
+        let out_of_range = || ReadError::OffsetOutOfRange {
+            offset,
+            log_start_offset: self.log.log_start_offset(),
+            log_end_offset: self.log.log_end_offset(),
+        };
         if last_fetched_epoch >= 0 {
-            let (epoch, end_offset) = self
-                .log
-                .end_offset_for_epoch(LeaderEpoch(last_fetched_epoch))
-                .ok_or(ErrorCode::OffsetOutOfRange)?;
+            let (epoch, end_offset) =
+                self.log.end_offset_for_epoch(LeaderEpoch(last_fetched_epoch)).ok_or_else(out_of_range)?;
             if offset < self.log.log_start_offset() {
-                return Err(ErrorCode::OffsetOutOfRange);
+                return Err(out_of_range());
             }
             if epoch.0 < last_fetched_epoch || end_offset < offset {
                 return Ok(LogRead::Diverging(epoch, end_offset));
@@ -330,12 +337,7 @@ impl Partition {
         if offset == self.log.log_end_offset() {
             return Ok(LogRead::Data(FetchData { next_offset: offset, ..FetchData::default() }));
         }
-        match self.log.read_enough(disk, offset, enough, max_bytes, bound, min_one) {
-            Ok(data) => Ok(LogRead::Data(data)),
-            Err(ReadError::OffsetOutOfRange { .. }) => Err(ErrorCode::OffsetOutOfRange),
-            Err(ReadError::Corrupt(_)) => Err(ErrorCode::CorruptMessage),
-            Err(ReadError::Disk(_)) => Err(ErrorCode::KafkaStorageError),
-        }
+        self.log.read_enough(disk, offset, enough, max_bytes, bound, min_one).map(LogRead::Data)
     }
 
     /// A follower fetched from `offset`.

@@ -11,6 +11,7 @@ use trial_wire::messages::produce_response::{
 use trial_wire::messages::{BrokerId, ProduceRequest, ProduceResponse};
 use trial_wire::{Batch, BatchError, ErrorCode, ResponseKind, StrBytes};
 
+use super::directories::not_served;
 use super::partition::{LeaderAppend, LeaderAppendError, Partition};
 use super::purgatory::Verdict;
 use super::{Context, Happened, Output, ReplicaManager};
@@ -227,7 +228,7 @@ impl ReplicaManager {
     ) -> Result<AppendInfo, Rejection> {
         let around = self.surroundings(ctx);
         let Some(partition) = self.partitions.get_mut(&tp) else {
-            return Err(Self::not_hosted(ctx, tp).into());
+            return Err(self.not_hosted(ctx, tp).into());
         };
         let append = LeaderAppend { batch, acks, origin, now_ms: ctx.now.wall_ms };
         let appended = partition.append_as_leader(ctx.disk, append, &self.sessions, around);
@@ -251,7 +252,7 @@ impl ReplicaManager {
             Err(LeaderAppendError::NotLeader) => Err(ErrorCode::NotLeaderOrFollower.into()),
             Err(LeaderAppendError::NotEnoughReplicas) => Err(ErrorCode::NotEnoughReplicas.into()),
             Err(LeaderAppendError::Log(AppendError::Disk(error))) => {
-                self.after.fatal(error);
+                self.after.directory_failed(partition.directory, error);
                 Err(ErrorCode::KafkaStorageError.into())
             }
             Err(LeaderAppendError::Log(error)) => {
@@ -268,7 +269,7 @@ impl ReplicaManager {
     /// Answers a request whose records are all committed, and lets one wait whose are not.
     fn answer_or_wait(&mut self, ctx: &Context<'_>, mut delayed: DelayedProduce, timeout: Span) {
         let mut waits = std::mem::take(&mut delayed.waits);
-        waits.retain(|wait| match acknowledgement(self.partitions.get(&wait.tp), wait.required) {
+        waits.retain(|wait| match acknowledgement(self.served(wait.tp), wait.required) {
             Some(result) => {
                 if let Err(code) = result {
                     delayed.partition(*wait).error_code = code.code();
@@ -287,7 +288,7 @@ impl ReplicaManager {
 
     /// Looks at those that wait for a partition.
     pub(super) fn complete_produces(&mut self, ctx: &Context<'_>, tp: TopicIdPartition) {
-        let partition = self.partitions.get(&tp);
+        let partition = self.partitions.get(&tp).ok_or_else(|| not_served(&self.offline, tp));
         let mut completed = Vec::new();
         self.produces.check(tp, &mut completed, |delayed| {
             let Some(at) = delayed.waits.iter().position(|wait| wait.tp == tp) else {
@@ -324,10 +325,13 @@ impl ReplicaManager {
 }
 
 /// What a producer that waits for `required` is to be told, if it need not wait any longer.
-fn acknowledgement(partition: Option<&Partition>, required: Offset) -> Option<Result<(), ErrorCode>> {
+fn acknowledgement(
+    partition: Result<&Partition, ErrorCode>,
+    required: Offset,
+) -> Option<Result<(), ErrorCode>> {
     match partition {
-        Some(partition) => partition.acknowledgement(required),
-        None => Some(Err(ErrorCode::NotLeaderOrFollower)),
+        Ok(partition) => partition.acknowledgement(required),
+        Err(code) => Some(Err(code)),
     }
 }
 

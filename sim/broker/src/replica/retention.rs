@@ -1,6 +1,8 @@
 //! What becomes of old records: their segments go, or they are compacted.
 
-use trial_node::{TopicPartition, TraceEvent};
+use std::collections::BTreeSet;
+
+use trial_node::{DiskError, TopicPartition, TraceEvent};
 use trial_storage::CleanError;
 
 use super::partition::Partition;
@@ -18,14 +20,14 @@ fn name(partition: &Partition) -> TopicPartition {
 impl ReplicaManager {
     /// Compacts the logs that have grown enough since the last time, as `cleanup.policy` says.
     pub(super) fn clean_logs(&mut self, ctx: &mut Context<'_>) {
-        let mut cleaned = false;
+        let mut cleaned = BTreeSet::new();
         for partition in self.partitions.values_mut() {
             if !partition.log.is_cleaning_due(ctx.now.wall_ms) {
                 continue;
             }
             match partition.log.clean(ctx.disk, ctx.now.wall_ms, CLEANER_KEYS_MAX) {
                 Ok(sizes) => {
-                    cleaned = true;
+                    cleaned.insert(partition.directory);
                     self.after.trace(TraceEvent::LogCompacted {
                         tp: name(partition),
                         before: sizes.before,
@@ -35,11 +37,12 @@ impl ReplicaManager {
                 Err(CleanError::Uncleanable { what }) => {
                     self.after.trace(TraceEvent::LogUncleanable { tp: name(partition), what });
                 }
-                Err(CleanError::Disk(error)) => self.after.fatal(error),
+                Err(CleanError::Disk(error)) => self.after.directory_failed(partition.directory, error),
             }
         }
-        if cleaned && let Err(error) = self.write_cleaner_offsets(ctx.disk) {
-            self.after.fatal(error);
+        for directory in cleaned {
+            let written = self.write_cleaner_offsets(ctx.disk, directory);
+            self.fail_on_error(directory, written);
         }
         self.timers.set(ctx.now.mono + self.config.log_cleaner_backoff, Timer::CleanLogs);
     }
@@ -47,34 +50,31 @@ impl ReplicaManager {
     /// Deletes of every log what `retention.ms` and `retention.bytes` leave no room for, and what ends before the log's start.
     /// Each replica does that for itself.
     pub(super) fn delete_old_segments(&mut self, ctx: &mut Context<'_>) {
-        let mut deleted = Ok(());
-        let mut any = false;
-        for partition in self.partitions.values_mut() {
-            let from = partition.log.log_start_offset();
-            match partition.log.enforce_retention(ctx.disk, ctx.now.wall_ms) {
-                Ok(false) => {}
-                Ok(true) => {
-                    any = true;
-                    if partition.is_leader() {
-                        let (tp, to) = (name(partition), partition.log.log_start_offset());
-                        self.after.trace(TraceEvent::LogStartAdvanced { tp, from, to });
-                    }
-                    let happened = Happened { high_watermark: true, ..Happened::default() };
-                    self.after.note(partition, &mut self.sessions, happened);
-                }
-                Err(error) => deleted = Err(error),
-            }
-        }
-        if any {
-            self.log_start_moved();
-        }
-        deleted = deleted.and_then(|()| self.checkpoint_log_starts(ctx));
-        for partition in self.partitions.values_mut() {
-            deleted = deleted.and_then(|()| partition.log.delete_old_segments(ctx.disk, ctx.now.wall_ms));
-        }
-        if let Err(error) = deleted {
-            self.after.fatal(error);
+        for directory in self.online() {
+            let deleted = self.delete_old_segments_in(ctx, directory);
+            self.fail_on_error(directory, deleted);
         }
         self.timers.set(ctx.now.mono + self.config.log_retention_check_interval, Timer::DeleteOldSegments);
+    }
+
+    fn delete_old_segments_in(&mut self, ctx: &mut Context<'_>, directory: usize) -> Result<(), DiskError> {
+        for partition in self.partitions.values_mut().filter(|p| p.directory == directory) {
+            let from = partition.log.log_start_offset();
+            if !partition.log.enforce_retention(ctx.disk, ctx.now.wall_ms)? {
+                continue;
+            }
+            self.directories[directory].checkpoints.log_start_moved();
+            if partition.is_leader() {
+                let (tp, to) = (name(partition), partition.log.log_start_offset());
+                self.after.trace(TraceEvent::LogStartAdvanced { tp, from, to });
+            }
+            let happened = Happened { high_watermark: true, ..Happened::default() };
+            self.after.note(partition, &mut self.sessions, happened);
+        }
+        self.checkpoint_log_starts(ctx, directory)?;
+        for partition in self.partitions.values_mut().filter(|p| p.directory == directory) {
+            partition.log.delete_old_segments(ctx.disk, ctx.now.wall_ms)?;
+        }
+        Ok(())
     }
 }

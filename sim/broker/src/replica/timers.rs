@@ -18,6 +18,8 @@ pub(super) enum Timer {
     AlterPartition,
     /// Ask again for producer ids.
     AllocateProducerIds,
+    /// Tell the controller again in which directories replicas are.
+    AssignReplicasToDirs,
     /// A fetcher whose leader could not be reached tries again.
     Fetcher(NodeId),
     /// A partition whose fetch failed is fetched again.
@@ -55,6 +57,7 @@ impl ReplicaManager {
                 Timer::CheckpointRecoveryPoints => self.checkpoint_recovery_points(ctx),
                 Timer::AlterPartition => self.alter_partition.backed_off(),
                 Timer::AllocateProducerIds => self.request_producer_ids(),
+                Timer::AssignReplicasToDirs => self.assignments.backed_off(),
                 Timer::Fetcher(leader) => self.fetcher_backed_off(leader),
                 Timer::Verify(id) => self.verify_again(ctx, id),
                 Timer::ExpireProducers => self.expire_producers(ctx),

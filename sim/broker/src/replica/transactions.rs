@@ -81,7 +81,7 @@ impl ReplicaManager {
     fn hosted(&self, ctx: &Context<'_>, topic: &TopicName, partition: i32) -> Result<&Partition, ErrorCode> {
         let topic_id = ctx.metadata.topic_id(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         let tp = TopicIdPartition { topic_id, partition };
-        self.partitions.get(&tp).ok_or_else(|| Self::not_hosted(ctx, tp))
+        self.partitions.get(&tp).ok_or_else(|| self.not_hosted(ctx, tp))
     }
 
     /// Forgets producers that wrote nothing for as long as `producer.id.expiration.ms` says.

@@ -12,11 +12,6 @@ impl ReplicaManager {
         self.partitions.values().map(|partition| &partition.log)
     }
 
-    /// Every replica's log, with the high watermark that the replica knows.
-    pub fn sizes(&self) -> impl Iterator<Item = (TopicIdPartition, &UnifiedLog, Offset)> {
-        self.partitions.iter().map(|(id, partition)| (*id, &partition.log, partition.log.high_watermark()))
-    }
-
     /// Calls `each` with every record of the replica's log from `from` on, in order, control records included.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use trial_node::Span;
 
 use super::configs;
 use super::parse::ConfigDef;
-use super::parse::ConfigKind::{Bool, Int, ListOf, Long, OneOf, Ratio, SubsetOf, Users};
+use super::parse::ConfigKind::{Bool, Int, ListOf, LogDirs, Long, OneOf, Ratio, SubsetOf, Users};
 use super::parse::ConfigLink::{Dynamic, ReadOnly};
 
 configs! {
@@ -105,6 +105,10 @@ configs! {
     "log.cleaner.min.compaction.lag.ms" = "0", Long(0, i64::MAX), Dynamic;
     #[doc = "what becomes of old data: deleted as retention.ms and retention.bytes say, compacted, or both."]
     "log.cleanup.policy" = "delete", ListOf(&["compact", "delete"]), Dynamic;
+    #[doc = "how long the controller may not hear of a log directory that has failed before the broker stops, in milliseconds."]
+    "log.dir.failure.timeout.ms" log_dir_failure_timeout: Span = "30000", Long(1, i64::MAX), ReadOnly;
+    #[doc = "the log directories (JBOD): all of the node's disk, or folders in it; the metadata log is in the first."]
+    "log.dirs" log_dirs: Vec<String> = "/", LogDirs, ReadOnly;
     #[doc = "how many records may be appended before a log is flushed to the device."]
     "log.flush.interval.messages" = "9223372036854775807", Long(1, i64::MAX), Dynamic;
     #[doc = "how often recovery points are written down, in milliseconds."]

@@ -59,6 +59,8 @@ pub enum ConfigKind {
     Words,
     /// Regular expressions of some words, separated by commas, as in `client_id=app-.*`; or none.
     Selectors(&'static [&'static str]),
+    /// Log directories, separated by commas: `/` for all of the node's disk, or folders directly in it, as in `/a,/b`.
+    LogDirs,
     /// Users as they are known to an authorizer, separated by semicolons, as in `User:alice;User:CN=bob,O=example`; or none.
     Users,
     /// Any text.
@@ -142,9 +144,11 @@ impl ConfigDef {
                 let parts = pair.split_once('=').map(|(word, regex)| (word.trim(), regex.trim()));
                 parts.is_some_and(|(word, regex)| words.contains(&word) && !regex.is_empty())
             }),
-            ConfigKind::Users => text.split(';').map(str::trim).all(|who| {
-                who.is_empty() || who.strip_prefix("User:").is_some_and(|name| !name.is_empty())
-            }),
+            ConfigKind::LogDirs => are_log_dirs(text),
+            ConfigKind::Users => text
+                .split(';')
+                .map(str::trim)
+                .all(|who| who.is_empty() || who.strip_prefix("User:").is_some_and(|name| !name.is_empty())),
             ConfigKind::Words | ConfigKind::Text => true,
         };
         if valid && self.link == ConfigLink::Fixed && !text.eq_ignore_ascii_case(self.default) {
@@ -175,6 +179,19 @@ impl ConfigDef {
 /// The end of a message that suggests a name.
 pub(crate) fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"))
+}
+
+/// Whether these are log directories that can be used beside each other.
+fn are_log_dirs(text: &str) -> bool {
+    let dirs: Vec<&str> = text.split(',').map(str::trim).collect();
+    let is_folder = |dir: &str| {
+        dir.strip_prefix('/').is_some_and(|name| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+            !name.is_empty() && name.len() <= 255 && name.bytes().all(plain) && name != "." && name != ".."
+        })
+    };
+    let differs = |(i, dir): (usize, &&str)| !dirs[..i].contains(dir);
+    dirs == ["/"] || (dirs.iter().all(|dir| is_folder(dir)) && dirs.iter().enumerate().all(differs))
 }
 
 /// Reads a decimal fraction from 0 to 1, such as `0.5`, in millionths (digits beyond those do not count); `None` if it is not
@@ -213,9 +230,12 @@ impl fmt::Display for ConfigKind {
             ConfigKind::Selectors(words) => {
                 write!(f, "a list of regular expressions, as in name=expression, of {}", words.join(", "))
             }
-            ConfigKind::Users => {
-                f.write_str("users, separated by semicolons, as in User:alice;User:CN=bob,O=example, or nothing")
-            }
+            ConfigKind::LogDirs => f.write_str(
+                "/ for all of the disk, or a list of different folders directly in it, as in /a,/b",
+            ),
+            ConfigKind::Users => f.write_str(
+                "users, separated by semicolons, as in User:alice;User:CN=bob,O=example, or nothing",
+            ),
             ConfigKind::Text => f.write_str("text"),
         }
     }
@@ -322,8 +342,20 @@ mod tests {
     }
 
     #[test]
+    fn log_directories_are_folders_of_the_disk() {
+        let def = ConfigDef::find(BROKER_CONFIGS, "log.dirs").unwrap();
+        for text in ["/", " /a ", "/a,/b", "/data-1, /data-2 ,/data.3"] {
+            assert_eq!(def.validate(text), Ok(()), "{text}");
+        }
+        for text in ["", "a", "/a,", "/,/a", "/a,/a", "/a/b", "/..", "/a b"] {
+            assert!(def.validate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn super_users_say_that_they_are_users() {
-        let check = |value| ConfigDef::find(BROKER_CONFIGS, "super.users").and_then(|def| def.validate(value));
+        let check =
+            |value| ConfigDef::find(BROKER_CONFIGS, "super.users").and_then(|def| def.validate(value));
         for good in ["", "User:admin", " User:admin ; User:CN=root,O=example;"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }

@@ -71,8 +71,6 @@ configs! {
     "listeners" = "", Text, ReadOnly;
     #[doc = "whether compacted topics are compacted."]
     "log.cleaner.enable" = "true", Bool, ReadOnly;
-    #[doc = "where the logs are."]
-    "log.dirs" = "/", Text, ReadOnly;
     #[doc = "whether a new segment's file gets its whole size at once."]
     "log.preallocate" = "false", Bool, ReadOnly;
     #[doc = "how many hours a record is kept; log.retention.ms says it."]

@@ -12,7 +12,7 @@ use super::leaders::BrokerChange;
 use super::{ControllerResult, QuorumController};
 use crate::record::{
     BrokerEndpoint, BrokerFeature, BrokerRegistration, BrokerRegistrationChange, MetadataRecord,
-    PartitionRegistration,
+    PartitionRegistration, RESERVED_DIRECTORIES,
 };
 
 /// What a broker is to the controller, and what a heartbeat may make it.
@@ -24,9 +24,6 @@ enum BrokerState {
     /// Fenced, and told to end its process.
     ShutdownNow,
 }
-
-/// The first ids of log directories have a meaning of their own (KIP-858).
-const RESERVED_DIRECTORIES: u128 = 100;
 
 impl QuorumController {
     /// BrokerRegistration. `next_offset` is the offset that the first record will get: it becomes the broker's epoch.
@@ -163,8 +160,12 @@ impl QuorumController {
             }
         };
         let caught_up = request.current_metadata_offset >= registration.broker_epoch;
-        let (state, next) = self.next_state(registration, request, caught_up);
+        let (state, mut next) = self.next_state(registration, request, caught_up);
         let mut records = Vec::new();
+        if self.take_directories_offline(registration, &request.offline_log_dirs, &mut records) {
+            // Whatever else it asks for must be decided with that applied: it asks again.
+            next = state;
+        }
         if state != next {
             match next {
                 BrokerState::Fenced | BrokerState::ShutdownNow if state != BrokerState::Fenced => {

@@ -50,6 +50,17 @@ impl QuorumController {
         self.image.broker(broker_id).is_some_and(|broker| broker.is_active())
     }
 
+    /// Whether a broker can lead this partition: it is active, and the log directory of its replica is in use.
+    pub(super) fn can_lead(&self, partition: &PartitionRegistration, broker_id: NodeId) -> bool {
+        self.is_active(broker_id) && self.has_log(partition, broker_id)
+    }
+
+    /// Whether the log directory of a broker's replica is in use, as far as it is known.
+    pub(super) fn has_log(&self, partition: &PartitionRegistration, broker_id: NodeId) -> bool {
+        let directory = partition.directory(broker_id);
+        self.image.broker(broker_id).is_some_and(|broker| broker.has_online_dir(directory))
+    }
+
     /// What elections in this topic go by.
     pub(super) fn rules_of(&self, topic: &TopicName) -> ElectionRules {
         let config = &self.config;
@@ -68,7 +79,8 @@ impl QuorumController {
 
     /// The change that `builder` finds, with the brokers as they are.
     pub(super) fn build(&self, builder: PartitionChangeBuilder<'_>) -> Option<PartitionChange> {
-        builder.build(|id| self.is_active(id), |id| self.directory_of(id))
+        let partition = builder.partition;
+        builder.build(|id| self.can_lead(partition, id), |id| self.directory_of(id))
     }
 
     /// Elects and shrinks in every partition that `affected` names, as if `happened` had happened already.
@@ -80,7 +92,7 @@ impl QuorumController {
     ) {
         let BrokerChange { remove, add, .. } = happened;
         let unclean_shutdown = remove.filter(|_| happened.unclean_shutdown);
-        let can_lead = |id| Some(id) != remove && (Some(id) == add || self.is_active(id));
+        let active = |id| Some(id) != remove && (Some(id) == add || self.is_active(id));
         for topic in self.image.topics().values() {
             let mut rules = None;
             for (partition, registration) in topic.partitions.iter().filter(|(_, p)| affected(p)) {
@@ -91,6 +103,7 @@ impl QuorumController {
                     ..PartitionChangeBuilder::new(id, registration, rules)
                 };
                 builder.target_isr.retain(|id| Some(*id) != remove);
+                let can_lead = |id| active(id) && self.has_log(registration, id);
                 let change = builder.build(can_lead, |id| self.directory_of(id));
                 records.extend(change.map(MetadataRecord::PartitionChange));
             }
@@ -298,11 +311,12 @@ impl QuorumController {
         {
             return Err(ErrorCode::InvalidRequest);
         }
-        // KIP-841 and KIP-903: who is fenced, leaving or another process than the leader heard of is not in sync. An
-        // epoch of −1 means that the leader does not know it.
+        // KIP-841 and KIP-903: who is fenced, leaving or another process than the leader heard of is not in sync, nor is who
+        // has lost the log since. An epoch of −1 means that the leader does not know it.
         let eligible = |member: &BrokerState| {
             self.image.broker(NodeId(*member.broker_id)).is_some_and(|broker| {
                 broker.is_active()
+                    && broker.has_online_dir(partition.directory(broker.broker_id))
                     && (member.broker_epoch == -1 || member.broker_epoch == broker.broker_epoch)
             })
         };

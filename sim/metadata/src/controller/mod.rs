@@ -3,6 +3,7 @@
 mod acls;
 mod brokers;
 mod configs;
+mod directories;
 mod eligible;
 mod features;
 mod leaders;

@@ -131,7 +131,7 @@ impl QuorumController {
         if isr.is_empty() && !eligible {
             recovery_state = LeaderRecoveryState::Recovering;
             let allowed = rules.election == Election::Unclean;
-            let alive = replicas.iter().find(|id| allowed && self.is_active(**id));
+            let alive = replicas.iter().find(|id| allowed && self.can_lead(partition, **id));
             isr.push(*alive.ok_or_else(|| {
                 let tp = format!("{}:{}", name.as_str(), id.partition);
                 invalid_assignment(match allowed {

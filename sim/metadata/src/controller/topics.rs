@@ -18,7 +18,7 @@ use super::placement::{PlacementError, place};
 use super::{ApiError, ControllerResult, MAX_RECORDS_PER_USER_OP, QuorumController};
 use crate::config::{ConfigDef, FIXED_TOPIC_CONFIGS, TOPIC_CONFIGS, describe_topic_with};
 use crate::image::Overrides;
-use crate::record::{ConfigResource, MetadataRecord, PartitionRegistration};
+use crate::record::{ConfigResource, MetadataRecord, PartitionRegistration, UNASSIGNED_DIRECTORY};
 
 const MAX_NAME_LENGTH: usize = 249;
 const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -192,7 +192,7 @@ impl QuorumController {
     pub(super) fn directory_of(&self, broker: NodeId) -> Uuid {
         match self.image.broker(broker).map(|broker| broker.log_dirs.as_slice()) {
             Some([only]) => *only,
-            _ => Uuid::nil(),
+            _ => UNASSIGNED_DIRECTORY,
         }
     }
 

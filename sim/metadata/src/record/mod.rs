@@ -141,6 +141,13 @@ pub enum MetadataRecord {
     },
 }
 
+/// The first ids of log directories have a meaning of their own (KIP-858): none of them is a directory's.
+pub const RESERVED_DIRECTORIES: u128 = 100;
+/// The directory of a replica whose broker has several and has not said yet in which one it is.
+pub const UNASSIGNED_DIRECTORY: Uuid = Uuid::from_u128(1);
+/// The directory of a replica that is in one that is offline, its broker does not know which.
+pub const LOST_DIRECTORY: Uuid = Uuid::from_u128(2);
+
 /// A broker as it registered, and whether it may serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerRegistration {
@@ -160,7 +167,7 @@ pub struct BrokerRegistration {
     pub fenced: bool,
     /// Whether it is on its way out: it keeps what it has until its leaderships have moved.
     pub in_controlled_shutdown: bool,
-    /// The ids of its log directories, sorted.
+    /// The ids of its log directories that are in use, sorted.
     pub log_dirs: Vec<Uuid>,
 }
 
@@ -168,6 +175,13 @@ impl BrokerRegistration {
     /// Whether the broker may lead partitions and join ISRs: neither fenced nor shutting down.
     pub fn is_active(&self) -> bool {
         !self.fenced && !self.in_controlled_shutdown
+    }
+
+    /// Whether a replica that is in the log directory `dir` can be served: one that is not in any of the broker's directories that
+    /// are in use cannot. Where it is not known yet, it is taken for one.
+    pub fn has_online_dir(&self, dir: Uuid) -> bool {
+        let unknown = dir.as_u128() < RESERVED_DIRECTORIES && dir != LOST_DIRECTORY;
+        unknown || self.log_dirs.contains(&dir)
     }
 
     /// The listener called `name`.
@@ -227,7 +241,8 @@ impl LeaderRecoveryState {
 pub struct PartitionRegistration {
     /// All its replicas, the preferred leader first.
     pub replicas: Vec<NodeId>,
-    /// The log directory of each replica, in the order of `replicas` (KIP-858); the nil id is "not assigned".
+    /// The log directory of each replica, in the order of `replicas` (KIP-858); [`UNASSIGNED_DIRECTORY`] or, from before there
+    /// were such ids, the nil id if its broker has not said.
     pub directories: Vec<Uuid>,
     /// The in-sync replicas. Empty only if eligible leader replicas are tracked (KIP-966).
     pub isr: Vec<NodeId>,
@@ -253,6 +268,12 @@ impl PartitionRegistration {
     /// Whether a reassignment is under way (KIP-455).
     pub fn is_reassigning(&self) -> bool {
         !self.adding_replicas.is_empty() || !self.removing_replicas.is_empty()
+    }
+
+    /// The log directory of a replica; the nil id if none is assigned, or there is no such replica.
+    pub fn directory(&self, replica: NodeId) -> Uuid {
+        let place = self.replicas.iter().position(|id| *id == replica);
+        place.and_then(|place| self.directories.get(place).copied()).unwrap_or_default()
     }
 
     /// The first replica: the one that should lead when it can.

@@ -496,7 +496,7 @@ impl UnifiedLog {
             self.names_dirty = false;
         }
         if self.folder_dirty {
-            disk.sync_folder("")?;
+            disk.sync_folder(crate::whole_file::split(&self.folder).0)?;
             self.folder_dirty = false;
         }
         Ok(())

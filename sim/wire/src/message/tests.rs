@@ -84,6 +84,7 @@ macro_rules! each_api {
             AllocateProducerIds: AllocateProducerIdsRequest, AllocateProducerIdsResponse;
             ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
             ConsumerGroupDescribe: ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse;
+            AssignReplicasToDirs: AssignReplicasToDirsRequest, AssignReplicasToDirsResponse;
             ListConfigResources: ListConfigResourcesRequest, ListConfigResourcesResponse;
             DescribeTopicPartitions: DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse;
         }

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod deleting;
+mod directories;
 mod fetching;
 mod producing;
 mod replicating;
@@ -21,13 +22,17 @@ use trial_wire::messages::alter_partition_response::{PartitionData, TopicData};
 use trial_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use trial_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use trial_wire::messages::{
-    AllocateProducerIdsResponse, AlterPartitionRequest, AlterPartitionResponse, BrokerId, FetchRequest,
-    FetchResponse, ProduceRequest, ProduceResponse, ProducerId,
+    AllocateProducerIdsResponse, AlterPartitionRequest, AlterPartitionResponse, AssignReplicasToDirsRequest,
+    AssignReplicasToDirsResponse, BrokerId, FetchRequest, FetchResponse, ProduceRequest, ProduceResponse,
+    ProducerId,
 };
 use trial_wire::{BatchBuilder, Batches, Compression, ErrorCode, RequestKind, ResponseKind, TopicName, Uuid};
 
 use super::metadata::{BrokerState, ClusterMetadata, PartitionState};
-use super::{Context, MetadataChanges, Output, ReplicaConfig, ReplicaManager, RequestFailure, RequestId};
+use super::{
+    Context, FoundDirectory, LogDirectory, MetadataChanges, Output, ReplicaConfig, ReplicaManager,
+    RequestFailure, RequestId,
+};
 use crate::Token;
 
 const TOPIC: Uuid = Uuid::from_u128(7);
@@ -36,6 +41,12 @@ const P1: TopicIdPartition = TopicIdPartition { topic_id: TOPIC, partition: 1 };
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
 const C: NodeId = NodeId(2);
+
+/// The id of a broker's log directory.
+fn directory_id(id: NodeId, path: &str) -> Uuid {
+    let path = path.bytes().fold(1_000, |sum, byte| sum * 256 + u128::from(byte));
+    Uuid::from_u128(path * 10 + u128::try_from(id.0).unwrap())
+}
 
 fn topic() -> TopicName {
     TopicName(trial_wire::StrBytes::from_static_str("orders"))
@@ -52,6 +63,7 @@ struct Registered {
 #[derive(Clone, Debug)]
 struct Assigned {
     replicas: Vec<NodeId>,
+    directories: Vec<Uuid>,
     isr: Vec<NodeId>,
     leader: NodeId,
     leader_epoch: i32,
@@ -77,6 +89,7 @@ impl ClusterMetadata for TestMetadata {
     fn partition(&self, tp: TopicIdPartition) -> Option<PartitionState<'_>> {
         self.partitions.get(&tp).map(|p| PartitionState {
             replicas: &p.replicas,
+            directories: &p.directories,
             isr: &p.isr,
             leader: p.leader,
             leader_epoch: LeaderEpoch(p.leader_epoch),
@@ -130,6 +143,7 @@ struct Cluster {
     last_token: i32,
     /// Fetches between brokers so far.
     fetches: usize,
+    failed_directories: Vec<(NodeId, String)>,
     /// Requests between brokers that are not answered: from, id, to.
     in_flight: Vec<(NodeId, RequestId, NodeId)>,
 }
@@ -152,6 +166,7 @@ impl Cluster {
         for tp in [P0, P1] {
             let assigned = Assigned {
                 replicas: vec![A, B, C],
+                directories: [A, B, C].map(|id| directory_id(id, "")).into(),
                 isr: vec![A, B, C],
                 leader: A,
                 leader_epoch: 0,
@@ -172,6 +187,7 @@ impl Cluster {
             for_coordinators: Vec::new(),
             last_token: 0,
             fetches: 0,
+            failed_directories: Vec::new(),
             in_flight: Vec::new(),
         };
         for id in [A, B, C] {
@@ -194,10 +210,20 @@ impl Cluster {
     }
 
     /// Starts a broker on a disk; it knows nothing of the metadata yet.
-    fn start(&mut self, id: NodeId, mut disk: SimDisk) {
-        let clean = trial_storage::log_dir::take_clean_shutdown(&mut disk).unwrap().is_some();
+    fn start(&mut self, id: NodeId, disk: SimDisk) {
+        self.start_in(id, disk, &[""]);
+    }
+
+    /// Starts a broker with these log directories.
+    fn start_in(&mut self, id: NodeId, mut disk: SimDisk, paths: &[&str]) {
+        let directories = paths.iter().map(|path| LogDirectory {
+            path: (*path).to_owned(),
+            found: trial_storage::log_dir::take_clean_shutdown(&mut disk.for_node(), path)
+                .map(|clean_shutdown| FoundDirectory { id: directory_id(id, path), clean_shutdown }),
+        });
+        let directories = directories.collect();
         let mut replicas =
-            ReplicaManager::open(ReplicaConfig::new(id), &mut disk, clean, self.clock()).unwrap();
+            ReplicaManager::open(ReplicaConfig::new(id), &mut disk.for_node(), directories, self.clock());
         replicas.set_broker_epoch(self.metadata.brokers[&id].epoch);
         let rng = Rng::named(1, &format!("broker {id} at {}", self.now));
         self.nodes.insert(id, TestNode { replicas, disk, rng, metadata: TestMetadata::default() });
@@ -223,7 +249,8 @@ impl Cluster {
     fn with<T>(&mut self, id: NodeId, call: impl FnOnce(&mut ReplicaManager, &mut Context<'_>) -> T) -> T {
         let now = self.clock();
         let node = self.nodes.get_mut(&id).unwrap();
-        let mut ctx = Context { now, disk: &mut node.disk, rng: &mut node.rng, metadata: &node.metadata };
+        let disk = &mut node.disk.for_node();
+        let mut ctx = Context { now, disk, rng: &mut node.rng, metadata: &node.metadata };
         call(&mut node.replicas, &mut ctx)
     }
 
@@ -317,7 +344,7 @@ impl Cluster {
             | Output::Verified { .. }
             | Output::VerifyTransaction { .. } => self.for_coordinators.push((from, output)),
             Output::Trace(event) => self.traces.push((from, event)),
-            Output::Fatal(error) => panic!("{from}: {error}"),
+            Output::DirectoryFailed { path, .. } => self.failed_directories.push((from, path)),
         }
     }
 
@@ -333,6 +360,9 @@ impl Cluster {
                     .with_producer_id_start(ProducerId(5000))
                     .with_producer_id_len(1000),
             ),
+            RequestKind::AssignReplicasToDirs(request) => {
+                ResponseKind::AssignReplicasToDirs(self.assign_replicas_to_dirs(from, &request))
+            }
             other => panic!("{other:?}"),
         };
         self.with(from, |replicas, ctx| replicas.handle_response(ctx, id, Ok(answer)));
@@ -378,6 +408,32 @@ impl Cluster {
             topics.push(TopicData::default().with_topic_id(topic.topic_id).with_partitions(partitions));
         }
         AlterPartitionResponse::default().with_topics(topics)
+    }
+
+    fn assign_replicas_to_dirs(
+        &mut self,
+        from: NodeId,
+        request: &AssignReplicasToDirsRequest,
+    ) -> AssignReplicasToDirsResponse {
+        use trial_wire::messages::assign_replicas_to_dirs_response::{
+            DirectoryData, PartitionData, TopicData,
+        };
+        let directories = request.directories.iter().map(|directory| {
+            let topics = directory.topics.iter().map(|topic| {
+                let partitions = topic.partitions.iter().map(|partition| {
+                    let index = partition.partition_index;
+                    let tp = TopicIdPartition { topic_id: topic.topic_id, partition: index };
+                    let assigned = self.metadata.partitions.get_mut(&tp).unwrap();
+                    let place = assigned.replicas.iter().position(|id| *id == from).unwrap();
+                    assigned.directories[place] = directory.id;
+                    assigned.partition_epoch += 1;
+                    PartitionData::default().with_partition_index(index)
+                });
+                TopicData::default().with_topic_id(topic.topic_id).with_partitions(partitions.collect())
+            });
+            DirectoryData::default().with_id(directory.id).with_topics(topics.collect())
+        });
+        AssignReplicasToDirsResponse::default().with_directories(directories.collect())
     }
 
     /// Lets time pass, with all that is due on the way.

@@ -11,7 +11,7 @@ fn the_high_watermark_is_checkpointed_only_when_it_has_moved() {
     cluster.advance(Span::from_secs(6));
     let mut disk = cluster.nodes[&A].disk.clone();
     let file = trial_storage::log_dir::CheckpointFile::HighWatermark;
-    let checkpoint = trial_storage::log_dir::read_checkpoint(&mut disk, file).unwrap();
+    let checkpoint = trial_storage::log_dir::read_checkpoint(&mut disk, "", file).unwrap();
     assert_eq!(checkpoint.get(&("orders".to_owned(), 0)), Some(&Offset(3)));
     let node = cluster.nodes.get_mut(&A).unwrap();
     node.disk.take_usage();
@@ -78,7 +78,8 @@ fn a_folder_of_an_older_topic_of_the_same_name_is_not_taken_for_the_new_one() {
     cluster.publish_to(A);
     assert_eq!(cluster.log_end_offset(A, tp), 0);
     cluster.with(A, |replicas, ctx| replicas.remove_strays(ctx));
-    let left = trial_storage::log_dir::list_partitions(&mut cluster.nodes.get_mut(&A).unwrap().disk).unwrap();
+    let left =
+        trial_storage::log_dir::list_partitions(&mut cluster.nodes.get_mut(&A).unwrap().disk, "").unwrap();
     let left: Vec<_> = left.into_iter().map(|f| (f.folder, f.topic_id)).collect();
     assert_eq!(left, [("orders-0".to_owned(), Some(new))]);
 }
@@ -96,7 +97,7 @@ fn a_recovery_point_that_goes_back_is_checkpointed_at_once() {
     cluster.advance(Span::from_secs(61));
     let checkpoint = |cluster: &mut Cluster| {
         let disk = &mut cluster.nodes.get_mut(&A).unwrap().disk;
-        trial_storage::log_dir::read_checkpoint(disk, file).unwrap()[&("orders".to_owned(), 0)]
+        trial_storage::log_dir::read_checkpoint(disk, "", file).unwrap()[&("orders".to_owned(), 0)]
     };
     assert!(checkpoint(&mut cluster) > Offset(2), "rolled segments are flushed once a minute");
     cluster.elect(P0, B, &[B, C]);
@@ -117,7 +118,7 @@ fn a_topic_does_not_inherit_the_checkpoints_of_a_deleted_one_of_its_name() {
     cluster.advance(Span::from_secs(61));
     let checkpoint = |cluster: &mut Cluster, file| {
         let disk = &mut cluster.nodes.get_mut(&A).unwrap().disk;
-        read_checkpoint(disk, file).unwrap().get(&("orders".to_owned(), 0)).copied()
+        read_checkpoint(disk, "", file).unwrap().get(&("orders".to_owned(), 0)).copied()
     };
     assert!(checkpoint(&mut cluster, CheckpointFile::RecoveryPoint) > Some(Offset(0)));
     let new = Uuid::from_u128(8);

@@ -136,6 +136,13 @@ const BROKER_REGISTRATION: Body = fields(&[
 const BROKER_HEARTBEAT: Body = fields(&[(0, 1, Fixed(22))]).tagged(&[(0, 1, 1, ArrayOf(&Fixed(16)))]);
 const UNREGISTER_BROKER: Body = fields(&[(0, 0, Fixed(4))]);
 const ALLOCATE_PRODUCER_IDS: Body = fields(&[(0, 0, Fixed(12))]);
+const ASSIGN_REPLICAS_TO_DIRS_PARTITION: Body = fields(&[(0, 0, Fixed(4))]);
+const ASSIGN_REPLICAS_TO_DIRS_TOPIC: Body =
+    fields(&[(0, 0, Fixed(16)), (0, 0, Array(&ASSIGN_REPLICAS_TO_DIRS_PARTITION))]);
+const ASSIGN_REPLICAS_TO_DIRS_DIRECTORY: Body =
+    fields(&[(0, 0, Fixed(16)), (0, 0, Array(&ASSIGN_REPLICAS_TO_DIRS_TOPIC))]);
+const ASSIGN_REPLICAS_TO_DIRS: Body =
+    fields(&[(0, 0, Fixed(12)), (0, 0, Array(&ASSIGN_REPLICAS_TO_DIRS_DIRECTORY))]);
 const FIND_COORDINATOR: Body = fields(&[(0, 3, Str), (1, 6, Fixed(1)), (4, 6, ArrayOf(&Str))]);
 const OFFSET_COMMIT_PARTITION: Body = fields(&[(2, 10, Fixed(12)), (6, 10, Fixed(4)), (2, 10, Str)]);
 const OFFSET_COMMIT_TOPIC: Body =
@@ -314,6 +321,7 @@ pub(super) fn shape(api: ApiKey) -> Option<&'static Body> {
         ApiKey::BrokerHeartbeat => &BROKER_HEARTBEAT,
         ApiKey::UnregisterBroker => &UNREGISTER_BROKER,
         ApiKey::AllocateProducerIds => &ALLOCATE_PRODUCER_IDS,
+        ApiKey::AssignReplicasToDirs => &ASSIGN_REPLICAS_TO_DIRS,
         ApiKey::FindCoordinator => &FIND_COORDINATOR,
         ApiKey::OffsetCommit => &OFFSET_COMMIT,
         ApiKey::OffsetFetch => &OFFSET_FETCH,

@@ -312,6 +312,13 @@ const LIST_TRANSACTIONS_TRANSACTION_STATE: Body = fields(&[(0, 2, Str), (0, 2, F
 const LIST_TRANSACTIONS: Body =
     fields(&[(0, 2, Fixed(6)), (0, 2, ArrayOf(&Str)), (0, 2, Array(&LIST_TRANSACTIONS_TRANSACTION_STATE))]);
 const ALLOCATE_PRODUCER_IDS: Body = fields(&[(0, 0, Fixed(18))]);
+const ASSIGN_REPLICAS_TO_DIRS_PARTITION: Body = fields(&[(0, 0, Fixed(6))]);
+const ASSIGN_REPLICAS_TO_DIRS_TOPIC: Body =
+    fields(&[(0, 0, Fixed(16)), (0, 0, Array(&ASSIGN_REPLICAS_TO_DIRS_PARTITION))]);
+const ASSIGN_REPLICAS_TO_DIRS_DIRECTORY: Body =
+    fields(&[(0, 0, Fixed(16)), (0, 0, Array(&ASSIGN_REPLICAS_TO_DIRS_TOPIC))]);
+const ASSIGN_REPLICAS_TO_DIRS: Body =
+    fields(&[(0, 0, Fixed(6)), (0, 0, Array(&ASSIGN_REPLICAS_TO_DIRS_DIRECTORY))]);
 const CONSUMER_GROUP_HEARTBEAT_TOPIC_PARTITIONS: Body =
     fields(&[(0, 1, Fixed(16)), (0, 1, ArrayOf(&Fixed(4)))]);
 const CONSUMER_GROUP_HEARTBEAT_ASSIGNMENT: Body =
@@ -499,6 +506,7 @@ pub(super) fn shape(api: ApiKey) -> Option<&'static Body> {
         ApiKey::DescribeTransactions => &DESCRIBE_TRANSACTIONS,
         ApiKey::ListTransactions => &LIST_TRANSACTIONS,
         ApiKey::AllocateProducerIds => &ALLOCATE_PRODUCER_IDS,
+        ApiKey::AssignReplicasToDirs => &ASSIGN_REPLICAS_TO_DIRS,
         ApiKey::ConsumerGroupHeartbeat => &CONSUMER_GROUP_HEARTBEAT,
         ApiKey::ConsumerGroupDescribe => &CONSUMER_GROUP_DESCRIBE,
         ApiKey::SaslHandshake => &SASL_HANDSHAKE,
