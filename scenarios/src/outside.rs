@@ -1,7 +1,9 @@
 //! Clients that are no part of the scenario: they share one host of its network, and somebody else says when they do what.
 
 use trial_broker::BrokerConfig;
-use trial_node::{ConnId, Endpoint, Input, ProducerEpoch, ProducerId, Request, Time, TopicPartition};
+use trial_metadata::MetadataImage;
+use trial_metadata::config::StaticConfig;
+use trial_node::{ConnId, Endpoint, Input, NodeId, ProducerEpoch, ProducerId, Request, Time, TopicPartition};
 use trial_wire::RequestKind;
 use trial_wire::message::MessageError;
 use trial_world::{HostId, World};
@@ -28,6 +30,17 @@ impl Run {
     /// Whether clients have listeners of their own, and must say who they are.
     pub fn is_secured(&self) -> bool {
         BrokerConfig::is_secured(&properties(&self.scenario.cluster.config))
+    }
+
+    /// The brokers' configs as the cluster begins.
+    ///
+    /// # Panics
+    /// Never: the scenario was checked.
+    pub fn broker_config(&self) -> trial_metadata::config::BrokerConfig {
+        let properties = properties(&self.scenario.cluster.config);
+        let given = properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let given = StaticConfig::parse(given).expect("the scenario was checked");
+        trial_metadata::config::BrokerConfig::resolve(&given, &MetadataImage::default(), NodeId(0))
     }
 
     /// When load begins: by then the cluster has formed, and its topics are made.

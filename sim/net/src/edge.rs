@@ -13,7 +13,10 @@ use trial_wire::{ApiKey, RequestKind};
 pub(crate) enum Refused {
     /// It is no request.
     #[error(transparent)]
-    Frame(#[from] FrameError),
+    Frame(FrameError),
+    /// It is what clients of another protocol begin with.
+    #[error("it begins as {0}")]
+    Other(&'static str),
     /// The body is malformed.
     #[error(transparent)]
     Body(#[from] MessageError),
@@ -25,6 +28,22 @@ pub(crate) enum Refused {
         /// The version.
         version: i16,
     },
+}
+
+impl From<FrameError> for Refused {
+    fn from(error: FrameError) -> Refused {
+        match error {
+            FrameError::Length { length, .. } => match &length.to_be_bytes() {
+                // A record of type handshake, in any version of TLS.
+                [0x16, 0x03, ..] => Refused::Other(
+                    "TLS, which this port does not speak: let the client set security.protocol to PLAINTEXT",
+                ),
+                b"GET " | b"POST" | b"HEAD" => Refused::Other("HTTP, and this is a port for Kafka clients"),
+                _ => Refused::Frame(error),
+            },
+            error => Refused::Frame(error),
+        }
+    }
 }
 
 /// A request from a whole frame.
@@ -100,6 +119,17 @@ mod tests {
             assert!(request(Bytes::copy_from_slice(bytes)).is_err(), "{bytes:?}");
         }
         assert!(request(frame(3, 12, &[0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0x0f])).is_err());
+    }
+
+    #[test]
+    fn other_protocols_are_named() {
+        let refused = |begin: &[u8]| {
+            let split = trial_wire::frame::split(&mut BytesMut::from(begin), trial_wire::frame::FRAME_MAX);
+            Refused::from(split.expect_err("it is too long")).to_string()
+        };
+        assert!(refused(&[0x16, 0x03, 0x01, 0x02, 0x00]).contains("as TLS, which this port does not speak"));
+        assert!(refused(b"GET / HTTP/1.1").contains("as HTTP"));
+        assert!(refused(&[0xff; 8]).starts_with("a frame of -1 bytes"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod clock;
 mod cluster;
 mod control;
 mod edge;
+mod limits;
 mod order;
 mod outgoing;
 mod peers;
@@ -28,6 +29,7 @@ pub mod session;
 
 pub use clock::TimeScale;
 pub use cluster::Cluster;
+pub use limits::Limits;
 pub use order::{FaultId, Order};
 pub use peers::{Certified, Doors};
 pub use server::{ListenError, Server, Stop};

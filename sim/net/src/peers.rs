@@ -8,6 +8,7 @@ use trial_wire::frame::encode_request_frame;
 
 use crate::cluster::Cluster;
 use crate::edge::is_answered;
+use crate::limits::Limits;
 use crate::socket::{Event, Link, PeerId, Queued};
 use crate::tally::Tally;
 
@@ -36,6 +37,8 @@ pub struct Doors {
     pub other_ports: Vec<u16>,
     /// Where somebody is known by the subject of a certificate, if clients are known at all.
     pub certified: Option<Certified>,
+    /// How much each broker's listener takes.
+    pub limits: Limits,
 }
 
 /// The way in for those who have shown a certificate.
@@ -50,7 +53,7 @@ pub struct Certified {
 impl Doors {
     /// Those of brokers whose clients all come in the same way.
     pub fn open(brokers: Vec<Endpoint>) -> Doors {
-        Doors { brokers, other_ports: Vec::new(), certified: None }
+        Doors { brokers, other_ports: Vec::new(), certified: None, limits: Limits::NONE }
     }
 }
 

@@ -16,8 +16,9 @@ use crate::advertised::Advertised;
 use crate::clock::{Clock, TimeScale};
 use crate::cluster::Cluster;
 use crate::control;
+use crate::limits::Seats;
 use crate::peers::{Doors, Peers};
-use crate::socket::{Event, Manner, PeerId, attend, queue};
+use crate::socket::{Event, Manner, PeerId, attend, queue, tell};
 use crate::tally::Tally;
 use crate::tls::Tls;
 
@@ -220,18 +221,25 @@ impl Server {
     /// Begins to accept connections.
     fn accept(&mut self) -> Vec<JoinHandle<()>> {
         let advertised = Arc::new(Advertised::new(&self.doors, &self.addresses));
-        let manner = Manner { advertised, tls: self.tls.clone(), queue: queue() };
+        let limits = self.doors.limits;
+        let before_login = limits.before_login;
+        let manner = Manner { advertised, tls: self.tls.clone(), queue: queue(), before_login };
         let last_peer = Arc::new(AtomicU64::new(0));
         let listeners = self.listeners.drain(..).enumerate();
         let accepting = listeners.map(|(broker, listener)| {
             let (events, manner, last_peer) = (self.to_owner.clone(), manner.clone(), last_peer.clone());
             self.runtime.spawn(async move {
+                let mut seats = Seats::new(limits);
                 loop {
+                    let seat = seats.one().await;
                     match listener.accept().await {
-                        Ok((stream, _)) => {
-                            let peer = PeerId(last_peer.fetch_add(1, Ordering::Relaxed));
-                            attend(stream, peer, broker, manner.clone(), events.clone());
-                        }
+                        Ok((stream, from)) => match seats.take(seat, from.ip()) {
+                            Ok(seat) => {
+                                let peer = PeerId(last_peer.fetch_add(1, Ordering::Relaxed));
+                                attend(stream, (peer, broker, seat), manner.clone(), events.clone());
+                            }
+                            Err(why) => tell(&events, Event::Refused { why }),
+                        },
                         Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
                     }
                 }

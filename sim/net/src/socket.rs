@@ -1,6 +1,7 @@
 //! One socket: a task that reads requests off it, and one that writes responses to it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -12,10 +13,11 @@ use tokio::time::timeout;
 use trial_node::{Request, Response};
 use trial_wire::frame::split;
 use trial_wire::message::MessageError;
-use trial_wire::{ApiKey, RequestKind};
+use trial_wire::{ApiKey, RequestKind, ResponseKind};
 
 use crate::advertised::Advertised;
 use crate::edge::{self, Refused};
+use crate::limits::Seat;
 use crate::order::Order;
 use crate::outgoing::Outgoing;
 use crate::tls::Tls;
@@ -54,7 +56,7 @@ pub(crate) type Queued = OwnedSemaphorePermit;
 pub(crate) enum Event {
     /// Somebody connected to a broker's listener; with the subject of a certificate, if one was shown.
     Opened { peer: PeerId, broker: usize, subject: Option<String>, link: Link },
-    /// Somebody connected who does not speak as the listener does.
+    /// Somebody connected who does not speak as the listener does, or is too many.
     Refused { why: String },
     /// A request came, in this frame.
     Request { peer: PeerId, request: Request, frame: Bytes, cost: u32, queued: Queued },
@@ -75,11 +77,15 @@ pub(crate) enum Event {
 pub(crate) struct Link {
     responses: tasks::UnboundedSender<(Response, u32)>,
     budget: Arc<Semaphore>,
+    logged_in: Arc<AtomicBool>,
 }
 
 impl Link {
     /// Sends the response to a request of this cost. A socket that has gone takes nothing.
     pub(crate) fn respond(&self, response: Response, cost: u32) {
+        if matches!(&*response.body, ResponseKind::SaslAuthenticate(login) if login.error_code == 0) {
+            self.logged_in.store(true, Ordering::Relaxed);
+        }
         if self.responses.send((response, cost)).is_err() {
             self.done(cost);
         }
@@ -100,6 +106,8 @@ pub(crate) struct Manner {
     pub(crate) tls: Option<Tls>,
     /// The memory for requests that the cluster has not got yet.
     pub(crate) queue: Arc<Semaphore>,
+    /// [`Limits::before_login`](crate::Limits::before_login).
+    pub(crate) before_login: Option<usize>,
 }
 
 /// The memory that a server has for requests on their way to the cluster.
@@ -110,8 +118,7 @@ pub(crate) fn queue() -> Arc<Semaphore> {
 /// Takes care of a socket until it ends. `broker` is whose listener it came in on.
 pub(crate) fn attend(
     stream: TcpStream,
-    peer: PeerId,
-    broker: usize,
+    (peer, broker, seat): (PeerId, usize, Seat),
     manner: Manner,
     events: mpsc::Sender<Event>,
 ) {
@@ -119,16 +126,13 @@ pub(crate) fn attend(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let Manner { advertised, tls, queue } = manner;
-    let Some(tls) = tls else {
-        let (reading, writing) = stream.into_split();
-        return open(reading, writing, (peer, broker, None), advertised, queue, events);
+    let Some(tls) = manner.tls.clone() else {
+        return open(stream.into_split(), (peer, broker, None), seat, manner, events);
     };
     tokio::spawn(async move {
         match tls.accept(stream).await {
             Ok((stream, subject)) => {
-                let (reading, writing) = tokio::io::split(stream);
-                open(reading, writing, (peer, broker, subject), advertised, queue, events);
+                open(tokio::io::split(stream), (peer, broker, subject), seat, manner, events);
             }
             Err((why, stream)) => {
                 // The client hears of it once it is counted.
@@ -141,25 +145,34 @@ pub(crate) fn attend(
 
 /// Lets a client in: tells the owner, and begins to read and to write.
 fn open(
-    reading: impl AsyncRead + Unpin + Send + 'static,
-    writing: impl AsyncWrite + Unpin + Send + 'static,
+    (reading, writing): (impl AsyncRead + Unpin + Send + 'static, impl AsyncWrite + Unpin + Send + 'static),
     (peer, broker, subject): (PeerId, usize, Option<String>),
-    advertised: Arc<Advertised>,
-    queue: Arc<Semaphore>,
+    seat: Seat,
+    manner: Manner,
     events: mpsc::Sender<Event>,
 ) {
+    let Manner { advertised, queue, before_login, .. } = manner;
     let (responses, taken) = tasks::unbounded_channel();
     let budget = Arc::new(Semaphore::new(IN_PROGRESS_MAX as usize));
-    let link = Link { responses, budget: budget.clone() };
+    let before_login = before_login.filter(|_| subject.is_none());
+    let logged_in = Arc::new(AtomicBool::new(before_login.is_none()));
+    let incoming = Incoming {
+        peer,
+        events: events.clone(),
+        budget: budget.clone(),
+        queue,
+        logged_in: logged_in.clone(),
+        before_login: before_login.unwrap_or(REQUEST_MAX),
+    };
+    let link = Link { responses, budget: budget.clone(), logged_in };
     // If the owner has gone there is nobody to serve.
     if events.send(Event::Opened { peer, broker, subject, link }).is_err() {
         return;
     }
-    let (reader_events, reader_budget) = (events.clone(), budget.clone());
     let reader = tokio::spawn(async move {
-        let end = read(reading, peer, &reader_events, &reader_budget, &queue).await;
+        let end = incoming.read(reading).await;
         let refused = end.err().map(|refused| refused.to_string());
-        tell(&reader_events, Event::Closed { peer, refused });
+        tell(&incoming.events, Event::Closed { peer, refused });
     });
     tokio::spawn(async move {
         // In any case the socket is done.
@@ -170,45 +183,59 @@ fn open(
         }
         reader.abort();
         tell(&events, Event::Closed { peer, refused: None });
+        drop(seat);
     });
 }
 
 /// Tells the owner, if there is one still.
-fn tell(events: &mpsc::Sender<Event>, event: Event) {
+pub(crate) fn tell(events: &mpsc::Sender<Event>, event: Event) {
     drop(events.send(event));
 }
 
-/// Reads requests until the socket ends.
-async fn read(
-    mut socket: impl AsyncRead + Unpin,
+/// What a socket's reader goes by.
+struct Incoming {
     peer: PeerId,
-    events: &mpsc::Sender<Event>,
-    budget: &Semaphore,
-    queue: &Arc<Semaphore>,
-) -> Result<(), Refused> {
-    let mut received = BytesMut::with_capacity(READ);
-    // How much more memory the last request takes than was expected: the next one waits for that as well.
-    let mut unpaid = 0;
-    loop {
-        while let Some(frame) = split(&mut received, REQUEST_MAX)? {
-            let expected = expected(&frame);
-            let cost = within(expected.saturating_add(unpaid), COST_MIN, IN_PROGRESS_MAX);
-            let Ok(permits) = budget.acquire_many(cost).await else { return Ok(()) };
-            permits.forget();
-            // Last, so that nobody holds a place in the queue who waits for his own client to take responses.
-            let place = queue.clone().acquire_many_owned(within(expected, 1, QUEUED_MAX)).await;
-            let Ok(queued) = place else { return Ok(()) };
-            let request = edge::request(frame.clone())?;
-            unpaid = at_most(&frame, &request).saturating_sub(expected);
-            if events.send(Event::Request { peer, request, frame, cost, queued }).is_err() {
-                return Ok(());
+    events: mpsc::Sender<Event>,
+    budget: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
+    logged_in: Arc<AtomicBool>,
+    /// The largest request until then, in bytes.
+    before_login: usize,
+}
+
+impl Incoming {
+    /// Reads requests until the socket ends.
+    async fn read(&self, mut socket: impl AsyncRead + Unpin) -> Result<(), Refused> {
+        let mut received = BytesMut::with_capacity(READ);
+        // How much more memory the last request takes than was expected: the next one waits for that as well.
+        let mut unpaid = 0;
+        loop {
+            while let Some(frame) = split(&mut received, self.largest())? {
+                let expected = expected(&frame);
+                let cost = within(expected.saturating_add(unpaid), COST_MIN, IN_PROGRESS_MAX);
+                let Ok(permits) = self.budget.acquire_many(cost).await else { return Ok(()) };
+                permits.forget();
+                // Last, so that nobody holds a place in the queue who waits for his own client to take responses.
+                let place = self.queue.clone().acquire_many_owned(within(expected, 1, QUEUED_MAX)).await;
+                let Ok(queued) = place else { return Ok(()) };
+                let request = edge::request(frame.clone())?;
+                unpaid = at_most(&frame, &request).saturating_sub(expected);
+                let event = Event::Request { peer: self.peer, request, frame, cost, queued };
+                if self.events.send(event).is_err() {
+                    return Ok(());
+                }
+            }
+            make_room(&mut received);
+            match timeout(IDLE_MAX, socket.read_buf(&mut received)).await {
+                Ok(Ok(bytes)) if bytes > 0 => {}
+                Ok(_) | Err(_) => return Ok(()),
             }
         }
-        make_room(&mut received);
-        match timeout(IDLE_MAX, socket.read_buf(&mut received)).await {
-            Ok(Ok(bytes)) if bytes > 0 => {}
-            Ok(_) | Err(_) => return Ok(()),
-        }
+    }
+
+    /// The largest request, in bytes.
+    fn largest(&self) -> usize {
+        if self.logged_in.load(Ordering::Relaxed) { REQUEST_MAX } else { self.before_login }
     }
 }
 
@@ -293,12 +320,30 @@ async fn write(
 
 #[cfg(test)]
 mod tests {
-    use trial_wire::ResponseKind;
     use trial_wire::frame::encode_request_frame;
     use trial_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
-    use trial_wire::messages::{MetadataRequest, MetadataResponse, ProduceRequest, SaslAuthenticateRequest};
+    use trial_wire::messages::{
+        MetadataRequest, MetadataResponse, ProduceRequest, SaslAuthenticateRequest, SaslAuthenticateResponse,
+    };
 
     use super::*;
+    use crate::limits::{Limits, Seats};
+
+    fn incoming(peer: u64, events: mpsc::Sender<Event>, queue: Arc<Semaphore>) -> Incoming {
+        let budget = Arc::new(Semaphore::new(IN_PROGRESS_MAX as usize));
+        let (peer, logged_in) = (PeerId(peer), Arc::new(AtomicBool::new(true)));
+        Incoming { peer, events, budget, queue, logged_in, before_login: 0 }
+    }
+
+    /// A client's end of a connection.
+    async fn opened(before_login: Option<usize>, events: mpsc::Sender<Event>) -> tokio::io::DuplexStream {
+        let (client, socket) = tokio::io::duplex(1 << 10);
+        let manner = Manner { advertised: Arc::default(), tls: None, queue: queue(), before_login };
+        let mut seats = Seats::new(Limits::NONE);
+        let seat = seats.take(seats.one().await, [127, 0, 0, 1].into()).expect("there is room");
+        open(tokio::io::split(socket), (PeerId(1), 0, None), seat, manner, events);
+        client
+    }
 
     fn frame(version: i16, body: &RequestKind) -> BytesMut {
         let mut frame = BytesMut::new();
@@ -338,11 +383,8 @@ mod tests {
         let (events, taken) = mpsc::channel();
         let queue = queue();
         let client = |peer, bytes: BytesMut| {
-            let (events, queue) = (events.clone(), queue.clone());
-            tokio::spawn(async move {
-                let budget = Semaphore::new(IN_PROGRESS_MAX as usize);
-                read(&bytes[..], PeerId(peer), &events, &budget, &queue).await
-            })
+            let incoming = incoming(peer, events.clone(), queue.clone());
+            tokio::spawn(async move { incoming.read(&bytes[..]).await })
         };
         runtime.block_on(async {
             let small = || frame(9, &RequestKind::Metadata(MetadataRequest::default()));
@@ -374,7 +416,8 @@ mod tests {
     fn the_next_waits_for_a_request_that_became_more_than_was_expected() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
         let (events, taken) = mpsc::channel();
-        let budget = Arc::new(Semaphore::new(IN_PROGRESS_MAX as usize));
+        let incoming = incoming(1, events, queue());
+        let budget = incoming.budget.clone();
         let many = frame(9, &records(1 << 18, 0));
         let length = u32::try_from(many.len() - 4).expect("it fits");
         let bytes = [&many[..], &many[..]].concat();
@@ -384,11 +427,7 @@ mod tests {
             Err(_) => None,
         };
         runtime.block_on(async {
-            let its_budget = budget.clone();
-            let client =
-                tokio::spawn(
-                    async move { read(&bytes[..], PeerId(1), &events, &its_budget, &queue()).await },
-                );
+            let client = tokio::spawn(async move { incoming.read(&bytes[..]).await });
             for _ in 0..100 {
                 tokio::task::yield_now().await;
             }
@@ -408,9 +447,7 @@ mod tests {
             link.respond(Response { correlation_id, api_version, body }, COST_MIN);
         };
         runtime.block_on(async {
-            let (mut client, socket) = tokio::io::duplex(1 << 10);
-            let (reading, writing) = tokio::io::split(socket);
-            open(reading, writing, (PeerId(1), 0, None), Arc::default(), queue(), events);
+            let mut client = opened(None, events).await;
             let Ok(Event::Opened { link, .. }) = taken.try_recv() else { panic!("it is opened first") };
             respond(&link, 1, 12);
             respond(&link, 2, 99);
@@ -420,6 +457,42 @@ mod tests {
         let Ok(Event::Unsent { why }) = taken.try_recv() else { panic!("it is told why") };
         assert!(why.starts_with("Metadata version 99"), "{why}");
         assert!(matches!(taken.try_recv(), Ok(Event::Closed { peer: PeerId(1), refused: None })));
+    }
+
+    #[test]
+    fn who_has_not_logged_in_sends_nothing_large() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+        let (small, large) = (frame(9, &records(1, 100)), frame(9, &records(1, 1000)));
+        let sent = |logs_in: bool, error_code: i16| {
+            let (events, taken) = mpsc::channel();
+            runtime.block_on(async {
+                let mut client = opened(Some(500), events).await;
+                let Ok(Event::Opened { link, .. }) = taken.try_recv() else { panic!("it is opened first") };
+                if logs_in {
+                    let body = SaslAuthenticateResponse::default().with_error_code(error_code);
+                    let body = Box::new(ResponseKind::SaslAuthenticate(body));
+                    link.respond(Response { correlation_id: 1, api_version: 2, body }, COST_MIN);
+                }
+                for bytes in [&small, &large] {
+                    // The second may find nobody who takes all of it.
+                    drop(client.write_all(bytes).await);
+                }
+                drop(client);
+                tokio::task::yield_now().await;
+            });
+            let mut requests = 0;
+            loop {
+                match taken.try_recv() {
+                    Ok(Event::Request { .. }) => requests += 1,
+                    Ok(Event::Closed { refused, .. }) => return (requests, refused),
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        let refused = format!("a frame of {} bytes is not between 0 and 500", large.len() - 4);
+        assert_eq!(sent(false, 0), (1, Some(refused.clone())));
+        assert_eq!(sent(true, 58), (1, Some(refused)));
+        assert_eq!(sent(true, 0), (2, None));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! TLS on the real listeners. It ends here: the cluster sees requests, and is told the subject of a client's certificate.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{self, InconsistentKeys, InvalidMessage, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
@@ -23,17 +24,22 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file is not what it should be.
-    #[error("{path}: {error}", path = path.display())]
+    #[error("{path}: {what}", path = path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        error: pem::Error,
+        what: String,
     },
-    /// A file has no certificate.
-    #[error("{path}: there is no certificate in it", path = .0.display())]
-    NoCertificate(PathBuf),
-    /// Certificate and key do not fit, or are of a kind that is not supported.
+    /// The key is another certificate's.
+    #[error("{key}: it is not the key of the certificate in {cert}", key = key.display(), cert = cert.display())]
+    OtherKey {
+        /// The file of the key.
+        key: PathBuf,
+        /// The file of the certificate.
+        cert: PathBuf,
+    },
+    /// Certificate and key are of a kind that is not supported.
     #[error("certificate and key: {0}")]
     Config(#[from] rustls::Error),
     /// The authority's certificates cannot be used.
@@ -66,16 +72,27 @@ impl Tls {
             Some(path) => {
                 let mut roots = RootCertStore::empty();
                 for authority in certificates(path)? {
-                    roots.add(authority)?;
+                    roots.add(authority).map_err(|error| wrong(path, error))?;
                 }
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
                 config.with_client_cert_verifier(verifier)
             }
         };
-        let private = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| TlsError::File { path: key.to_owned(), error })?;
-        let config = config.with_single_cert(certificates(cert)?, private)?;
+        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
+            pem::Error::NoItemsFound => {
+                let what = "there is no private key in it in PEM, or only one that is encrypted: \
+                            `openssl pkey -in ENCRYPTED -out KEY` writes it as it is needed";
+                wrong(key, what)
+            }
+            error => unreadable(key, error),
+        })?;
+        let config = config.with_single_cert(certificates(cert)?, private).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                TlsError::OtherKey { key: key.to_owned(), cert: cert.to_owned() }
+            }
+            error => error.into(),
+        })?;
         Ok(Tls(TlsAcceptor::from(Arc::new(config))))
     }
 
@@ -87,7 +104,7 @@ impl Tls {
     ) -> Result<(TlsStream<TcpStream>, Option<String>), (String, Option<TcpStream>)> {
         let stream = match timeout(HANDSHAKE_MAX, self.0.accept(stream).into_fallible()).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err((error, stream))) => return Err((format!("TLS: {error}"), Some(stream))),
+            Ok(Err((error, stream))) => return Err((format!("TLS: {}", refusal(&error)), Some(stream))),
             Err(_) => return Err(("TLS: the handshake takes too long".to_owned(), None)),
         };
         let (_, session) = stream.get_ref();
@@ -103,9 +120,44 @@ impl Tls {
     }
 }
 
+/// Why a handshake has failed, with what the client's operator can do about it.
+fn refusal(error: &io::Error) -> String {
+    use rustls::AlertDescription::{BadCertificate, CertificateUnknown, UnknownCA};
+    let known = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    match known {
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "the client does not speak it; let it set security.protocol to SSL".to_owned()
+        }
+        Some(rustls::Error::AlertReceived(UnknownCA | BadCertificate | CertificateUnknown)) => {
+            "the client does not trust the certificate; give it to the client (ssl.ca.location, \
+             ssl.truststore.location)"
+                .to_owned()
+        }
+        Some(rustls::Error::NoCertificatesPresented) => {
+            "the client shows no certificate, and one is asked for".to_owned()
+        }
+        Some(rustls::Error::InvalidCertificate(why)) => format!("the client's certificate is refused: {why}"),
+        _ if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the client closed the connection before the handshake was over".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |error| TlsError::File { path: path.to_owned(), error };
+    let failed = |error| unreadable(path, error);
     let found = CertificateDer::pem_file_iter(path).map_err(failed)?;
     let found = found.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    if found.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(found) }
+    if found.is_empty() { Err(wrong(path, "there is no certificate in it in PEM")) } else { Ok(found) }
+}
+
+fn unreadable(path: &Path, error: pem::Error) -> TlsError {
+    match error {
+        pem::Error::Io(error) => wrong(path, format_args!("cannot be read: {error}")),
+        error => wrong(path, format_args!("it is no PEM: {error}")),
+    }
+}
+
+fn wrong(path: &Path, what: impl ToString) -> TlsError {
+    TlsError::File { path: path.to_owned(), what: what.to_string() }
 }
