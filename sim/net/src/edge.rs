@@ -36,7 +36,7 @@ impl From<FrameError> for Refused {
             FrameError::Length { length, .. } => match &length.to_be_bytes() {
                 // A record of type handshake, in any version of TLS.
                 [0x16, 0x03, ..] => Refused::Other(
-                    "TLS, which this port does not speak: let the client set security.protocol to PLAINTEXT",
+                    "TLS, which this port does not speak: let the client set security.protocol to PLAINTEXT (or SASL_PLAINTEXT)",
                 ),
                 b"GET " | b"POST" | b"HEAD" => Refused::Other("HTTP, and this is a port for Kafka clients"),
                 _ => Refused::Frame(error),
@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn other_protocols_are_named() {
         let refused = |begin: &[u8]| {
-            let split = trial_wire::frame::split(&mut BytesMut::from(begin), trial_wire::frame::FRAME_MAX);
+            let split =
+                trial_wire::frame::split(&mut bytes::BytesMut::from(begin), trial_wire::frame::FRAME_MAX);
             Refused::from(split.expect_err("it is too long")).to_string()
         };
         assert!(refused(&[0x16, 0x03, 0x01, 0x02, 0x00]).contains("as TLS, which this port does not speak"));

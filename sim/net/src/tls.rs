@@ -126,7 +126,7 @@ fn refusal(error: &io::Error) -> String {
     let known = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
     match known {
         Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            "the client does not speak it; let it set security.protocol to SSL".to_owned()
+            "the client does not speak it; let it set security.protocol to SSL (or SASL_SSL)".to_owned()
         }
         Some(rustls::Error::AlertReceived(UnknownCA | BadCertificate | CertificateUnknown)) => {
             "the client does not trust the certificate; give it to the client (ssl.ca.location, \
