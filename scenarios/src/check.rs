@@ -787,6 +787,25 @@ users = { alice = "secret" }"#;
             expect![[r#"s.toml:16: clients: expected a whole number from 0 to 4294967295; found "2""#]],
         );
         refused(
+            "rate = \"1000/s\"",
+            "rate = 1000",
+            expect![[r#"s.toml:15: rate: expected text in quotes; found 1000"#]],
+        );
+        refused(
+            "[[workload]]",
+            "[[topic]]\nname = \"more\"\n[topic]",
+            expect![[
+                r#"s.toml:14: there is one already; each of several is written in double brackets, as in [[topic]]"#
+            ]],
+        );
+        refused(
+            "[[workload]]",
+            "[workload]",
+            expect![[
+                r#"s.toml:12: expected a list, as in ["one"], or of tables, as in [[topic]]; found a table"#
+            ]],
+        );
+        refused(
             "config = { \"min.insync.replicas\" = 2 }",
             "config = { min.insync.replicas = 2 }",
             expect![[

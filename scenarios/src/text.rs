@@ -16,8 +16,18 @@ pub(crate) fn parse(text: &str) -> Result<Scenario, (usize, String)> {
             return wrong;
         }
         let offset = error.span().map_or(0, |span| span.start);
+        if error.message() == "duplicate key" && table_at(text, offset) {
+            let what = "there is one already; each of several is written in double brackets, as in [[topic]]";
+            return (offset, what.to_owned());
+        }
         (offset, of_key(key_before(text, offset), explain(error.message())))
     })
+}
+
+/// Whether the line at `offset` begins a table of its own.
+fn table_at(text: &str, offset: usize) -> bool {
+    let line = text.get(..offset).and_then(|before| before.rsplit('\n').next()).unwrap_or_default();
+    line.trim_start().starts_with('[') || text.get(offset..).is_some_and(|rest| rest.starts_with('['))
 }
 
 /// Where a word stands, behind `from`: as the key of a value, or else anywhere.
@@ -47,7 +57,9 @@ fn wrong_workload(text: &str) -> Option<(usize, String)> {
         let message = |table: toml::Table| Some(Workload::deserialize(table).err()?.message().to_owned());
         let (start, table) = (spanned.span().start, spanned.get_ref());
         let wrong = message(table.clone())?;
-        let key = culprit(table.keys(), &wrong, |key| {
+        // Without its kind nothing is right: that comes last.
+        let (kind, others): (Vec<&String>, Vec<&String>) = table.keys().partition(|key| *key == "kind");
+        let key = culprit(others.into_iter().chain(kind), &wrong, |key| {
             let mut rest = table.clone();
             rest.remove(key);
             message(rest)
@@ -111,6 +123,7 @@ pub(crate) fn explain(message: &str) -> String {
         "u64" => "a whole number, 0 or more",
         "a string" => "text in quotes",
         "a boolean" => "true or false",
+        "a sequence" if found == "a table" => "a list, as in [\"one\"], or of tables, as in [[topic]]",
         "a sequence" => "a list, as in [\"one\", \"two\"]",
         "a map" => "a table",
         other if other.starts_with("struct ") => "a table",
