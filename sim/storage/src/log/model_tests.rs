@@ -122,7 +122,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0u16..9000).prop_map(|bytes| Op::Retain { bytes }),
         3 => (0u8..30, proptest::option::weighted(0.3, 0u8..7), proptest::bool::weighted(0.7), any::<bool>())
             .prop_map(|(hours, keys, commit, roll)| Op::Clean { hours, keys, commit, roll }),
-        1 => Just(Op::Roll),
+        4 => Just(Op::Roll),
         2 => Just(Op::Flush),
         1 => Just(Op::FlushRolled),
         2 => Just(Op::Checkpoint),
@@ -525,6 +525,9 @@ impl<D: TestDisk> Run<D> {
             .map(view_of)
             .collect();
         assert_eq!(seen, expected);
+        let names = disk.list("t-0").unwrap();
+        let left = |name: &&String| name.ends_with(".cleaned") || name.ends_with(".swap");
+        assert_eq!(names.iter().find(left), None, "what a cleaning has left");
         // Of an empty log the last epoch may or may not be known.
         if model.start < model.end() {
             assert_eq!(log.epochs, model.epochs());
@@ -637,8 +640,8 @@ fn cases(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    // More than 20,000 steps.
-    #![proptest_config(cases(700))]
+    // More than 30,000 steps.
+    #![proptest_config(cases(1200))]
 
     #[test]
     fn a_log_on_a_simulated_disk_behaves_as_its_model(steps in steps()) {
@@ -673,6 +676,10 @@ fn to_be_cleaned() -> Run<SimDisk> {
         run.step(&(Op::Mark { producer: 2, commit: round % 3 != 1, bump: round == 0 }, None));
         run.step(&(Op::Mark { producer: 3, commit: round % 3 == 1, bump: false }, None));
         run.step(&(Op::Lead { producer: Some(1), records: 4, large: false }, None));
+        if round > 3 {
+            // So that one segment takes the place of several.
+            run.step(&(Op::Roll, None));
+        }
         if round < 3 {
             run.step(&(Op::Clean { hours: 1, keys: Some(4), commit: true, roll: false }, None));
         }
