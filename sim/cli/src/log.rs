@@ -7,6 +7,7 @@ use bytes::Bytes;
 use trial_storage::dump::{DumpError, DumpOptions};
 
 use crate::args::Dump;
+use crate::out::complain;
 
 /// Prints files of a log, all that can be; true if nothing is wrong in them.
 pub fn dump(arguments: &Dump) -> Result<bool> {
@@ -27,18 +28,18 @@ pub fn dump(arguments: &Dump) -> Result<bool> {
             Err(DumpError::Io(error)) if error.kind() == ErrorKind::BrokenPipe => return Ok(true),
             Err(damaged @ DumpError::Invalid { .. }) => {
                 well = false;
-                eprintln!("{damaged}");
+                complain!("{damaged}");
             }
             Err(error) => not_dumped.push(error),
         }
     }
     for (heading, lines) in dump.problems() {
         well = false;
-        eprintln!("{heading}");
-        lines.iter().for_each(|line| eprintln!("{line}"));
+        complain!("{heading}");
+        lines.iter().for_each(|line| complain!("{line}"));
     }
     let Some(last) = not_dumped.pop() else { return Ok(well) };
-    not_dumped.iter().for_each(|error| eprintln!("error: {error}"));
+    not_dumped.iter().for_each(|error| complain!("error: {error}"));
     Err(last.into())
 }
 

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
+use out::complain;
 
 /// A run allocates several times per simulated message, and keeps much of it until its end: with this allocator `leader-crash`
 /// takes 8 % less CPU time than with glibc's, most of that because memory comes from the system in larger pieces.
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::from(HOLDS),
         Ok(false) => ExitCode::from(FAILS),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            complain!("error: {error:#}");
             ExitCode::from(BAD_INPUT)
         }
     }

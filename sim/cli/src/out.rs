@@ -1,4 +1,4 @@
-//! Standard output, whose reader may have gone away (`trial list | head -1`).
+//! Standard output and standard error, whose reader may have gone away (`trial list | head -1`).
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
@@ -13,9 +13,17 @@ pub fn line(text: Arguments<'_>) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(BROKEN_PIPE),
         Err(error) => {
-            eprintln!("error: standard output: {error}");
+            complaint(format_args!("error: standard output: {error}"));
             std::process::exit(i32::from(crate::BAD_INPUT));
         }
+    }
+}
+
+/// Writes a line to standard error. Without a reader the program ends, as by SIGPIPE.
+pub fn complaint(text: Arguments<'_>) {
+    let mut out = std::io::stderr().lock();
+    if out.write_fmt(text).and_then(|()| out.write_all(b"\n")).is_err() {
+        std::process::exit(BROKEN_PIPE);
     }
 }
 
@@ -24,3 +32,9 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::out::line(format_args!($($text)*)) };
 }
 pub(crate) use say;
+
+/// `eprintln!` by way of [`complaint`].
+macro_rules! complain {
+    ($($text:tt)*) => { $crate::out::complaint(format_args!($($text)*)) };
+}
+pub(crate) use complain;

@@ -10,7 +10,7 @@ use trial_net::session::{Checkpoint, Ending, ReplayError, Replayed, Session, rep
 use trial_reports::{RunRecord, Verdict};
 
 use crate::args::Replay;
-use crate::out::say;
+use crate::out::{complain, say};
 use crate::serve::call_off;
 use crate::session::Setting;
 use crate::{input, run};
@@ -40,7 +40,7 @@ pub fn replay(replay: &Replay) -> Result<bool> {
     let replayed = match replay_session(&mut session, &mut cluster, &brokers) {
         Ok(replayed) => replayed,
         Err(parted @ ReplayError::Parted { .. }) => {
-            eprintln!("{name}: ANOTHER RUN: {parted}; {}", builds(&setting));
+            complain!("{name}: ANOTHER RUN: {parted}; {}", builds(&setting));
             return Ok(false);
         }
         Err(ReplayError::Cluster(error)) => return Err(error.into()),
@@ -81,7 +81,7 @@ pub fn replay(replay: &Replay) -> Result<bool> {
     if !replay.json {
         say!("  replayed      {verdict}");
     } else if matches!(same, Same::No(_)) {
-        eprintln!("{verdict}");
+        complain!("{verdict}");
     }
     Ok(record.verdict == Verdict::Pass && !matches!(same, Same::No(_)))
 }
@@ -94,7 +94,7 @@ fn warn(replay: &Replay, replayed: &Replayed) {
         Ending::Early => ("the record ends before its session did".to_owned(), replayed.inputs),
         Ending::Damaged(error) => (error.to_string(), replayed.inputs),
     };
-    eprintln!(
+    complain!(
         "{name}: {what}; the {inputs} inputs before that are replayed, and no clients are there afterwards"
     );
 }

@@ -17,7 +17,7 @@ use trial_world::Engine as Carries;
 
 use crate::args::{Engine, GroupProtocol, Run, Seeds, VariantArgs, Wire};
 use crate::input;
-use crate::out::say;
+use crate::out::{complain, say};
 
 /// Runs what was asked for; true if everything held.
 pub fn run(run: &Run) -> Result<bool> {
@@ -42,7 +42,7 @@ pub fn run(run: &Run) -> Result<bool> {
         input::writable("--junit", file)?;
     }
     if let Some(note) = long(&scenario, run.engine) {
-        eprintln!("note: {}: {note}", run.scenario);
+        complain!("note: {}: {note}", run.scenario);
     }
     if let Some(seeds) = run.seeds {
         return many(run, &scenario, &mut options, seeds);
@@ -88,7 +88,7 @@ pub fn run(run: &Run) -> Result<bool> {
 /// What a record costs roughly, from its producer to its consumers: time in ns, memory in bytes.
 const RECORD_COST: (u128, u128) = (10_000, 400);
 /// What a simulated second costs roughly in which nobody does anything, in ns.
-const IDLE_COST: u128 = 50_000;
+const IDLE_COST: u128 = 100_000;
 /// From so many ns on, somebody who waits should know for how long.
 const LONG: u128 = 2 * MINUTE;
 const MINUTE: u128 = 60_000_000_000;

@@ -448,4 +448,9 @@ fn a_reader_that_goes_away_ends_the_program_quietly() {
     let output = command.args(["list", "--checkers"]).stdout(writer).output().expect("it ends");
     assert_eq!(text(&output.stderr), "");
     assert_eq!(output.status.code(), Some(141));
+    let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trial"));
+    let output = command.args(["run", "nowhere.toml"]).stderr(writer).output().expect("it ends");
+    assert_eq!(output.status.code(), Some(141));
 }
