@@ -768,6 +768,11 @@ public class JavaCases {
                     same(List.of(1, 1), List.of(one.assignment().size(), two.assignment().size()));
                     same(GroupType.CONSUMER, admin.describeConsumerGroups(List.of(id)).all().get().get(id).type());
                 }
+                long end = System.nanoTime() + 30_000_000_000L;
+                while (one.assignment().size() != 2 && System.nanoTime() < end) one.poll(Duration.ofMillis(100));
+                same(2, one.assignment().size());
+                same(GroupType.CLASSIC, admin.describeConsumerGroups(List.of(id)).all().get().get(id).type());
+                one.commitSync();
             }
         });
         test("groups: offsets without members: set, list, delete", () -> {
