@@ -58,7 +58,7 @@ impl Workload {
     fn transactional(&self) -> Option<(&BTreeMap<String, Value>, String)> {
         let (config, prefix) = match self {
             Workload::Pipeline(pipeline) if pipeline.semantics == Semantics::ExactlyOnce => {
-                return Some((&pipeline.producer, pipeline.group.clone()));
+                (&pipeline.producer, pipeline.group.as_str())
             }
             Workload::Bank(bank) => (&bank.config, "bank"),
             Workload::Lists(lists) => (&lists.producer, "lists"),

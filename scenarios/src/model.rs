@@ -224,7 +224,8 @@ pub struct Pipeline {
     pub from: String,
     /// The topic to write.
     pub to: String,
-    /// `group.id`. The producer of client `i` has `transactional.id` `<group>-<i>`.
+    /// `group.id`. The producer of client `i` has `transactional.id` `<group>-<i>`, or `<transactional.id>-<i>` if its config has
+    /// one: another pipeline of the same group needs its own.
     pub group: String,
     /// How many, 1 unless said otherwise.
     #[serde(default = "one")]

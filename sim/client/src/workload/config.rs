@@ -177,7 +177,7 @@ pub struct PipelineWorkload {
     pub from: TopicName,
     /// The topic to write.
     pub to: TopicName,
-    /// `group.id`; the producer of client `i` has `transactional.id` `<group>-<i>` if the pipeline is exactly-once.
+    /// `group.id`.
     pub group: StrBytes,
     /// What is promised of each record read.
     pub semantics: Semantics,
@@ -191,7 +191,8 @@ pub struct PipelineWorkload {
     /// `auto.offset.reset` (`earliest`) and, if it is exactly-once, `isolation.level` (`read_committed`). A
     /// `group.instance.id` gets `-<client>` behind it.
     pub consumer: BTreeMap<String, String>,
-    /// Producer configs, as Kafka names them. `transactional.id` is the pipeline's business.
+    /// Producer configs, as Kafka names them. If the pipeline is exactly-once, the producer of client `i` has the
+    /// `transactional.id` given here (or the group's name) with `-<i>` behind it.
     pub producer: BTreeMap<String, String>,
 }
 
@@ -348,14 +349,14 @@ impl PipelineWorkload {
     }
 
     pub(super) fn producer_config(&self, index: u32) -> Result<ProducerConfig, OpenError> {
-        let mut config = self.producer.clone();
-        if config.contains_key("transactional.id") {
-            return Err(invalid("transactional.id", "follows from a pipeline's group".to_owned()));
-        }
         if self.semantics == Semantics::ExactlyOnce {
-            config.insert("transactional.id".to_owned(), format!("{}-{index}", self.group.as_str()));
+            return transactional(&self.producer, &self.group, index);
         }
-        ProducerConfig::from_properties(&config)
+        if self.producer.contains_key("transactional.id") {
+            let what = "only a pipeline that is exactly-once has transactions".to_owned();
+            return Err(invalid("transactional.id", what));
+        }
+        ProducerConfig::from_properties(&self.producer)
     }
 }
 
