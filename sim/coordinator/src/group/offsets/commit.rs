@@ -40,25 +40,15 @@ pub(in crate::group) fn commit(
         Commits { group: &body.group_id, refused: valid, expire_timestamp_ms, records: Vec::new() };
     let mut topics = Vec::with_capacity(body.topics.len());
     for topic in &body.topics {
-        offsets.see(&topic.name, ctx.env.metadata);
-        let count = ctx.env.metadata.partition_count(&topic.name);
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for said in &topic.partitions {
-            let code = commits.add(
-                ctx,
-                &topic.name,
-                count,
-                Said {
-                    partition: said.partition_index,
-                    offset: said.committed_offset,
-                    leader_epoch: said.committed_leader_epoch,
-                    metadata: said.committed_metadata.as_ref(),
-                },
-            );
-            let partition =
-                OffsetCommitResponsePartition::default().with_partition_index(said.partition_index);
-            partitions.push(partition.with_error_code(code));
-        }
+        let said = topic.partitions.iter().map(|said| Said {
+            partition: said.partition_index,
+            offset: said.committed_offset,
+            leader_epoch: said.committed_leader_epoch,
+            metadata: said.committed_metadata.as_ref(),
+        });
+        let partitions = commits.add_topic(offsets, ctx, &topic.name, said, |partition, code| {
+            OffsetCommitResponsePartition::default().with_partition_index(partition).with_error_code(code)
+        });
         let name = topic.name.clone();
         topics.push(OffsetCommitResponseTopic::default().with_name(name).with_partitions(partitions));
     }
@@ -82,25 +72,15 @@ pub(in crate::group) fn commit_in_transaction(
         Commits { group: &body.group_id, refused: valid, expire_timestamp_ms: None, records: Vec::new() };
     let mut topics = Vec::with_capacity(body.topics.len());
     for topic in &body.topics {
-        offsets.see(&topic.name, ctx.env.metadata);
-        let count = ctx.env.metadata.partition_count(&topic.name);
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for said in &topic.partitions {
-            let code = commits.add(
-                ctx,
-                &topic.name,
-                count,
-                Said {
-                    partition: said.partition_index,
-                    offset: said.committed_offset,
-                    leader_epoch: said.committed_leader_epoch,
-                    metadata: said.committed_metadata.as_ref(),
-                },
-            );
-            let partition =
-                TxnOffsetCommitResponsePartition::default().with_partition_index(said.partition_index);
-            partitions.push(partition.with_error_code(code));
-        }
+        let said = topic.partitions.iter().map(|said| Said {
+            partition: said.partition_index,
+            offset: said.committed_offset,
+            leader_epoch: said.committed_leader_epoch,
+            metadata: said.committed_metadata.as_ref(),
+        });
+        let partitions = commits.add_topic(offsets, ctx, &topic.name, said, |partition, code| {
+            TxnOffsetCommitResponsePartition::default().with_partition_index(partition).with_error_code(code)
+        });
         let name = topic.name.clone();
         topics.push(TxnOffsetCommitResponseTopic::default().with_name(name).with_partitions(partitions));
     }
@@ -184,6 +164,20 @@ struct Said<'a> {
 }
 
 impl Commits<'_> {
+    /// What `answer` makes of each partition and its error code.
+    fn add_topic<'s, R>(
+        &mut self,
+        offsets: &mut Offsets,
+        ctx: &Context<'_, '_>,
+        topic: &TopicName,
+        said: impl Iterator<Item = Said<'s>>,
+        answer: impl Fn(i32, i16) -> R,
+    ) -> Vec<R> {
+        offsets.see(topic, ctx.env.metadata);
+        let count = ctx.env.metadata.partition_count(topic);
+        said.map(|said| answer(said.partition, self.add(ctx, topic, count, said))).collect()
+    }
+
     /// The partition's error code, which is 0 if there is a record of it now. `count` is how many partitions the topic has.
     fn add(&mut self, ctx: &Context<'_, '_>, topic: &TopicName, count: Option<i32>, said: Said<'_>) -> i16 {
         let metadata = said.metadata.map_or("", |metadata| metadata.as_str());

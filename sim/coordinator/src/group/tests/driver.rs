@@ -238,17 +238,35 @@ impl Driver {
         self.log.len()
     }
 
-    /// A coordinator that is loaded from the log takes over.
+    /// A coordinator that is loaded from the log takes over. The log may have been compacted, too.
     pub(super) fn fail_over(&mut self) {
-        let mut loaded = GroupCoordinator::new(self.config.clone());
-        for (offset, entry) in self.log.iter().enumerate() {
-            replay(&mut loaded, offset, entry);
+        let loaded = self.load(|_, _| true);
+        let key = |entry: &Entry| match entry {
+            Entry::Record(None, record) => Some(record.key.clone()),
+            Entry::Record(Some(_), _) | Entry::Marker(_) => None,
+        };
+        let last: BTreeMap<_, _> =
+            self.log.iter().enumerate().filter_map(|(offset, entry)| Some((key(entry)?, offset))).collect();
+        let is_last = |offset, entry: &Entry| key(entry).is_none_or(|key| last[&key] == offset);
+        let tombstone = |entry: &Entry| matches!(entry, Entry::Record(_, Record { value: None, .. }));
+        let tail = self.load(is_last);
+        let clean = self.load(|offset, entry| is_last(offset, entry) && !tombstone(entry));
+        for loaded in [&loaded, &tail, &clean] {
+            assert_eq!(entries(loaded), entries(&self.coordinator));
         }
-        assert_eq!(entries(&loaded), entries(&self.coordinator));
         self.resign();
         self.held.clear();
         self.coordinator = loaded;
         self.with_env(|coordinator, env| coordinator.activate(env, LeaderEpoch(1)));
+    }
+
+    /// A coordinator that knows those entries of the log that `keeps` names.
+    fn load(&self, keeps: impl Fn(usize, &Entry) -> bool) -> GroupCoordinator {
+        let mut loaded = GroupCoordinator::new(self.config.clone());
+        for (offset, entry) in self.log.iter().enumerate().filter(|(offset, entry)| keeps(*offset, entry)) {
+            replay(&mut loaded, offset, entry);
+        }
+        loaded
     }
 
     pub(super) fn entries(&self) -> Vec<String> {
