@@ -267,7 +267,7 @@ impl Run {
 
 /// Reads a fault that is to happen now.
 fn fault(text: &str) -> Result<FaultEntry, String> {
-    let mut table: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+    let table: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
         format!("fault: {error}; write it as in {{\"kill\": \"broker-1\", \"for\": \"10s\"}}")
     })?;
     if table.contains_key("at") {

@@ -53,17 +53,8 @@ pub fn replay(replay: &Replay) -> Result<bool> {
     let mut finished = cluster.0.finish(&mut |_| ())?;
     finished.record.wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     finished.record.commit = env!("TRIAL_COMMIT").to_owned();
-    if let (Some(file), Some(form)) = (&replay.history, history) {
-        input::write("--history", file, &form(&finished))?;
-    }
-    let record = finished.record;
-    let html = match &folder {
-        Some(folder) => Some(
-            trial_reports::write(&record, folder)
-                .with_context(|| format!("--report {}: cannot be written", folder.display()))?,
-        ),
-        None => None,
-    };
+    let history = replay.history.as_deref().zip(history);
+    let (record, html) = run::written(finished, history, folder.as_deref())?;
     if replay.json {
         say!("{}", serde_json::to_string(&record).context("the record as JSON")?);
     } else {

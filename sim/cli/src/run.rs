@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -63,17 +63,8 @@ pub fn run(run: &Run) -> Result<bool> {
     if run.events.is_some() {
         finished.recorded.iter().for_each(|line| say!("{line}"));
     }
-    if let (Some(file), Some(form)) = (&run.history, history) {
-        input::write("--history", file, &form(&finished))?;
-    }
-    let record = finished.record;
-    let html = match &folder {
-        Some(folder) => Some(
-            trial_reports::write(&record, folder)
-                .with_context(|| format!("--report {}: cannot be written", folder.display()))?,
-        ),
-        None => None,
-    };
+    let history = run.history.as_deref().zip(history);
+    let (record, html) = written(finished, history, folder.as_deref())?;
     let passed = record.verdict == Verdict::Pass;
     if run.json {
         say!("{}", serde_json::to_string(&record).context("the record as JSON")?);
@@ -83,6 +74,24 @@ pub fn run(run: &Run) -> Result<bool> {
     }
     write_junit(run, &[(scenario.variant(), record)], None)?;
     Ok(passed)
+}
+
+/// A run's record, once its history and its report are written where they are wanted, and where the report's page is.
+pub fn written(
+    finished: Finished,
+    history: Option<(&Path, fn(&Finished) -> String)>,
+    folder: Option<&Path>,
+) -> Result<(RunRecord, Option<PathBuf>)> {
+    if let Some((file, form)) = history {
+        input::write("--history", file, &form(&finished))?;
+    }
+    let record = finished.record;
+    let html = folder.map(|folder| {
+        trial_reports::write(&record, folder)
+            .with_context(|| format!("--report {}: cannot be written", folder.display()))
+    });
+    let html = html.transpose()?;
+    Ok((record, html))
 }
 
 /// What a record costs roughly, from its producer to its consumers: time in ns, memory in bytes.

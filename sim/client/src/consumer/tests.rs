@@ -12,7 +12,7 @@ use trial_wire::messages::offset_for_leader_epoch_response::{
 use trial_wire::messages::{BrokerId, FetchRequest, FetchResponse};
 use trial_wire::{BatchBuilder, Compression, ErrorCode, RequestKind, ResponseKind, StrBytes};
 
-use crate::testing::{Bench, Cluster, Waiting, properties, topic_name};
+use crate::testing::{Bench, Cluster, Waiting, all_at, properties, topic_name};
 
 use super::*;
 
@@ -65,16 +65,7 @@ impl Bench<Consumer> {
 
     fn tell_offset(&mut self, to: &Waiting, offset: i64) {
         let RequestKind::ListOffsets(asked) = &*to.request.body else { panic!("{to:?}") };
-        let topics = asked.topics.iter().map(|topic| {
-            let told = topic.partitions.iter().map(|partition| {
-                ListOffsetsPartitionResponse::default()
-                    .with_partition_index(partition.partition_index)
-                    .with_offset(offset)
-            });
-            ListOffsetsTopicResponse::default().with_name(topic.name.clone()).with_partitions(told.collect())
-        });
-        let body = ListOffsetsResponse::default().with_topics(topics.collect());
-        self.respond(to, ResponseKind::ListOffsets(body));
+        self.respond(to, all_at(asked, offset));
     }
 
     fn tell_epoch_end(&mut self, to: &Waiting, error: i16, epoch: i32, end_offset: i64) {

@@ -519,15 +519,17 @@ fn request_timeout_closes_the_connection_and_tries_again() {
     assert_eq!(bench.deliveries(), [(0, vec![1], Ok(Offset(3)))]);
 }
 
+/// Each record goes by itself at once, and has a second.
+const ONE_EACH_FOR_A_SECOND: [(&str, &str); 4] = [
+    ("linger.ms", "0"),
+    ("batch.size", "0"),
+    ("delivery.timeout.ms", "1000"),
+    ("request.timeout.ms", "1000"),
+];
+
 #[test]
 fn expired_batch_in_retry_holds_back_new_ones_until_the_gap_is_closed() {
-    let config = [
-        ("linger.ms", "0"),
-        ("batch.size", "0"),
-        ("delivery.timeout.ms", "1000"),
-        ("request.timeout.ms", "1000"),
-    ];
-    let mut bench = bench(1, &config);
+    let mut bench = bench(1, &ONE_EACH_FOR_A_SECOND);
     bench.prime(0);
     bench.send(0, 1);
     bench.run_until(millis(500));
@@ -600,13 +602,7 @@ fn second_batch_under_a_new_epoch_waits_until_the_broker_knows_it() {
 
 #[test]
 fn silence_until_the_delivery_timeout_does_not_number_anew_what_is_in_flight() {
-    let config = [
-        ("linger.ms", "0"),
-        ("batch.size", "0"),
-        ("delivery.timeout.ms", "1000"),
-        ("request.timeout.ms", "1000"),
-    ];
-    let mut bench = bench(1, &config);
+    let mut bench = bench(1, &ONE_EACH_FOR_A_SECOND);
     bench.prime(0);
     bench.send(0, 1);
     bench.run_until(millis(500));

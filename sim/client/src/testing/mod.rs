@@ -12,6 +12,10 @@ use trial_node::{
     ClientEvent, CloseReason, ConnId, Disk, DiskError, Effect, FileId, HaltReason, Input, Io, Message,
     NodeId, Now, Request, Response, Rng, Span, Time, TraceEvent,
 };
+use trial_wire::messages::ListOffsetsRequest;
+use trial_wire::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
+};
 use trial_wire::{RequestKind, ResponseKind, StrBytes, TopicName, message};
 
 use crate::admin::Admin;
@@ -328,6 +332,19 @@ impl World {
 
 pub fn topic_name(name: &'static str) -> TopicName {
     TopicName(StrBytes::from_static_str(name))
+}
+
+/// What ListOffsets says if every partition that was asked for has this offset.
+pub fn all_at(asked: &ListOffsetsRequest, offset: i64) -> ResponseKind {
+    let topics = asked.topics.iter().map(|topic| {
+        let told = topic.partitions.iter().map(|partition| {
+            ListOffsetsPartitionResponse::default()
+                .with_partition_index(partition.partition_index)
+                .with_offset(offset)
+        });
+        ListOffsetsTopicResponse::default().with_name(topic.name.clone()).with_partitions(told.collect())
+    });
+    ListOffsetsResponse::default().with_topics(topics.collect()).into()
 }
 
 pub fn properties(entries: &[(&str, &str)]) -> BTreeMap<String, String> {

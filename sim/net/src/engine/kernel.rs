@@ -329,18 +329,24 @@ mod tests {
         }
     }
 
+    /// A kernel that connects to somebody: the other end, what the kernel tells, its socket, and what keeps it running.
+    fn connected() -> (DuplexStream, UnboundedReceiver<Event>, Socket, UnboundedSender<Call>) {
+        let (near, far) = duplex(1 << 10);
+        let (events, told) = unbounded_channel();
+        let (calls, taken) = unbounded_channel();
+        let ids = SocketIds::default();
+        let stack = Pipe(RefCell::new(Some(near)));
+        spawn_local(Kernel { host: 0, stack, events, ids: ids.clone() }.run(taken));
+        let (socket, end) = Socket::new(&ids);
+        calls.send(Call::Connect { socket: end, to: Endpoint::new("far", 1) }).expect("the kernel runs");
+        (far, told, socket, calls)
+    }
+
     #[test]
     fn who_sends_more_than_the_node_takes_is_held_back() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it needs nothing");
         LocalSet::new().block_on(&runtime, async {
-            let (near, mut far) = duplex(1 << 10);
-            let (events, mut told) = unbounded_channel();
-            let (calls, taken) = unbounded_channel();
-            let ids = SocketIds::default();
-            let stack = Pipe(RefCell::new(Some(near)));
-            spawn_local(Kernel { host: 0, stack, events, ids: ids.clone() }.run(taken));
-            let (socket, end) = Socket::new(&ids);
-            calls.send(Call::Connect { socket: end, to: Endpoint::new("far", 1) }).expect("the kernel runs");
+            let (mut far, mut told, socket, _calls) = connected();
             spawn_local(async move {
                 for _ in 0..12 {
                     far.write_u32(256 << 10).await.expect("the other end is there");
@@ -365,14 +371,7 @@ mod tests {
     fn who_writes_as_the_other_end_goes_is_told() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it needs nothing");
         LocalSet::new().block_on(&runtime, async {
-            let (near, far) = duplex(1 << 10);
-            let (events, mut told) = unbounded_channel();
-            let (calls, taken) = unbounded_channel();
-            let ids = SocketIds::default();
-            let stack = Pipe(RefCell::new(Some(near)));
-            spawn_local(Kernel { host: 0, stack, events, ids: ids.clone() }.run(taken));
-            let (socket, end) = Socket::new(&ids);
-            calls.send(Call::Connect { socket: end, to: Endpoint::new("far", 1) }).expect("the kernel runs");
+            let (far, mut told, socket, _calls) = connected();
             idle().await;
             // The writer has its turn first, and fails.
             socket.send(Bytes::from_static(b"too late"));

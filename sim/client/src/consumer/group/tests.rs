@@ -7,9 +7,6 @@ mod reconcile;
 use trial_node::{Input, Io, NodeId, Now, Offset, Span, Time, TopicPartition};
 use trial_wire::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use trial_wire::messages::find_coordinator_response::Coordinator as Told;
-use trial_wire::messages::list_offsets_response::{
-    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
-};
 use trial_wire::messages::offset_commit_response::{
     OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
@@ -20,7 +17,7 @@ use trial_wire::messages::{BrokerId, FetchResponse, FindCoordinatorResponse};
 use trial_wire::{BatchBuilder, Compression, RequestKind};
 
 use crate::consumer::ConsumerConfig;
-use crate::testing::{Bench, Cluster, Machine, Waiting, properties, topic_name};
+use crate::testing::{Bench, Cluster, Machine, Waiting, all_at, properties, topic_name};
 
 use super::*;
 
@@ -237,16 +234,7 @@ impl Bench<App> {
             RequestKind::ListOffsets(asked) => Some(asked.clone()),
             _ => None,
         });
-        let topics = asked.topics.iter().map(|topic| {
-            let told = topic.partitions.iter().map(|partition| {
-                ListOffsetsPartitionResponse::default()
-                    .with_partition_index(partition.partition_index)
-                    .with_offset(offset)
-            });
-            ListOffsetsTopicResponse::default().with_name(topic.name.clone()).with_partitions(told.collect())
-        });
-        let body = ListOffsetsResponse::default().with_topics(topics.collect());
-        self.answer(&request, ResponseKind::ListOffsets(body));
+        self.answer(&request, all_at(&asked, offset));
     }
 
     /// Answers the oldest Fetch request for a partition with `count` records.
