@@ -8,6 +8,7 @@ pub mod file;
 mod mirror;
 mod rope;
 pub mod sim;
+mod spares;
 #[cfg(test)]
 mod tests;
 

@@ -4,9 +4,14 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
+use super::spares::Spares;
+
 /// Chunks of this size together, in bytes, are not joined for good: only who catches up reads so much at once, seldom another one
 /// the same, and a joined copy beside the chunks that others share costs memory.
 const JOINED_MAX: u64 = 16 * 1024;
+
+/// A read of so many bytes is long: memory for it is worth to be used again.
+const LONG: u64 = 256 * 1024;
 
 /// Bytes in chunks that share memory with what was appended.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +82,8 @@ impl Rope {
     /// the same bytes (another replica, then the consumers) shares one allocation.
     pub(super) fn read(&mut self, position: u64, len: u64) -> Bytes {
         let mut cursor = self.chunks.len();
-        self.read_within(&mut cursor, position, len).unwrap_or_else(|| self.read_across(position, len))
+        let read = self.read_within(&mut cursor, position, len);
+        read.unwrap_or_else(|| self.read_across(position, len, &mut Spares::default()))
     }
 
     /// As [`Rope::read`], if the bytes are in one chunk. `cursor` is the reader's place: any number at first, then what the last
@@ -104,20 +110,25 @@ impl Rope {
         (position + len <= chunk.end()).then_some((&chunk.bytes, from..from + len as usize))
     }
 
-    fn read_across(&mut self, position: u64, len: u64) -> Bytes {
+    /// As [`Rope::read`], if the bytes are not in one chunk. A long read is put together in memory of `spares`.
+    pub(super) fn read_across(&mut self, position: u64, len: u64, spares: &mut Spares) -> Bytes {
         let first = self.find(position);
         let last = self.find(position + len - 1);
         let start = self.chunks[first].start;
         let touched = self.chunks[last].end() - start;
         // A few bytes on the border of two large chunks are not worth copying both.
         if touched > 4 * len || touched > JOINED_MAX {
-            let mut out = BytesMut::with_capacity(len as usize);
+            let long = len >= LONG;
+            let mut out = match long {
+                true => spares.take(len as usize),
+                false => BytesMut::with_capacity(len as usize),
+            };
             for chunk in &self.chunks[first..=last] {
                 let from = position.saturating_sub(chunk.start) as usize;
                 let to = (position + len - chunk.start).min(chunk.bytes.len() as u64) as usize;
                 out.extend_from_slice(&chunk.bytes[from..to]);
             }
-            return out.freeze();
+            return if long { spares.lend(out) } else { out.freeze() };
         }
         let mut joined = BytesMut::with_capacity(touched as usize);
         for chunk in &self.chunks[first..=last] {

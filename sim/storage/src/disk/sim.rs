@@ -15,6 +15,7 @@ use super::faulty::{Faults, SECTOR};
 use super::file::FileDisk;
 use super::mirror::Mirror;
 use super::rope::Rope;
+use super::spares::Spares;
 
 /// What the node has asked of its disk since [`SimDisk::take_usage`] was last called, for the world to charge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,7 @@ pub struct SimDisk {
     faults: Option<Box<Faults>>,
     /// Lost files that a process has open. They go with it.
     lost: Vec<u32>,
+    spares: Spares,
     /// Whether the device has changed any file.
     damaged: bool,
 }
@@ -292,6 +294,7 @@ impl SimDisk {
             mirror: Mirror::default(),
             faults: None,
             lost: Vec::new(),
+            spares: Spares::default(),
             damaged: false,
         }
     }
@@ -885,7 +888,12 @@ impl Disk for SimDisk {
         let (content, cursor) = self.content_for(file, position, len)?;
         Ok(match content.read_within(cursor, position, len) {
             Some(bytes) => bytes,
-            None => self.file_mut(file).content.read(position, len),
+            None => {
+                let mut spares = std::mem::take(&mut self.spares);
+                let read = self.file_mut(file).content.read_across(position, len, &mut spares);
+                self.spares = spares;
+                read
+            }
         })
     }
 

@@ -226,7 +226,9 @@ fn a_reader_that_has_enough_is_spared_a_copy() {
     let mut builder = BatchBuilder::new(Compression::None);
     builder.push(NOW, None, Some(&vec![7; 50_000]), &[]);
     let batch = builder.build();
-    (0..3).for_each(|_| drop(f.append(&batch, 1).unwrap()));
+    for _ in 0..3 {
+        f.append(&batch, 1).unwrap();
+    }
     let size = f.log.size() as usize / 3;
     let max = 2 * size + 10;
     for tail in [true, false] {
