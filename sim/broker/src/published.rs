@@ -164,6 +164,12 @@ impl ClusterMetadata for Published {
         })
     }
 
+    fn has_log(&self, tp: TopicIdPartition, replica: NodeId) -> bool {
+        let directory = self.image.partition(tp).map(|partition| partition.directory(replica));
+        let broker = self.image.broker(replica);
+        directory.zip(broker).is_some_and(|(directory, broker)| broker.has_online_dir(directory))
+    }
+
     fn rack(&self, id: NodeId) -> Option<&StrBytes> {
         self.image.broker(id).filter(|broker| !broker.fenced)?.rack.as_ref()
     }

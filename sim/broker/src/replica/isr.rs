@@ -1,6 +1,6 @@
 //! A leader's knowledge of its followers: how far each has come, and which of them are in sync.
 
-use trial_node::{LeaderEpoch, NodeId, Offset, Span, Time};
+use trial_node::{LeaderEpoch, NodeId, Offset, Span, Time, TopicIdPartition};
 
 use super::fetch_session::FetchKey;
 use super::metadata::ClusterMetadata;
@@ -91,14 +91,14 @@ impl RemoteReplica {
         self.log_end_offset == leader_end || self.last_caught_up.is_some_and(|at| now.since(at) <= max_lag)
     }
 
-    /// Whether the controller would accept it into the ISR: alive, staying, and still the same process as fetched (KIP-841,
-    /// KIP-903).
-    pub fn is_eligible(&self, metadata: &dyn ClusterMetadata) -> bool {
+    /// Whether the controller would accept it into the ISR: alive, staying, still the same process as fetched (KIP-841,
+    /// KIP-903), and its log directory in use. A replica that has lost that would be waited for until it lags too far behind.
+    fn is_eligible(&self, tp: TopicIdPartition, metadata: &dyn ClusterMetadata) -> bool {
         metadata.broker(self.id).is_some_and(|broker| {
             !broker.fenced
                 && !broker.in_controlled_shutdown
                 && self.broker_epoch.is_some_and(|epoch| epoch == -1 || epoch == broker.epoch)
-        })
+        }) && metadata.has_log(tp, self.id)
     }
 }
 
@@ -174,6 +174,7 @@ pub(super) enum IsrChange {
 /// What a leader keeps beside its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Leadership {
+    tp: TopicIdPartition,
     /// Where the log ended when the leader epoch began. Who has not come so far may have diverged.
     pub epoch_start_offset: Offset,
     pub remotes: Vec<RemoteReplica>,
@@ -184,8 +185,9 @@ pub(super) struct Leadership {
 
 impl Leadership {
     /// A new leader's state.
-    pub fn new() -> Leadership {
+    pub fn new(tp: TopicIdPartition) -> Leadership {
         Leadership {
+            tp,
             epoch_start_offset: Offset::UNKNOWN,
             remotes: Vec::new(),
             isr: Isr { committed: Vec::new(), pending: None },
@@ -242,7 +244,8 @@ impl Leadership {
         for remote in &self.remotes {
             if remote.log_end_offset < high_watermark
                 && (self.isr.is_maximal_member(remote.id)
-                    || (remote.is_caught_up(leader_end, now, max_lag) && remote.is_eligible(metadata)))
+                    || (remote.is_caught_up(leader_end, now, max_lag)
+                        && remote.is_eligible(self.tp, metadata)))
             {
                 high_watermark = remote.log_end_offset;
             }
@@ -269,11 +272,11 @@ impl Leadership {
         if self.isr.is_in_flight() || self.isr.committed.contains(&id) {
             return None;
         }
-        let epoch_start_offset = self.epoch_start_offset;
+        let Leadership { tp, epoch_start_offset, .. } = *self;
         let remote = self.remote(id)?;
         if remote.log_end_offset < high_watermark
             || remote.log_end_offset < epoch_start_offset
-            || !remote.is_eligible(metadata)
+            || !remote.is_eligible(tp, metadata)
         {
             return None;
         }
@@ -326,19 +329,20 @@ impl Leadership {
 
 #[cfg(test)]
 mod tests {
-    use trial_node::{Endpoint, TopicIdPartition};
+    use trial_node::Endpoint;
     use trial_wire::{TopicName, Uuid};
 
     use super::*;
     use crate::replica::metadata::{BrokerState, PartitionState};
 
+    const TP: TopicIdPartition = TopicIdPartition { topic_id: Uuid::from_u128(7), partition: 0 };
     const ME: NodeId = NodeId(0);
     const B: NodeId = NodeId(1);
     const C: NodeId = NodeId(2);
     const MAX_LAG: Span = Span::from_secs(30);
 
-    /// Brokers 0 to 2 with epoch 10; the one that is fenced, and the one that shuts down.
-    struct Brokers(Endpoint, NodeId, NodeId);
+    /// Brokers 0 to 2 with epoch 10; the one that is fenced, the one that shuts down, and the one whose log directory failed.
+    struct Brokers(Endpoint, NodeId, NodeId, NodeId);
 
     impl ClusterMetadata for Brokers {
         fn topic_id(&self, _: &TopicName) -> Option<Uuid> {
@@ -358,13 +362,16 @@ mod tests {
                 endpoint: &self.0,
             })
         }
+        fn has_log(&self, _: TopicIdPartition, replica: NodeId) -> bool {
+            replica != self.3
+        }
         fn topic_config(&self, _: Uuid, _: &str) -> Option<&str> {
             None
         }
     }
 
     fn brokers() -> Brokers {
-        Brokers(Endpoint::new("", 0), NodeId::NONE, NodeId::NONE)
+        Brokers(Endpoint::new("", 0), NodeId::NONE, NodeId::NONE, NodeId::NONE)
     }
 
     fn secs(n: u64) -> Time {
@@ -373,7 +380,7 @@ mod tests {
 
     /// A leader whose epoch began at offset 10 and instant 100 s, with this ISR; nobody has fetched.
     fn leadership(isr: &[NodeId]) -> Leadership {
-        let mut leadership = Leadership::new();
+        let mut leadership = Leadership::new(TP);
         leadership.assign(ME, &[ME, B, C]);
         leadership.isr.commit(isr);
         leadership.begin_epoch(Offset(10), isr, true, secs(100));
@@ -415,6 +422,9 @@ mod tests {
         fetched(&mut l, B, 20, 20, 10, secs(101));
         fetched(&mut l, C, 15, 15, 10, secs(101));
         assert_eq!(high_watermark(&l, 20, 1, secs(131)), Some(15));
+        let failed = Brokers(Endpoint::new("", 0), NodeId::NONE, NodeId::NONE, C);
+        let at = l.high_watermark(Offset(20), 1, secs(131), MAX_LAG, &failed);
+        assert_eq!(at, Some(Offset(20)), "its log directory has failed");
         assert_eq!(high_watermark(&l, 20, 1, secs(132)), Some(20), "no longer caught up");
         fetched(&mut l, C, 15, 15, 9, secs(140));
         assert_eq!(high_watermark(&l, 20, 1, secs(140)), Some(20), "of an earlier life");
@@ -458,8 +468,16 @@ mod tests {
         assert_eq!(expand(&mut l, 5, &brokers()), None, "below the epoch's start");
         fetched(&mut l, C, 12, 20, 10, secs(101));
         assert_eq!(expand(&mut l, 13, &brokers()), None, "below the high watermark");
-        assert_eq!(expand(&mut l, 12, &Brokers(Endpoint::new("", 0), C, NodeId::NONE)), None, "fenced");
-        assert_eq!(expand(&mut l, 12, &Brokers(Endpoint::new("", 0), NodeId::NONE, C)), None, "leaving");
+        assert_eq!(
+            expand(&mut l, 12, &Brokers(Endpoint::new("", 0), C, NodeId::NONE, NodeId::NONE)),
+            None,
+            "fenced"
+        );
+        assert_eq!(
+            expand(&mut l, 12, &Brokers(Endpoint::new("", 0), NodeId::NONE, C, NodeId::NONE)),
+            None,
+            "leaving"
+        );
         let isr = vec![(ME, -1), (B, -1), (C, 10)];
         let proposal = Proposal { leader_epoch: LeaderEpoch(3), partition_epoch: 7, isr };
         assert_eq!(expand(&mut l, 12, &brokers()), Some(proposal.clone()));

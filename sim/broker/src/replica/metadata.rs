@@ -49,6 +49,11 @@ pub trait ClusterMetadata {
     /// A broker.
     fn broker(&self, id: NodeId) -> Option<BrokerState<'_>>;
 
+    /// Whether the log directory that a replica is in is in use, as far as it is known (KIP-858).
+    fn has_log(&self, _: TopicIdPartition, _: NodeId) -> bool {
+        true
+    }
+
     /// `broker.rack` of a broker that clients can reach.
     fn rack(&self, _: NodeId) -> Option<&StrBytes> {
         None

@@ -148,7 +148,7 @@ impl Partition {
             RoleChange { new_epoch: state.leader_epoch > self.leader_epoch, ..RoleChange::default() };
         let (mut leadership, new_leader) = match std::mem::replace(&mut self.role, Role::Follower) {
             Role::Leader(leadership) => (leadership, false),
-            Role::Follower => (Leadership::new(), true),
+            Role::Follower => (Leadership::new(self.id), true),
         };
         // Another broker may have led for the epochs that were skipped, and followers may have truncated to its log: what they
         // had fetched from here before says nothing any more.

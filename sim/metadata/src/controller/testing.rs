@@ -120,6 +120,17 @@ impl TestCluster {
         incarnation: u128,
         previous_broker_epoch: i64,
     ) -> BrokerRegistrationResponse {
+        self.register_with(id, incarnation, previous_broker_epoch, &[1_000 + id as u128])
+    }
+
+    /// As [`TestCluster::register_after`], with these log directories.
+    pub(super) fn register_with(
+        &mut self,
+        id: i32,
+        incarnation: u128,
+        previous_broker_epoch: i64,
+        log_dirs: &[u128],
+    ) -> BrokerRegistrationResponse {
         let features = supported_features().into_iter().map(|feature| {
             Feature::default()
                 .with_name(feature.name)
@@ -137,7 +148,7 @@ impl TestCluster {
                     .with_port(9092),
             ])
             .with_features(features.collect())
-            .with_log_dirs(vec![Uuid::from_u128(1_000 + id as u128)])
+            .with_log_dirs(log_dirs.iter().copied().map(Uuid::from_u128).collect())
             .with_previous_broker_epoch(previous_broker_epoch);
         let result = self.controller.register_broker(self.now, &request, Offset(self.log.len() as i64));
         self.carry_out(result)

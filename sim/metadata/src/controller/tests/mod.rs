@@ -2,6 +2,7 @@
 
 mod brokers;
 mod configs;
+mod directories;
 mod eligible;
 mod leaders;
 mod random;
