@@ -23,6 +23,7 @@ catalog! {
     "paused-leader",
     "flapping-link",
     "slow-disk",
+    "log-dir-failure",
     "leadership-transfer",
     "lone-in-sync",
     "reassignment-under-load",
