@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use trial_checkers::{Checkers, Violation};
 use trial_node::view::BrokerView;
-use trial_node::{ClientEvent, DiskError, Effect, NodeId, Time, TraceEvent};
+use trial_node::{ClientEvent, DiskError, Effect, Message, NodeId, Time, TraceEvent};
 use trial_world::{HostId, Lifecycle, Observer, Step};
 
 use crate::member::Member;
@@ -124,6 +124,10 @@ impl Observer<Member> for Watch {
                             | TraceEvent::BrokerUnfenced
                     );
                     self.trace(step.at, step.host, event);
+                }
+                Effect::Send { message: Message::Response(response), .. } => {
+                    let node = NodeId(step.host.0 as i32 + 1);
+                    self.checkers.responded(step.at, node, &response.body);
                 }
                 Effect::Connect { .. } | Effect::Send { .. } | Effect::Close { .. } | Effect::Halt(_) => {}
             }

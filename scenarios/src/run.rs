@@ -406,13 +406,22 @@ impl<E: Engine<Member>> Run<E> {
             Fault::Restart(_) => Some(entry.lasts.unwrap_or(Span::ZERO)),
             _ => entry.lasts,
         };
+        if fault.kind().harms_disks() {
+            self.watch.checkers.disks_are_harmed();
+        }
         // A transfer of a partition's leadership is asked for by the operator's admin client, who has the plan.
         if !matches!(fault, Fault::TransferLeadership(Leadership::Partition(_))) {
             match self.world.apply(&fault, &mut self.watch) {
                 Ok(()) => {}
                 Err(FaultError::NothingToStrike(what)) => {
-                    let what = format!("{what} (nothing: there is no such file, or nothing of it on the device)");
-                    self.spans.push(FaultSpan { from_ns: moment.at.0, to_ns: moment.at.0, hosts: vec![], what });
+                    let what =
+                        format!("{what} (nothing: there is no such file, or nothing of it on the device)");
+                    self.spans.push(FaultSpan {
+                        from_ns: moment.at.0,
+                        to_ns: moment.at.0,
+                        hosts: vec![],
+                        what,
+                    });
                     return Ok(());
                 }
                 Err(error) => return Err(RunError::Fault { at: moment.at, what: error.to_string() }),

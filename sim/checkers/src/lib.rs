@@ -22,6 +22,7 @@ mod load;
 mod model;
 mod quorum;
 mod rebuilt_state;
+mod served;
 #[cfg(test)]
 mod testing;
 mod transaction;
@@ -34,6 +35,7 @@ use trial_node::{
     ClientEvent, Disk, DiskError, NodeId, Now, Offset, ProducerEpoch, ProducerId, Time, TopicPartition,
 };
 use trial_storage::UnifiedLog;
+use trial_wire::ResponseKind;
 
 pub use liveness::{ClusterState, pending};
 pub use load::{Cleanup, Load, Pipeline, PipelineCounts, Promise};
@@ -99,6 +101,7 @@ macro_rules! properties {
             deletion::INFO,
             rebuilt_state::INFO,
             liveness::INFO,
+            served::INFO,
             quorum::metadata_agreement::INFO,
         ];
 
@@ -167,6 +170,8 @@ pub struct Checkers {
     rebuilt_state: bool,
     deletion: bool,
     liveness: bool,
+    /// Whether what is served is looked at; `None` if nobody wants it.
+    served: Option<bool>,
     last_heal: Option<Time>,
     findings: Findings,
 }
@@ -206,6 +211,7 @@ impl Checkers {
             rebuilt_state: wanted(rebuilt_state::INFO.name),
             deletion: wanted(deletion::INFO.name),
             liveness: wanted(liveness::INFO.name),
+            served: wanted(served::INFO.name).then_some(false),
             last_heal: None,
             findings: Findings::default(),
         })
@@ -317,6 +323,19 @@ impl Checkers {
     /// came about is not judged.
     pub fn begins_with_data(&mut self) {
         self.model.began_with_data = true;
+    }
+
+    /// From here on disks may give what nobody has written: what brokers send is looked at.
+    pub fn disks_are_harmed(&mut self) {
+        self.served = self.served.map(|_| true);
+    }
+
+    /// A broker has sent a response.
+    pub fn responded(&mut self, at: Time, broker: NodeId, response: &ResponseKind) {
+        if let (Some(true), ResponseKind::Fetch(response)) = (self.served, response) {
+            self.findings.of(served::INFO.name);
+            served::judge(at, broker, response, &mut self.findings);
+        }
     }
 
     /// The last fault is over; from here on the cluster must recover.

@@ -30,7 +30,9 @@ impl ClusterProperty for ProducerSequence {
             return;
         }
         let last = self.last.of(change.slot).entry(change.broker).or_default();
-        if let Some(cut) = change.truncated_to {
+        // A replica that was not served, for its directory was offline, may have been cut since.
+        let anew = || (!change.before.up).then(|| change.appended.first().map(|batch| batch.base_offset));
+        if let Some(cut) = change.truncated_to.or_else(|| anew().flatten()) {
             // What was cut was judged when it came; what is left sets where each producer stands.
             last.clear();
             let left = change.now.batches.range(change.now.head.log_start_offset, cut);

@@ -155,3 +155,34 @@ fn a_segment_that_is_lost_is_noticed_even_after_an_orderly_shutdown() {
     }
     assert!(front < 20, "{front}");
 }
+
+#[test]
+fn a_write_that_landed_elsewhere_is_not_believed_where_it_is() {
+    for seed in 0..100 {
+        let (mut disk, mut log) = log();
+        let good: Vec<Bytes> =
+            (0..log.log_end_offset().0).map(|from| read(&log, &mut disk, from, 1).unwrap()).collect();
+        disk.inject(&part(), &DiskFault::MisdirectedWrite, &mut Rng::named(seed, "misdirected"));
+        let mut batch = BatchBuilder::new(Compression::None);
+        batch.push(0, Some(b"k"), Some(&vec![7; 40 * (seed as usize % 4)]), &[]);
+        let origin = AppendOrigin::Client;
+        log.append_as_leader(&mut disk.for_node(), &batch.build(), LeaderEpoch(3), origin, 0).unwrap();
+        log.flush(&mut disk).unwrap();
+        let end = log.log_end_offset();
+        let check = |log: &UnifiedLog, disk: &mut SimDisk| {
+            let mut refused = false;
+            for from in 0..log.log_end_offset().0 {
+                let read = read(log, disk, from, 1);
+                refused |= is_corrupt(&read);
+                let is_good = read.as_ref().is_ok_and(|records| good.get(from as usize) == Some(records));
+                assert!(is_good || is_corrupt(&read), "seed {seed}, offset {from}: {read:?}");
+            }
+            refused
+        };
+        assert!(check(&log, &mut disk), "seed {seed}");
+        disk.crash_process();
+        let (log, _) = open(&mut disk, LogOpen { clean_shutdown: false, ..LogOpen::new(config()) });
+        assert!(log.log_end_offset() < end);
+        assert!(!check(&log, &mut disk), "seed {seed}");
+    }
+}

@@ -361,10 +361,11 @@ impl Loader<'_> {
         };
         let count = segments.len();
         for i in 0..count {
+            let next_base = segments.get(i + 1).map(LogSegment::base_offset);
             let intact = if i < unflushed {
-                self.load_flushed(&mut segments[i], i + 1 < count)?
+                self.load_flushed(&mut segments[i], next_base)?
             } else {
-                self.recover(&mut segments[i], i + 1 < count)?
+                self.recover(&mut segments[i], next_base)?
             };
             // A lost suffix need not leave torn bytes behind: then only the gap to the next segment shows it.
             let end = segments[i].next_offset();
@@ -406,13 +407,17 @@ impl Loader<'_> {
     }
 
     /// A segment that was flushed: its content is trusted if its indexes are good. Returns whether the log goes on after it.
-    fn load_flushed(&mut self, segment: &mut LogSegment, sealed: bool) -> Result<bool, DiskError> {
+    fn load_flushed(
+        &mut self,
+        segment: &mut LogSegment,
+        next_base: Option<Offset>,
+    ) -> Result<bool, DiskError> {
         let interval = self.options.config.index_interval_bytes;
         let intact = match segment.load_indexes(self.disk, self.folder, interval)? {
             Ok(()) => true,
             Err(bad) => {
                 self.report.note(bad.path, format!("{}: indexes rebuilt", bad.what));
-                self.recover(segment, sealed)?
+                self.recover(segment, next_base)?
             }
         };
         if let Err(bad) = segment.load_txn_index(self.disk, self.folder)? {
@@ -421,23 +426,28 @@ impl Loader<'_> {
         Ok(intact)
     }
 
-    /// A segment that may hold anything. Returns whether it was good up to its end.
-    fn recover(&mut self, segment: &mut LogSegment, sealed: bool) -> Result<bool, DiskError> {
+    /// A segment that may hold anything; `next_base` is where the next one begins. Returns whether it was good up to its end.
+    fn recover(&mut self, segment: &mut LogSegment, next_base: Option<Offset>) -> Result<bool, DiskError> {
         let interval = self.options.config.index_interval_bytes;
+        let held = self.disk.len(segment.file());
         let mut bad = segment.rebuild(self.disk, Check::Content, interval)?;
-        if let Some(misdated) = self.first_of_other_epoch(segment)? {
-            segment.cut(self.disk, misdated.position)?;
+        let misplaced = match self.first_of_other_epoch(segment)? {
+            None => self.misplaced_before(segment, bad.as_ref(), next_base)?,
+            misdated => misdated,
+        };
+        if let Some(misplaced) = misplaced {
+            segment.cut(self.disk, misplaced.position)?;
             segment.rebuild(self.disk, Check::Headers, interval)?;
-            bad = Some(misdated);
+            bad = Some(misplaced);
         }
         if let Some(bad) = &bad {
-            let cut = self.disk.len(segment.file()) - u64::from(bad.position);
+            let cut = held - u64::from(bad.position);
             let path = segment::path(self.folder, segment.base_offset(), "log");
             self.report.note(path, format!("{}: cut {cut} bytes off at byte {}", bad.what, bad.position));
             self.report.lost = true;
             segment.cut(self.disk, bad.position)?;
         }
-        if sealed && bad.is_none() {
+        if next_base.is_some() && bad.is_none() {
             segment.seal(self.disk, self.folder)?;
             segment.sync_indexes(self.disk, self.folder)?;
         }
@@ -462,6 +472,34 @@ impl Loader<'_> {
             position += header.size as u32;
         }
         Ok(None)
+    }
+
+    /// A write that has landed in the wrong place may be made of good batches, behind a gap in offsets, with what is left of other
+    /// batches behind them, or the next segment's offsets. Only compaction leaves gaps.
+    fn misplaced_before(
+        &mut self,
+        segment: &LogSegment,
+        bad: Option<&BadBatch>,
+        next_base: Option<Offset>,
+    ) -> Result<Option<BadBatch>, DiskError> {
+        let overlaps = next_base.is_some_and(|next| segment.next_offset() > next);
+        if self.options.config.compact || (bad.is_none() && !overlaps) {
+            return Ok(None);
+        }
+        let (mut position, mut expected, mut gap) = (0, segment.base_offset().0, None);
+        while position < segment.size() {
+            let header = match segment.header_at(self.disk, position) {
+                Ok(header) => header,
+                Err(error) => return segment::bad_batch(position, error).map(Some),
+            };
+            if header.base_offset > expected {
+                let what = format!("a batch at offset {}, expected {expected}", header.base_offset);
+                gap = Some(BadBatch { position, what });
+            }
+            expected = header.next_offset();
+            position += header.size as u32;
+        }
+        Ok(gap)
     }
 
     /// Deletes every segment after `segments[i]`: what follows a hole is not the log.
