@@ -600,6 +600,11 @@ users = { alice = "secret" }"#;
             expect!["give one of topic, group, transactional_id, cluster = true"],
         );
         wrong(
+            "alice",
+            "User:alice",
+            expect![[r#"allow = "User:alice": write the user's name alone, "alice""#]],
+        );
+        wrong(
             "Read",
             "Reed",
             expect![[

@@ -49,6 +49,10 @@ impl AclEntry {
             (None, Some(user)) => (AclPermission::Deny, user),
             _ => return Err(("acl", "give either allow or deny, a user each".to_owned())),
         };
+        if let Some(name) = user.strip_prefix("User:") {
+            let needle = if permission == AclPermission::Allow { "allow" } else { "deny" };
+            return Err((needle, format!("{needle} = {user:?}: write the user's name alone, {name:?}")));
+        }
         let cluster = self.cluster.then(|| CLUSTER_NAME.to_owned());
         let given = [
             (ResourceType::Topic, &self.topic),
