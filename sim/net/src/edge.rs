@@ -34,8 +34,8 @@ impl From<FrameError> for Refused {
     fn from(error: FrameError) -> Refused {
         match error {
             FrameError::Length { length, .. } => match &length.to_be_bytes() {
-                // A record of type handshake, in any version of TLS.
-                [0x16, 0x03, ..] => Refused::Other(
+                // A record of type alert or handshake, in any version of TLS.
+                [0x15 | 0x16, 0x03, ..] => Refused::Other(
                     "TLS, which this port does not speak: let the client set security.protocol to PLAINTEXT (or SASL_PLAINTEXT)",
                 ),
                 b"GET " | b"POST" | b"HEAD" => Refused::Other("HTTP, and this is a port for Kafka clients"),

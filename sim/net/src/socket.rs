@@ -29,6 +29,9 @@ pub(crate) const REQUEST_MAX: usize = 100 << 20;
 const IN_PROGRESS_MAX: u32 = 128 << 20;
 /// A small request counts as much as this: its response may be large.
 const COST_MIN: u32 = 1 << 20;
+/// `fetch.max.bytes`, as it is by default: what a broker puts into a response at most, in bytes. A client that asks again and
+/// again and takes nothing would have as many of them waiting for it.
+const FETCH_MAX: usize = 55 << 20;
 /// What is read from a byte takes no more memory than so many: an empty name of one byte is a string of 32, an entry of three a
 /// structure of a hundred, and a list that grows has room for twice as much. Records are not read, and take what they are.
 const READ_FROM_BYTE: usize = 128;
@@ -247,12 +250,21 @@ fn expected(frame: &[u8]) -> usize {
     if is_produce { frame.len() } else { frame.len().saturating_mul(READ_FROM_BYTE) }
 }
 
-/// How much memory a request that was read takes at most, in bytes.
+/// How much memory a request that was read takes at most, in bytes, and the response to it.
 fn at_most(frame: &[u8], request: &Request) -> usize {
-    let RequestKind::Produce(produce) = &*request.body else { return expected(frame) };
-    let partitions = produce.topic_data.iter().flat_map(|topic| &topic.partition_data);
-    let records: usize = partitions.filter_map(|partition| partition.records.as_ref()).map(Bytes::len).sum();
-    records + (frame.len() - records).saturating_mul(READ_FROM_BYTE)
+    match &*request.body {
+        RequestKind::Produce(produce) => {
+            let partitions = produce.topic_data.iter().flat_map(|topic| &topic.partition_data);
+            let records: usize =
+                partitions.filter_map(|partition| partition.records.as_ref()).map(Bytes::len).sum();
+            records + (frame.len() - records).saturating_mul(READ_FROM_BYTE)
+        }
+        RequestKind::Fetch(fetch) => {
+            let records = usize::try_from(fetch.max_bytes).unwrap_or(0).min(FETCH_MAX);
+            expected(frame).max(records)
+        }
+        _ => expected(frame),
+    }
 }
 
 /// A number of permits for so many bytes, within limits.
@@ -323,7 +335,8 @@ mod tests {
     use trial_wire::frame::encode_request_frame;
     use trial_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
     use trial_wire::messages::{
-        MetadataRequest, MetadataResponse, ProduceRequest, SaslAuthenticateRequest, SaslAuthenticateResponse,
+        FetchRequest, MetadataRequest, MetadataResponse, ProduceRequest, SaslAuthenticateRequest,
+        SaslAuthenticateResponse,
     };
 
     use super::*;
@@ -373,6 +386,12 @@ mod tests {
         assert!(after < before + 8192, "{after}");
         let (length, before, after) = of(9, &records(10_000, 0));
         assert_eq!((before, after), (length, 128 * length));
+        // A Fetch is small, and its response may be large.
+        for (max_bytes, least) in [(1 << 20, 1 << 20), (i32::MAX, FETCH_MAX), (-1, 0)] {
+            let fetch = FetchRequest::default().with_max_bytes(max_bytes);
+            let (length, before, after) = of(11, &RequestKind::Fetch(fetch));
+            assert_eq!((before, after), (128 * length, least.max(128 * length)));
+        }
         assert_eq!(within(usize::MAX, COST_MIN, IN_PROGRESS_MAX), IN_PROGRESS_MAX);
         assert_eq!(within(1, COST_MIN, IN_PROGRESS_MAX), COST_MIN);
     }

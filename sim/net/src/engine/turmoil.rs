@@ -26,7 +26,9 @@ use super::links::Link;
 /// A tick.
 const TICK: Duration = Duration::from_millis(1);
 /// How many segments a connection may have under way in each direction, and how many connections a listener may have waiting:
-/// those that were held by a partition come all at once, and turmoil panics if there are more.
+/// those that were held by a partition come all at once, and turmoil panics if there are more. The end of a connection that comes
+/// behind as many unread segments is not seen (turmoil 0.7 looks again only when more comes): as if the peer had gone silently, which
+/// its time-outs find.
 const CAPACITY: usize = 1024;
 /// Ports that connections come from. One that is refused, or given up, keeps its port.
 const EPHEMERAL_PORTS: std::ops::RangeInclusive<u16> = 10_000..=65_535;
