@@ -24,6 +24,7 @@ catalog! {
     "flapping-link",
     "slow-disk",
     "log-dir-failure",
+    "log-dir-replaced",
     "disk-eio",
     "disk-full",
     "torn-write",

@@ -16,6 +16,9 @@ pub enum DiskPart {
     Partition(TopicPartition),
 }
 
+/// Any kind of file.
+pub const EVERY_FILE: &str = "*";
+
 /// What is wrong with a part of a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskFault {
@@ -40,7 +43,8 @@ pub enum DiskFault {
     MisdirectedWrite,
     /// A file is not there any more. A process that has it open has it until it dies.
     FileLost {
-        /// Which kind of file: what its name ends with, behind a dot, or its whole name.
+        /// Which kind of file: what its name ends with, behind a dot, or its whole name. [`EVERY_FILE`] is all files at once, as
+        /// when the device was replaced.
         file: String,
     },
 }

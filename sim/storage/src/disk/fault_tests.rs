@@ -172,6 +172,16 @@ fn a_misdirected_write_replaces_what_was_elsewhere_and_leaves_zeros() {
 }
 
 #[test]
+fn a_replaced_log_directory_has_no_files() {
+    let mut disk = disk(&[("x/orders-0/a.log", 100), ("x/meta.properties", 50), ("y/meta.properties", 50)]);
+    let part = DiskPart::LogDir("x".to_owned());
+    assert!(disk.inject(&part, &DiskFault::FileLost { file: "*".to_owned() }, &mut rng(1)));
+    assert_eq!(disk.list("x").unwrap(), ["orders-0"]);
+    assert!(disk.list("x/orders-0").unwrap().is_empty());
+    assert_eq!(content(&mut disk, "y/meta.properties").len(), 50);
+}
+
+#[test]
 fn a_lost_file_stays_with_who_has_it_open_and_is_gone_for_all_others() {
     let mut disk = disk(&[("orders-0/a.log", 100), ("orders-0/b.index", 50)]);
     let open = disk.open("orders-0/a.log", false).unwrap();

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use trial_node::{Disk, DiskError, FileId, Rng};
 
-use super::fault::{DiskFault, DiskPart, Op};
+use super::fault::{DiskFault, DiskPart, EVERY_FILE, Op};
 use super::sim::SimDisk;
 
 /// Bytes of a sector: what a device writes wholly or not at all.
@@ -98,7 +98,11 @@ impl SimDisk {
                 if files.is_empty() {
                     return false;
                 }
-                self.lose_file(&files[rng.below(files.len() as u64) as usize]);
+                if file == EVERY_FILE {
+                    files.iter().for_each(|path| self.lose_file(path));
+                } else {
+                    self.lose_file(&files[rng.below(files.len() as u64) as usize]);
+                }
                 true
             }
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use trial_node::{Disk, DiskError, FileId, Rng};
 
-use super::fault::DiskPart;
+use super::fault::{DiskPart, EVERY_FILE};
 use super::faulty::{Faults, SECTOR};
 use super::file::FileDisk;
 use super::mirror::Mirror;
@@ -680,7 +680,7 @@ impl SimDisk {
         self.files_in(folder).iter().filter_map(|(path, _)| Some(self.file_at(path)?.content.len())).sum()
     }
 
-    /// The files in a folder that are called `name` or end with it behind a dot, and of which `wanted` takes as much as is synced;
+    /// The files in a folder that are called `name` or end with it behind a dot ([`EVERY_FILE`] for all), and of which `wanted` takes as much as is synced;
     /// sorted.
     pub(super) fn files_called(
         &self,
@@ -690,7 +690,9 @@ impl SimDisk {
     ) -> Vec<String> {
         let called = |path: &str| {
             let own = path.rsplit('/').next().unwrap_or(path);
-            own == name || own.strip_suffix(name).is_some_and(|stem| stem.ends_with('.'))
+            name == EVERY_FILE
+                || own == name
+                || own.strip_suffix(name).is_some_and(|stem| stem.ends_with('.'))
         };
         let files = self.files_in(folder).into_iter().map(|(path, _)| path);
         files.filter(|path| called(path) && wanted(self.synced_len(path))).collect()
