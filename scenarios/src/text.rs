@@ -30,15 +30,17 @@ fn table_at(text: &str, offset: usize) -> bool {
     line.trim_start().starts_with('[') || text.get(offset..).is_some_and(|rest| rest.starts_with('['))
 }
 
-/// Where a word stands, behind `from`: as the key of a value, or else anywhere.
+/// Where a word stands, behind `from`: as the key of a value or the last of a table's name, or else anywhere.
 pub(crate) fn place(text: &str, from: usize, word: &str) -> usize {
     let rest = &text[from..];
     let is_key = |at: usize| {
         let line = rest[..at].rsplit('\n').next().unwrap_or_default();
-        let begins =
-            !line.contains('#') && !line.ends_with(|c: char| c.is_alphanumeric() || "_-.".contains(c));
         let behind = rest[at + word.len()..].trim_start_matches(['"', '\'']).trim_start_matches([' ', '\t']);
-        begins && behind.starts_with('=')
+        if line.starts_with('[') {
+            return behind.starts_with(']');
+        }
+        let begins = !line.ends_with(|c: char| c.is_alphanumeric() || "_-.".contains(c));
+        begins && !line.contains('#') && behind.starts_with('=')
     };
     let key = rest.match_indices(word).map(|(at, _)| at).find(|at| !word.is_empty() && is_key(*at));
     from + key.or_else(|| rest.find(word)).unwrap_or(0)
@@ -148,6 +150,8 @@ mod tests {
         assert_eq!(text[place(text, 0, "rate")..].lines().next(), Some("rate = \"1/s\""));
         assert!(text[place(text, 0, "max.rate")..].starts_with("max.rate\" = 1"));
         assert!(text[place(text, 0, "separate")..].starts_with("separate\"\n"));
+        let table = "config = { \"super.users\" = \"\" }\n[cluster.users]\nalice = \"secret\"\n";
+        assert!(table[place(table, 0, "users")..].starts_with("users]"));
         assert_eq!(place(text, 3, "absent"), 3);
         assert_eq!(place(text, 3, ""), 3);
     }
