@@ -1,8 +1,12 @@
-//! What one append and one read at the tail cost, on both disks.
+//! What one append and one read at the tail cost, on both disks. Files are in memory where there is `/dev/shm`: what a device
+//! takes is not the log's.
 
+use std::fs::File;
 use std::hint::black_box;
+use std::io::{Seek, Write};
+use std::path::Path;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Bencher, Criterion, Throughput, criterion_group, criterion_main};
 use trial_node::{Disk, LeaderEpoch, Offset};
 use trial_storage::{AppendOrigin, FileDisk, LogConfig, LogOpen, SimDisk, UnifiedLog};
 use trial_wire::{Batch, BatchBuilder, Compression};
@@ -36,7 +40,8 @@ fn on_both_disks(
     let batch = batch(bytes);
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Bytes(batch.header().size as u64));
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder =
+        tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary folder");
     let mut sim = SimDisk::new();
     let mut file = FileDisk::new(folder.path()).expect("a data folder");
     let disks: [(&str, &mut dyn Disk); 2] = [("sim", &mut sim), ("file", &mut file)];
@@ -47,7 +52,25 @@ fn on_both_disks(
         }
         group.bench_function(name, |b| b.iter(|| run(disk, &mut log, black_box(&batch))));
     }
+    if name.starts_with("append") {
+        group.bench_function("write alone", write_alone(&folder.path().join("plain"), batch.bytes()));
+    }
     group.finish();
+}
+
+/// What the operating system takes of an append to a file: the same bytes, written and nothing else.
+fn write_alone(path: &Path, bytes: &[u8]) -> impl FnMut(&mut Bencher<'_>) {
+    let mut file = File::create(path).expect("the folder is there");
+    let mut len = 0;
+    move |b| {
+        b.iter(|| {
+            file.write_all(black_box(bytes)).expect("there is room");
+            len += bytes.len();
+            if len > 256 << 20 {
+                (len, _) = (0, file.set_len(0).and_then(|()| file.rewind()).expect("it is a file"));
+            }
+        });
+    }
 }
 
 fn read_tail(disk: &mut dyn Disk, log: &mut UnifiedLog, batch: &Batch) {

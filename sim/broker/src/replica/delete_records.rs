@@ -144,21 +144,27 @@ impl ReplicaManager {
         };
         let mut completed = Vec::new();
         self.deletions.check(tp, &mut completed, |delayed| {
-            let Some(at) = delayed.waits.iter().position(|wait| wait.tp == tp) else {
-                return Verdict::Unwatches;
-            };
-            let wait = delayed.waits[at];
-            match low_watermark() {
-                Ok(low_watermark) if low_watermark < wait.required => return Verdict::Waits,
-                Ok(low_watermark) => delayed.partition(wait).low_watermark = low_watermark.0,
-                Err(code) => {
-                    let result = delayed.partition(wait);
-                    result.low_watermark = -1;
-                    result.error_code = code.code();
+            let low_watermark = low_watermark();
+            let (mut waits, others): (Vec<Wait>, Vec<Wait>) =
+                std::mem::take(&mut delayed.waits).into_iter().partition(|wait| wait.tp == tp);
+            // A request may name a partition more than once.
+            waits.retain(|wait| {
+                let result = delayed.partition(*wait);
+                match low_watermark {
+                    Ok(low_watermark) if low_watermark < wait.required => return true,
+                    Ok(low_watermark) => result.low_watermark = low_watermark.0,
+                    Err(code) => (result.low_watermark, result.error_code) = (-1, code.code()),
                 }
-            }
-            delayed.waits.swap_remove(at);
-            if delayed.waits.is_empty() { Verdict::Complete } else { Verdict::Unwatches }
+                false
+            });
+            let verdict = match (waits.is_empty(), others.is_empty()) {
+                (false, _) => Verdict::Waits,
+                (true, true) => Verdict::Complete,
+                (true, false) => Verdict::Unwatches,
+            };
+            delayed.waits = others;
+            delayed.waits.append(&mut waits);
+            verdict
         });
         for delayed in completed {
             self.after.respond(delayed.token, ResponseKind::DeleteRecords(delayed.response));

@@ -147,6 +147,11 @@ impl UnifiedLog {
                 return Err(AppendError::UnexpectedOffset { offset, expected });
             }
             check_fits_segment(header.size, i32::MAX as u32)?;
+            if header.last_offset().checked_sub(expected.0).is_none_or(|reach| reach > i64::from(i32::MAX)) {
+                return Err(AppendError::InvalidRecord {
+                    what: "its offsets are beyond what a segment can hold",
+                });
+            }
             first.get_or_insert(offset);
             expected = Offset(header.next_offset());
             position += header.size;

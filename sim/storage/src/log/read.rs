@@ -257,12 +257,48 @@ impl UnifiedLog {
         &self,
         disk: &mut dyn Disk,
     ) -> Result<Option<TimestampAndOffset>, ReadError> {
-        let max =
-            self.segments.iter().filter_map(|segment| segment.max_timestamp()).map(|(max, _)| max).max();
-        match max {
-            Some(max) => self.offset_for_timestamp(disk, max),
-            None => Ok(None),
+        let (first, others) = self.segments[self.segment_of(self.log_start_offset)..]
+            .split_first()
+            .expect("a log has a segment");
+        let of = |segment: &LogSegment| segment.max_timestamp().map(|(max, _)| max);
+        let of_others = others.iter().filter_map(of).max();
+        let Some(max) = of_others.max(of(first)) else { return Ok(None) };
+        match self.offset_for_timestamp(disk, max)? {
+            // It was that of a deleted record.
+            None => match of_others.max(self.max_timestamp_from_start(disk, first)?) {
+                Some(max) => self.offset_for_timestamp(disk, max),
+                None => Ok(None),
+            },
+            found => Ok(found),
         }
+    }
+
+    /// The largest timestamp of the records of a segment that are not before the log's start.
+    fn max_timestamp_from_start(
+        &self,
+        disk: &mut dyn Disk,
+        segment: &LogSegment,
+    ) -> Result<Option<i64>, ReadError> {
+        let start = self.log_start_offset;
+        let Some((mut position, _)) = segment.find(disk, start)? else { return Ok(None) };
+        let mut max = None;
+        while position < segment.size() {
+            let header = segment.header_at(disk, position)?;
+            if header.base_offset >= start.0 || header.is_log_append_time() {
+                max = max.max(Some(header.max_timestamp));
+            } else {
+                segment.batch_at(disk, position, &header, Check::Headers)?.for_each_record(
+                    DECOMPRESSED_BATCH_LIMIT,
+                    |record| {
+                        if record.offset >= start.0 {
+                            max = max.max(Some(record.timestamp));
+                        }
+                    },
+                )?;
+            }
+            position += header.size as u32;
+        }
+        Ok(max)
     }
 
     /// The first record of a batch, at or after the log's start, whose timestamp is at least `timestamp`.

@@ -491,6 +491,25 @@ fn timestamps_lead_to_offsets_across_segments() {
 }
 
 #[test]
+fn the_largest_timestamp_is_one_of_a_record_that_is_not_deleted() {
+    let mut f = Fixture::new(LogConfig::default());
+    let mut falling = BatchBuilder::new(Compression::None);
+    for i in 0..4 {
+        falling.push(NOW - i, None, Some(b"v"), &[]);
+    }
+    f.append(&falling.build(), 0).unwrap();
+    f.append(&plain(2, NOW - 90), 0).unwrap();
+    f.log.update_high_watermark(Offset(6));
+    for (start, timestamp, offset) in [(0, NOW, 0), (2, NOW - 2, 2), (3, NOW - 3, 3), (4, NOW - 89, 5)] {
+        f.log.advance_log_start_offset(&mut f.disk, Offset(start)).unwrap();
+        let max = f.log.offset_of_max_timestamp(&mut f.disk).unwrap().unwrap();
+        assert_eq!((max.timestamp, max.offset), (timestamp, Offset(offset)), "from {start} on");
+    }
+    f.log.advance_log_start_offset(&mut f.disk, Offset(6)).unwrap();
+    assert_eq!(f.log.offset_of_max_timestamp(&mut f.disk).unwrap(), None);
+}
+
+#[test]
 fn segments_roll_by_size_age_and_index() {
     let mut f = Fixture::new(LogConfig { segment_bytes: 1000, ..LogConfig::default() });
     f.fill(30, 0);

@@ -58,6 +58,10 @@ pub(super) fn check_client_batch(config: &LogConfig, batch: &Batch, now_ms: i64)
         let earliest = now_ms.saturating_sub(config.message_timestamp_before_max_ms);
         check_records(batch, config.compact, create_time.then_some((earliest, latest)))?;
     }
+    if too_late {
+        // None of its records is: it would keep its segment from getting old.
+        return Err(AppendError::InvalidRecord { what: "its header has a timestamp that no record has" });
+    }
     Ok(())
 }
 

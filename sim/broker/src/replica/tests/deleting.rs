@@ -59,6 +59,23 @@ fn records_are_deleted_once_all_live_replicas_have_done_so() {
 }
 
 #[test]
+fn a_request_may_name_a_partition_more_than_once() {
+    let mut cluster = Cluster::new(&[]);
+    cluster.produce(A, ALL, &[(P0, batch("a", 3))]);
+    cluster.advance(Span::from_secs(1));
+    let named = |offset| DeleteRecordsPartition::default().with_partition_index(0).with_offset(offset);
+    let named = DeleteRecordsTopic::default().with_name(topic()).with_partitions(vec![named(1), named(2)]);
+    let request = DeleteRecordsRequest::default().with_topics(vec![named]).with_timeout_ms(30_000);
+    let token = cluster.token(2);
+    cluster.with(A, |replicas, ctx| replicas.handle_delete_records(ctx, token, request));
+    cluster.run();
+    cluster.advance(Span::from_secs(2));
+    let Some(ResponseKind::DeleteRecords(response)) = cluster.answer(token) else { panic!("not answered") };
+    let told = response.topics[0].partitions.iter().map(|p| (p.error_code, p.low_watermark));
+    assert_eq!(told.collect::<Vec<_>>(), [(0, 2), (0, 2)]);
+}
+
+#[test]
 fn who_is_dead_is_not_waited_for() {
     let mut cluster = Cluster::new(&[]);
     cluster.produce(A, ALL, &[(P0, batch("a", 3))]);

@@ -69,3 +69,38 @@ fn batches_are_stored_in_the_topics_codec() {
     large.push(NOW, None, Some(&[7; 600]), &[]);
     assert!(matches!(f.append(&large.build(), 3), Err(AppendError::TooLarge { max: 500, .. })));
 }
+
+#[test]
+fn a_header_that_is_ahead_of_its_records_is_refused() {
+    const CRC: usize = 17;
+    const ATTRIBUTES: usize = 21;
+    const MAX_TIMESTAMP: usize = 35;
+    let mut bytes = plain(3, NOW).bytes().to_vec();
+    bytes[MAX_TIMESTAMP..][..8].copy_from_slice(&(NOW + 3_600_001).to_be_bytes());
+    let crc = crc32c::crc32c(&bytes[ATTRIBUTES..]);
+    bytes[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
+    let lying = Batch::parse(bytes.into()).unwrap();
+    let mut f = Fixture::new(config());
+    let what = "its header has a timestamp that no record has";
+    assert_eq!(f.append(&lying, 0), Err(AppendError::InvalidRecord { what }));
+    assert_eq!(f.log.log_end_offset(), Offset(0));
+}
+
+#[test]
+fn a_follower_refuses_offsets_that_no_segment_can_hold() {
+    let mut f = Fixture::new(config());
+    let mut far = BatchBuilder::new(Compression::None);
+    far.push(NOW, None, Some(b"v"), &[]);
+    for empty in [true, false] {
+        let end = f.log.log_end_offset();
+        for ahead in [1 << 31, i64::MAX - 1 - end.0] {
+            let batch = far.base_offset(end.0 + ahead).build();
+            let refused = f.log.append_as_follower(&mut f.disk, batch.bytes().clone(), NOW);
+            assert!(matches!(refused, Err(AppendError::InvalidRecord { .. })), "{empty}: {refused:?}");
+            assert_eq!(f.log.log_end_offset(), end);
+        }
+        let batch = far.base_offset(end.0 + (1 << 31) - 1).build();
+        f.log.append_as_follower(&mut f.disk, batch.bytes().clone(), NOW).unwrap();
+        assert_eq!(f.log.log_end_offset(), end + (1 << 31));
+    }
+}
