@@ -1,16 +1,19 @@
 //! Clients that are no part of the scenario: they share one host of its network, and somebody else says when they do what.
 
 use trial_broker::BrokerConfig;
+use trial_checkers::Checkers;
 use trial_metadata::MetadataImage;
 use trial_metadata::config::StaticConfig;
-use trial_node::{ConnId, Endpoint, Input, NodeId, ProducerEpoch, ProducerId, Request, Time, TopicPartition};
-use trial_wire::RequestKind;
+use trial_node::{
+    ConnId, Endpoint, Input, NodeId, Offset, ProducerEpoch, ProducerId, Request, Time, TopicPartition,
+};
 use trial_wire::message::MessageError;
+use trial_wire::{RequestKind, TopicName};
 use trial_world::{HostId, World};
 
 use crate::check::properties;
 use crate::member::Member;
-use crate::plan;
+use crate::plan::{self, topic_name};
 use crate::run::{Run, RunError};
 use crate::traffic::Requested;
 
@@ -86,25 +89,12 @@ impl Run {
     /// [`MessageError`] when the request's version cannot express it.
     pub fn request(&mut self, conn: ConnId, request: Request) -> Result<(), MessageError> {
         let requested = Requested::new(self.world.now(), &request);
-        let mut markers = Vec::new();
-        if let RequestKind::WriteTxnMarkers(asked) = &*request.body {
-            for marker in &asked.markers {
-                let producer = (ProducerId(*marker.producer_id), ProducerEpoch(marker.producer_epoch));
-                for topic in &marker.topics {
-                    for index in &topic.partition_indexes {
-                        let tp = TopicPartition { topic: topic.name.clone(), partition: *index };
-                        markers.push((producer, marker.transaction_result, tp));
-                    }
-                }
-            }
-        }
+        let asked = Asked::of(&request.body);
         let (world, host) = self.outside();
         world.outside_request(host, conn, request)?;
         // What the world refuses has not been sent.
         self.traffic.request(conn, requested);
-        for (producer, commit, tp) in markers {
-            self.watch.checkers.marker_asked_for(producer, commit, tp);
-        }
+        asked.tell(&mut self.watch.checkers);
         Ok(())
     }
 
@@ -135,6 +125,76 @@ impl Run {
     fn outside(&mut self) -> (&mut World<Member>, HostId) {
         (&mut self.world, self.outside.expect("the run was made for outside clients"))
     }
+}
+
+/// What a request asks for that the checkers would take for a fault.
+#[derive(Default)]
+struct Asked {
+    /// The ends of transactions, as administrators may decide them.
+    markers: Vec<((ProducerId, ProducerEpoch), bool, TopicPartition)>,
+    /// Records before an offset are to be deleted, or all of them.
+    deletions: Vec<(TopicPartition, Option<Offset>)>,
+    /// Topics whose records may stay for another time from now on; `None`: all.
+    retention: Vec<Option<TopicName>>,
+}
+
+impl Asked {
+    fn of(request: &RequestKind) -> Asked {
+        let mut asked = Asked::default();
+        let tp = |topic: &TopicName, partition| TopicPartition { topic: topic.clone(), partition };
+        match request {
+            RequestKind::WriteTxnMarkers(request) => {
+                for marker in &request.markers {
+                    let producer = (ProducerId(*marker.producer_id), ProducerEpoch(marker.producer_epoch));
+                    for topic in &marker.topics {
+                        let named = topic.partition_indexes.iter().map(|index| tp(&topic.name, *index));
+                        asked.markers.extend(named.map(|tp| (producer, marker.transaction_result, tp)));
+                    }
+                }
+            }
+            RequestKind::DeleteRecords(request) => {
+                for topic in &request.topics {
+                    let before = |offset| (offset >= 0).then_some(Offset(offset));
+                    let named = topic.partitions.iter();
+                    asked
+                        .deletions
+                        .extend(named.map(|p| (tp(&topic.name, p.partition_index), before(p.offset))));
+                }
+            }
+            RequestKind::AlterConfigs(request) => {
+                asked.retention =
+                    request.resources.iter().map(|r| topic(r.resource_type, &r.resource_name)).collect();
+            }
+            RequestKind::IncrementalAlterConfigs(request) => {
+                asked.retention =
+                    request.resources.iter().map(|r| topic(r.resource_type, &r.resource_name)).collect();
+            }
+            // The topic may have been deleted before, and be another now.
+            RequestKind::CreateTopics(request) => {
+                asked.retention = request.topics.iter().map(|topic| Some(topic.name.clone())).collect();
+            }
+            _ => {}
+        }
+        asked
+    }
+
+    fn tell(self, checkers: &mut Checkers) {
+        for (producer, commit, tp) in self.markers {
+            checkers.marker_asked_for(producer, commit, tp);
+        }
+        for (tp, before) in self.deletions {
+            checkers.deletion_asked_for(&tp, before);
+        }
+        for topic in self.retention {
+            checkers.retention_may_change(topic.as_ref());
+        }
+    }
+}
+
+/// The topic that a resource is; `None` if it is another one, which may be a broker.
+fn topic(resource_type: i8, name: &str) -> Option<TopicName> {
+    const TOPIC: i8 = 2;
+    (resource_type == TOPIC).then(|| topic_name(name))
 }
 
 #[cfg(test)]

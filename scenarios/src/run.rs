@@ -217,13 +217,7 @@ impl<E: Engine<Member>> Run<E> {
             Which::Named(names) => Some(names.as_slice()),
         };
         let mut checkers = Checkers::new(named).expect("the scenario's check knows every checker");
-        let mut load = Load { wall_start_ms, ..plan::load(&scenario) };
-        if options.outside.is_some() {
-            // Clients may ask for any record to be deleted.
-            for cleanup in load.cleanup.values_mut() {
-                (cleanup.delete, cleanup.retention_bytes) = (true, Some(0));
-            }
-        }
+        let load = Load { wall_start_ms, ..plan::load(&scenario) };
         checkers.describe(load);
         let mut watch = Watch::new(checkers, names, scenario.cluster.nodes, Time::ZERO + scenario.warmup);
         watch.history = options.history.then(Vec::new);

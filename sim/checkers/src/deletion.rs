@@ -6,9 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trial_node::view::BrokerView;
-use trial_node::{Disk, DiskError, NodeId, Now, Offset, Span, Time, TopicIdPartition, TopicPartition};
+use trial_node::view::{BrokerView, LogRecordView};
+use trial_node::{
+    Disk, DiskError, NodeId, Now, Offset, ProducerId, Span, Time, TopicIdPartition, TopicPartition,
+};
 use trial_storage::{LogOpen, UnifiedLog};
+use trial_wire::{ControlType, Uuid};
 
 use crate::PropertyInfo;
 use crate::load::Load;
@@ -28,18 +31,88 @@ const CLOCKS_DIFFER_MS: i64 = 2_000;
 /// What may be gone from one partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gone {
+    /// Whose partition it is: the newest topic of its name.
+    topic_id: Option<Uuid>,
+    /// Those that had the name before.
+    earlier: BTreeSet<Uuid>,
     /// Everything before.
     pub(crate) below: Offset,
-    /// Records that another of the same key has followed, and tombstones, in a compacted topic.
+    /// Up to here somebody asked for records to be deleted (KIP-107).
+    asked: Offset,
+    /// Records that another of the same key has followed, and tombstones, in a compacted topic; and those that were aborted.
     pub(crate) superseded: BTreeSet<Offset>,
     /// The last record of each key that is committed, in a compacted topic.
     last_of_key: BTreeMap<Vec<u8>, Offset>,
+    /// Records of transactions that are not over.
+    open: BTreeMap<ProducerId, Vec<Keyed>>,
+}
+
+/// A record with a key.
+#[derive(Clone, Debug)]
+struct Keyed {
+    key: Vec<u8>,
+    offset: Offset,
+    tombstone: bool,
 }
 
 impl Gone {
     /// Whether the record may have been deleted, or compacted away.
     pub(crate) fn has(&self, offset: Offset) -> bool {
         offset < self.below || self.superseded.contains(&offset)
+    }
+
+    /// A replica of the topic with this id is looked at: forgets what was known of a topic that had the name before. `false` if
+    /// the topic is such a one.
+    pub(crate) fn is_of(&mut self, topic_id: Uuid) -> bool {
+        if self.topic_id == Some(topic_id) {
+            return true;
+        }
+        if self.earlier.contains(&topic_id) {
+            return false;
+        }
+        if let Some(before) = self.topic_id {
+            let mut earlier = std::mem::take(&mut self.earlier);
+            earlier.insert(before);
+            *self = Gone { earlier, ..Gone::default() };
+        }
+        self.topic_id = Some(topic_id);
+        true
+    }
+
+    /// Somebody asked for what is before `offset` to be deleted.
+    pub(crate) fn asked_for(&mut self, offset: Offset) {
+        self.asked = self.asked.max(offset);
+    }
+
+    /// A record that is committed, in the order of the offsets.
+    fn committed(&mut self, record: &LogRecordView<'_>) {
+        if record.control {
+            let ended = self.open.remove(&record.producer_id).unwrap_or_default();
+            match record.key.map(ControlType::of_key) {
+                Some(Ok(ControlType::Commit)) => ended.into_iter().for_each(|record| self.settle(record)),
+                _ => self.superseded.extend(ended.iter().map(|record| record.offset)),
+            }
+            return;
+        }
+        let Some(key) = record.key.map(<[u8]>::to_vec) else { return };
+        let keyed = Keyed { key, offset: record.offset, tombstone: record.value.is_none() };
+        if record.transactional {
+            self.open.entry(record.producer_id).or_default().push(keyed);
+        } else {
+            self.settle(keyed);
+        }
+    }
+
+    /// A record that readers of committed data see. One that was in a transaction may come after later ones.
+    fn settle(&mut self, Keyed { key, offset, tombstone }: Keyed) {
+        if tombstone {
+            self.superseded.insert(offset);
+        }
+        let last = self.last_of_key.entry(key).or_insert(offset);
+        if *last != offset {
+            self.superseded.insert(offset.min(*last));
+            *last = offset.max(*last);
+        }
     }
 }
 
@@ -48,6 +121,9 @@ fn objection(load: &Load, gone: &Gone, change: &Change<'_>, at: Time, to: Offset
     let cleanup = load.cleanup.get(&change.name.topic)?;
     if !cleanup.delete {
         return Some("its cleanup.policy does not have delete".to_owned());
+    }
+    if to <= gone.asked {
+        return None;
     }
     let left: u64 = change.now.batches.from(to).map(|batch| u64::from(batch.size)).sum();
     if cleanup.retention_bytes.is_some_and(|bytes| left >= bytes) {
@@ -80,6 +156,11 @@ pub(crate) fn log_start_moved(
     if to <= gone.below || to <= from {
         return;
     }
+    if !change.before.up && to <= change.inherited.end {
+        // It had gone before the run began.
+        gone.below = to;
+        return;
+    }
     match objection(load, gone, change, at, to) {
         None => gone.below = to,
         Some(why) => out.report(
@@ -103,12 +184,8 @@ pub(crate) fn committed(
     (change, to): (&Change<'_>, Offset),
 ) -> Result<(), DiskError> {
     broker.records(disk, tp, change.committed.end, &mut |record| {
-        let (Some(key), false) = (record.key, record.offset >= to || record.control) else { return };
-        if record.value.is_none() {
-            gone.superseded.insert(record.offset);
-        }
-        if let Some(before) = gone.last_of_key.insert(key.to_vec(), record.offset) {
-            gone.superseded.insert(before);
+        if record.offset < to {
+            gone.committed(&record);
         }
     })
 }
@@ -122,7 +199,7 @@ pub(crate) fn at_rest(
     (name, gone): (&TopicPartition, &Gone),
     out: &mut Findings,
 ) {
-    if gone.last_of_key.is_empty() {
+    if gone.last_of_key.is_empty() || (log.topic_id().is_some() && log.topic_id() != gone.topic_id) {
         return;
     }
     let mut found: BTreeSet<Offset> = BTreeSet::new();

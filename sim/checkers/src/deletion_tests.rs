@@ -1,13 +1,15 @@
 //! What may go is not missed; what may not is found to be gone.
 
 use bytes::Bytes;
+use trial_node::view::BatchView;
 use trial_node::{
-    ClientEvent, Content, LeaderEpoch, NodeId, Now, Offset, RecordId, Span, Time, TopicPartition,
+    ClientEvent, Content, LeaderEpoch, NodeId, Now, Offset, ProducerId, RecordId, Span, Time,
+    TopicIdPartition, TopicPartition,
 };
 use trial_storage::{AppendOrigin, LogConfig, LogOpen, SimDisk, UnifiedLog};
-use trial_wire::{BatchBuilder, Compression, TopicName};
+use trial_wire::{BatchBuilder, Compression, TopicName, Uuid};
 
-use crate::testing::{Fake, batch, evidence};
+use crate::testing::{Fake, FakeReplica, TP, batch, evidence};
 use crate::{Checkers, Cleanup, Load};
 
 fn checkers(cleanup: Cleanup) -> Checkers {
@@ -88,27 +90,107 @@ fn the_last_record_of_a_key_must_stay_on_every_replica() {
     let mut checkers = checkers(Cleanup { compact: true, delete: false, ..KEPT });
     let mut broker = Fake::new(1);
     let log = vec![batch(0, 0, 10), batch(1, 0, 11), batch(2, 0, 12)];
-    broker.step(&mut checkers, |r| {
-        let content = |key: &'static str| (Bytes::from_static(key.as_bytes()), Bytes::from_static(b"v"));
-        r.contents = [(0, content("a")), (1, content("b")), (2, content("a"))].into();
-        (r.leader, r.compacted, r.batches, r.high_watermark) = (true, true, log, 3);
-    });
-    let mut at_rest = |keys: [&str; 3]| {
-        let mut disk = SimDisk::new();
-        let options = LogOpen::new(LogConfig::default());
-        let mut log = UnifiedLog::open(&mut disk, "orders-0", options, 0).unwrap().0;
-        for key in keys {
-            let mut batch = BatchBuilder::new(Compression::None);
-            batch.push(0, Some(key.as_bytes()), Some(b"v"), &[]);
-            let (batch, origin) = (batch.build(), AppendOrigin::Coordinator);
-            log.append_as_leader(&mut disk, &batch, LeaderEpoch(0), origin, 0).unwrap();
-        }
-        checkers.at_rest(Now { mono: Time(9), wall_ms: 0 }, NodeId(2), &log, &mut disk);
-        evidence(&checkers).into_iter().map(str::to_owned).collect::<Vec<_>>()
-    };
-    assert_eq!(at_rest(["-", "b", "a"]), [""; 0], "the first was followed by another");
+    broker.step(&mut checkers, |r| holds(r, &["a", "b", "a"], log));
+    assert_eq!(at_rest(&mut checkers, &["-", "b", "a"]), [""; 0], "the first was followed by another");
     assert_eq!(
-        at_rest(["a", "-", "a"]),
+        at_rest(&mut checkers, &["a", "-", "a"]),
         ["broker 2's replica of orders-0 does not have offset 1, the last record of the key b"]
     );
+}
+
+/// What is found of a log that has these keys, one a record, when all is over.
+fn at_rest(checkers: &mut Checkers, keys: &[&str]) -> Vec<String> {
+    let mut disk = SimDisk::new();
+    let mut log = UnifiedLog::open(&mut disk, "orders-0", LogOpen::new(LogConfig::default()), 0).unwrap().0;
+    for key in keys {
+        let mut batch = BatchBuilder::new(Compression::None);
+        batch.push(0, Some(key.as_bytes()), Some(b"v"), &[]);
+        let (batch, origin) = (batch.build(), AppendOrigin::Coordinator);
+        log.append_as_leader(&mut disk, &batch, LeaderEpoch(0), origin, 0).unwrap();
+    }
+    checkers.at_rest(Now { mono: Time(9), wall_ms: 0 }, NodeId(2), &log, &mut disk);
+    evidence(checkers).into_iter().map(str::to_owned).collect()
+}
+
+/// Makes the replica the leader of a compacted log that has these keys, one a record, all of them committed.
+fn holds(replica: &mut FakeReplica, keys: &[&'static str], log: Vec<BatchView>) {
+    let content = |key: &'static str| (Bytes::from_static(key.as_bytes()), Bytes::from_static(b"v"));
+    replica.contents = (0..).zip(keys.iter().map(|key| content(key))).collect();
+    (replica.leader, replica.compacted, replica.high_watermark) = (true, true, keys.len() as i64);
+    replica.batches = log;
+}
+
+#[test]
+fn a_record_of_a_transaction_counts_once_that_is_committed() {
+    let of = |producer: i64, offset, control| BatchView {
+        producer_id: ProducerId(producer),
+        transactional: true,
+        control,
+        ..batch(offset, 0, 10)
+    };
+    let judged = |keys: [&str; 6]| {
+        let mut checkers = checkers(Cleanup { compact: true, delete: false, ..KEPT });
+        // Producer 1 aborts what it wrote of a; producer 2 commits what it wrote of b, before another one's.
+        let log = vec![
+            batch(0, 0, 10),
+            of(1, 1, false),
+            of(2, 2, false),
+            batch(3, 0, 10),
+            of(1, 4, true),
+            of(2, 5, true),
+        ];
+        Fake::new(1).step(&mut checkers, |r| {
+            holds(r, &["a", "a", "b", "b", "", ""], log);
+            r.commits = vec![5];
+        });
+        at_rest(&mut checkers, &keys)
+    };
+    assert_eq!(judged(["a", "-", "-", "b", "-", "-"]), [""; 0]);
+    assert_eq!(
+        judged(["-", "a", "b", "-", "-", "-"]),
+        [
+            "broker 2's replica of orders-0 does not have offset 0, the last record of the key a",
+            "broker 2's replica of orders-0 does not have offset 3, the last record of the key b"
+        ]
+    );
+}
+
+#[test]
+fn a_topic_that_is_made_again_has_nothing_to_do_with_the_one_before() {
+    let mut checkers = checkers(Cleanup { compact: true, ..KEPT });
+    let mut broker = Fake::new(1);
+    broker.step(&mut checkers, |r| holds(r, &["a", "b"], vec![batch(0, 0, 10), batch(1, 0, 11)]));
+    broker.tp = TopicIdPartition { topic_id: Uuid::from_u128(8), ..TP };
+    broker.step(&mut checkers, |r| holds(r, &["c"], vec![batch(0, 0, 12)]));
+    // Who has not heard of the deletion may still say something of the first one.
+    broker.tp = TP;
+    broker.step(&mut checkers, |r| {
+        holds(r, &["a", "b", "d"], vec![batch(0, 0, 10), batch(1, 0, 11), batch(2, 0, 12)])
+    });
+    assert_eq!(at_rest(&mut checkers, &["c"]), [""; 0]);
+    assert_eq!(
+        at_rest(&mut checkers, &["-"]),
+        ["broker 2's replica of orders-0 does not have offset 0, the last record of the key c"]
+    );
+}
+
+#[test]
+fn what_somebody_asked_to_be_deleted_may_go_and_no_more() {
+    let tp = TopicPartition::new("orders", 0);
+    let judged = |asked: &[Option<Offset>], altered: bool| {
+        let mut checkers = checkers(KEPT);
+        let mut broker = Fake::new(1);
+        let log = vec![batch(0, 0, 10), batch(1, 0, 11), batch(2, 0, 12)];
+        broker.step(&mut checkers, |r| (r.leader, r.batches, r.high_watermark) = (true, log, 3));
+        asked.iter().for_each(|offset| checkers.deletion_asked_for(&tp, *offset));
+        if altered {
+            checkers.retention_may_change(Some(&tp.topic));
+        }
+        broker.step(&mut checkers, |r| r.log_start_offset = 2);
+        evidence(&checkers).len()
+    };
+    assert_eq!(judged(&[Some(Offset(2))], false), 0);
+    assert_eq!(judged(&[None], false), 0);
+    assert_eq!(judged(&[], true), 0);
+    assert_eq!(judged(&[Some(Offset(1))], false), 1);
 }

@@ -35,7 +35,7 @@ use trial_node::{
     ClientEvent, Disk, DiskError, NodeId, Now, Offset, ProducerEpoch, ProducerId, Time, TopicPartition,
 };
 use trial_storage::UnifiedLog;
-use trial_wire::ResponseKind;
+use trial_wire::{ResponseKind, TopicName};
 
 pub use liveness::{ClusterState, pending};
 pub use load::{Cleanup, Load, Pipeline, PipelineCounts, Promise};
@@ -262,16 +262,18 @@ impl Checkers {
                 property.changed(at, &self.model, &change, &mut self.findings);
             }
             self.transactions.changed(at, broker, disk, tp, &change, &mut self.findings)?;
-            if change.now.head.log_start_offset > change.before.log_start_offset {
-                let (load, gone) = self.history.gone_for(change.name);
+            if change.now.head.log_start_offset > change.before.log_start_offset
+                && let Some((load, gone)) = self.history.gone_for(change.name, tp.topic_id)
+            {
                 let mut judged = Findings::default();
                 let out = if self.deletion { &mut self.findings } else { &mut judged };
                 out.of(deletion::INFO.name);
                 deletion::log_start_moved(at, load, gone, &change, out);
             }
             if let Some(to) = self.model.newly_committed(&found) {
-                if self.history.load().is_compacted(change.name) {
-                    let gone = self.history.gone_for(change.name).1;
+                if self.history.load().is_compacted(change.name)
+                    && let Some((_, gone)) = self.history.gone_for(change.name, tp.topic_id)
+                {
                     deletion::committed((broker, disk), tp, gone, (&change, to))?;
                 }
                 self.transactions.committed(at, broker, disk, tp, (&change, to), &mut self.findings)?;
@@ -317,6 +319,17 @@ impl Checkers {
         tp: TopicPartition,
     ) {
         self.transactions.marker_asked_for(producer, commit, tp);
+    }
+
+    /// Somebody who is no part of the load asks for the records of a partition before `offset` to be deleted; `None`: all of
+    /// them.
+    pub fn deletion_asked_for(&mut self, tp: &TopicPartition, offset: Option<Offset>) {
+        self.history.deletion_asked_for(tp, offset.unwrap_or(Offset(i64::MAX)));
+    }
+
+    /// Somebody who is no part of the load may have changed how long a topic's records stay; `None`: all topics'.
+    pub fn retention_may_change(&mut self, topic: Option<&TopicName>) {
+        self.history.retention_may_change(topic);
     }
 
     /// Brokers begin with data: one that has not loaded a replica yet may have its log all the same, and how the transactions in it

@@ -22,7 +22,12 @@ pub struct Load {
 impl Load {
     /// Whether records of the partition may be compacted away.
     pub(crate) fn is_compacted(&self, tp: &TopicPartition) -> bool {
-        self.cleanup.get(&tp.topic).is_some_and(|cleanup| cleanup.compact)
+        self.is_topic_compacted(&tp.topic)
+    }
+
+    /// Whether records of the topic may be compacted away.
+    pub(crate) fn is_topic_compacted(&self, topic: &TopicName) -> bool {
+        self.cleanup.get(topic).is_some_and(|cleanup| cleanup.compact)
     }
 }
 

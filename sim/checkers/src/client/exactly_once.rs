@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use trial_node::{Content, Offset, Time, TopicPartition};
 
+use crate::client::transactions::{State, Transaction};
 use crate::client::{Concerns, History};
 use crate::load::{Pipeline, PipelineCounts, Promise};
 use crate::violation::Findings;
@@ -25,6 +26,8 @@ pub(crate) struct ExactlyOnce;
 struct Input {
     exists: bool,
     outputs: u64,
+    /// There may have been an output that is compacted away.
+    perhaps_compacted: bool,
 }
 
 /// What each pipeline made of each offset of the partitions that it reads.
@@ -46,7 +49,31 @@ fn inputs(pipeline: &Pipeline, history: &History) -> Inputs {
             }
         }
     }
+    if history.load().is_topic_compacted(&pipeline.to) {
+        note_compacted(pipeline, history, &mut inputs);
+    }
     inputs
+}
+
+/// Outputs that the audit has not found, and that may have been compacted away all the same: of some nobody was told where they
+/// are.
+fn note_compacted(pipeline: &Pipeline, history: &History, inputs: &mut Inputs) {
+    for (id, content) in history.contents() {
+        let Content::Copy { source, offset } = content else { continue };
+        let Some(sent) = history.sent(*id).filter(|sent| !sent.refused && sent.audited().is_none()) else {
+            continue;
+        };
+        let gone = |(slot, offset)| history.partition(slot).1.gone.has(offset);
+        let is_aborted = |transaction: &Transaction| transaction.state == State::Aborted;
+        if history.transaction_of(sent).is_some_and(is_aborted) {
+            continue;
+        }
+        if sent.acked().is_none_or(gone)
+            && let Some(slot) = history.slot(source).filter(|_| source.topic == pipeline.from)
+        {
+            inputs.entry((slot, *offset)).or_default().perhaps_compacted = true;
+        }
+    }
 }
 
 /// The group's committed offset in the partition; nothing is committed if there is none.
@@ -62,7 +89,7 @@ pub(crate) fn count(pipeline: &Pipeline, history: &History) -> PipelineCounts {
         counts.inputs += u64::from(input.exists);
         counts.committed += u64::from(input.exists && below);
         counts.outputs += input.outputs;
-        counts.lost += u64::from(input.exists && below && input.outputs == 0);
+        counts.lost += u64::from(input.exists && below && input.outputs == 0 && !input.perhaps_compacted);
         counts.duplicated += u64::from(input.outputs > 1);
         counts.early += u64::from(!below && input.outputs > 0);
     }
@@ -90,7 +117,11 @@ impl ClientProperty for ExactlyOnce {
                 let end = committed(pipeline, history, tp);
                 let what = match (pipeline.promise, input.outputs) {
                     (_, outputs) if !input.exists && outputs > 0 => "holds no record".to_owned(),
-                    (Promise::ExactlyOnce | Promise::AtLeastOnce, 0) if offset < end => "has none".to_owned(),
+                    (Promise::ExactlyOnce | Promise::AtLeastOnce, 0)
+                        if offset < end && !input.perhaps_compacted =>
+                    {
+                        "has none".to_owned()
+                    }
                     (Promise::ExactlyOnce | Promise::AtMostOnce, outputs) if outputs > 1 => {
                         format!("has {outputs}")
                     }

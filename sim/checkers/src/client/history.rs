@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use trial_node::{ClientEvent, Content, GroupEvent, Offset, PolledRecord, RecordId, Time, TopicPartition};
-use trial_wire::TopicName;
+use trial_wire::{TopicName, Uuid};
 
 use crate::chunked::Chunked;
 use crate::client::position::Positions;
@@ -307,10 +307,30 @@ impl History {
         self.slots.get(tp).copied()
     }
 
-    /// What may be gone from a partition, to be added to; and what the load is made of.
-    pub(crate) fn gone_for(&mut self, tp: &TopicPartition) -> (&Load, &mut Gone) {
+    /// What may be gone from a partition, to be added to; and what the load is made of. `None` if another topic has the name
+    /// by now.
+    pub(crate) fn gone_for(&mut self, tp: &TopicPartition, topic_id: Uuid) -> Option<(&Load, &mut Gone)> {
+        let gone = self.gone_by_name(tp);
+        gone.1.is_of(topic_id).then_some(gone)
+    }
+
+    fn gone_by_name(&mut self, tp: &TopicPartition) -> (&Load, &mut Gone) {
         let slot = self.slot_or_new(tp);
         (&self.load, &mut self.partitions[slot as usize].gone)
+    }
+
+    /// Somebody who is no part of the load asks for what is before `offset` to be deleted.
+    pub(crate) fn deletion_asked_for(&mut self, tp: &TopicPartition, offset: Offset) {
+        self.gone_by_name(tp).1.asked_for(offset);
+    }
+
+    /// Somebody who is no part of the load may have changed how long a topic's records stay; `None`: all topics'.
+    pub(crate) fn retention_may_change(&mut self, topic: Option<&TopicName>) {
+        for (name, cleanup) in &mut self.load.cleanup {
+            if topic.is_none_or(|topic| topic == name) {
+                (cleanup.delete, cleanup.retention_bytes) = (true, Some(0));
+            }
+        }
     }
 
     /// What may be gone from a partition that is known; with its name.

@@ -36,7 +36,12 @@ impl ClientProperty for TornTransaction {
                 match (sent.audited(), sent.acked()) {
                     (Some(_), _) => there.push(id),
                     // Where the audit could not read to the end, nothing is known to be missing.
-                    (None, Some((slot, _))) if audited(slot) => missing.push(id),
+                    (None, Some((slot, offset))) if audited(slot) => {
+                        // Of a compacted topic it may be gone by right.
+                        if !history.partition(slot).1.gone.has(offset) {
+                            missing.push(id);
+                        }
+                    }
                     (None, _) => {}
                 }
             }
