@@ -58,12 +58,12 @@ catalog! {
     "pipeline-commit-timeout",
     "rebalance-storm",
     "static-member-bounce",
+    "protocol-migration",
     "bank-transfers",
     "append-lists",
     "semantics-table",
     "retention-under-load",
     "compaction-under-leader-changes",
-    "compaction-of-transactions",
 }
 
 /// The scenario of that name; `None` if there is none.

@@ -190,9 +190,8 @@ impl Scenario {
     /// Whether members that are told this use the classic protocol in this variant.
     fn may_be_classic(&self, config: &BTreeMap<String, Value>) -> bool {
         let chosen = config.get("group.protocol").map(Value::text);
-        let classic = GroupProtocol::Classic;
-        chosen
-            .map_or(self.variant.group_protocol.unwrap_or(classic) == classic, |name| name == classic.name())
+        let of_variant = self.variant.group_protocol != Some(GroupProtocol::Consumer);
+        chosen.map_or(of_variant, |name| name == GroupProtocol::Classic.name())
     }
 
     /// The effective value of a broker's config.

@@ -105,7 +105,7 @@ pub(crate) fn client_workload(
     };
     let properties = |config: &BTreeMap<String, Value>| with_login(properties(config));
     let member_properties =
-        |config: &BTreeMap<String, Value>| with_login(member_properties(scenario, config));
+        |config: &BTreeMap<String, Value>| with_login(member_properties(scenario, client, config));
     let text = |text: &str| StrBytes::from_string(text.to_owned());
     Some(match workload {
         Workload::Produce { topic, rate, keys, config, .. } => WorkloadConfig::Produce(ProduceWorkload {
@@ -163,11 +163,16 @@ pub(crate) fn client_workload(
     })
 }
 
-/// The configs of a consumer that subscribes: the variant chooses its protocol unless it has chosen itself.
-fn member_properties(scenario: &Scenario, config: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
+/// The configs of a client's consumer that subscribes: the variant chooses its protocol unless it has chosen itself.
+fn member_properties(
+    scenario: &Scenario,
+    client: u32,
+    config: &BTreeMap<String, Value>,
+) -> BTreeMap<String, String> {
     let mut properties = properties(config);
     if let Some(protocol) = scenario.variant().group_protocol {
-        properties.entry("group.protocol".to_owned()).or_insert_with(|| protocol.name().to_owned());
+        let protocol = || protocol.of_client(client).to_owned();
+        properties.entry("group.protocol".to_owned()).or_insert_with(protocol);
     }
     properties
 }

@@ -27,6 +27,9 @@ pub enum GroupProtocol {
     Classic,
     /// KIP-848: ConsumerGroupHeartbeat, assigned by the broker.
     Consumer,
+    /// The first of a workload's clients uses the classic protocol, the second KIP-848's, and so on: as in the middle of an
+    /// upgrade, their group has both kinds of members, or is of either kind while the others are away.
+    Mixed,
 }
 
 /// One variant. `None` where the scenario offers no choice.
@@ -56,11 +59,25 @@ pub struct NoSuchVariant {
 }
 
 impl GroupProtocol {
-    /// As Kafka's `group.protocol` says it.
+    /// All that there are.
+    pub const ALL: [GroupProtocol; 3] =
+        [GroupProtocol::Classic, GroupProtocol::Consumer, GroupProtocol::Mixed];
+
+    /// As Kafka's `group.protocol` says it, or `mixed`.
     pub fn name(self) -> &'static str {
         match self {
             GroupProtocol::Classic => "classic",
             GroupProtocol::Consumer => "consumer",
+            GroupProtocol::Mixed => "mixed",
+        }
+    }
+
+    /// Kafka's `group.protocol` of a workload's client.
+    pub(crate) fn of_client(self, client: u32) -> &'static str {
+        match self {
+            GroupProtocol::Mixed if client.is_multiple_of(2) => GroupProtocol::Classic.name(),
+            GroupProtocol::Mixed => GroupProtocol::Consumer.name(),
+            GroupProtocol::Classic | GroupProtocol::Consumer => self.name(),
         }
     }
 }

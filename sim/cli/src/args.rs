@@ -273,6 +273,8 @@ pub enum GroupProtocol {
     Classic,
     /// KIP-848.
     Consumer,
+    /// Every other client's is KIP-848's.
+    Mixed,
 }
 
 /// A range of numbers, both ends included.

@@ -140,6 +140,7 @@ pub fn wanted(variant: VariantArgs) -> Variant {
         group_protocol: variant.group_protocol.map(|protocol| match protocol {
             GroupProtocol::Classic => trial_scenarios::GroupProtocol::Classic,
             GroupProtocol::Consumer => trial_scenarios::GroupProtocol::Consumer,
+            GroupProtocol::Mixed => trial_scenarios::GroupProtocol::Mixed,
         }),
         transaction_version: variant.transaction_version,
     }

@@ -35,9 +35,8 @@ impl Setting {
     /// The scenario, in its variant.
     pub fn scenario(&self) -> Result<Scenario> {
         let scenario = Scenario::to_serve(&self.file, &self.scenario)?;
-        let protocols = [GroupProtocol::Classic, GroupProtocol::Consumer];
         let protocol = self.group_protocol.as_ref().map(|name| {
-            let known = protocols.into_iter().find(|protocol| protocol.name() == name);
+            let known = GroupProtocol::ALL.into_iter().find(|protocol| protocol.name() == name);
             known.with_context(|| format!("there is no group.protocol {name:?}"))
         });
         let wanted =
