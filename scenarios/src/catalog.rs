@@ -64,6 +64,7 @@ catalog! {
     "semantics-table",
     "retention-under-load",
     "compaction-under-leader-changes",
+    "compaction-of-transactions",
 }
 
 /// The scenario of that name; `None` if there is none.
