@@ -1,5 +1,6 @@
 //! One socket: a task that reads requests off it, and one that writes responses to it.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -320,14 +321,26 @@ async fn write(
             response = next;
             paid += cost as usize;
         }
-        let written = timeout(IDLE_MAX, socket.write_all_buf(&mut out.take())).await;
-        if !matches!(written, Ok(Ok(()))) {
-            return Err(Unwritten::Socket);
-        }
+        let mut pieces = out.take();
+        // TLS holds back what the socket did not take at once, and nobody would send it before the next response.
+        let written = async {
+            socket.write_all_buf(&mut pieces).await?;
+            socket.flush().await
+        };
+        taken(written).await?;
+        drop(pieces);
         budget.add_permits(paid);
         out.shrink();
     }
-    socket.shutdown().await.map_err(|_| Unwritten::Socket)
+    taken(socket.shutdown()).await
+}
+
+/// Waits until the client has taken what is written, for as long as one may take nothing.
+async fn taken(written: impl Future<Output = io::Result<()>>) -> Result<(), Unwritten> {
+    match timeout(IDLE_MAX, written).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Unwritten::Socket),
+    }
 }
 
 #[cfg(test)]
@@ -476,6 +489,31 @@ mod tests {
         let Ok(Event::Unsent { why }) = taken.try_recv() else { panic!("it is told why") };
         assert!(why.starts_with("Metadata version 99"), "{why}");
         assert!(matches!(taken.try_recv(), Ok(Event::Closed { peer: PeerId(1), refused: None })));
+    }
+
+    #[tokio::test]
+    async fn a_response_does_not_wait_for_the_next_one_in_the_buffers_of_tls() {
+        let (mut client, socket) = tokio::io::duplex(1 << 10);
+        let (responses, taken) = tasks::unbounded_channel();
+        let writer = tokio::spawn(async move {
+            let buffered = tokio::io::BufWriter::new(socket);
+            write(buffered, taken, &Advertised::default(), &Semaphore::new(0)).await
+        });
+        let body = Box::new(ResponseKind::Metadata(MetadataResponse::default()));
+        let response = Response { correlation_id: 1, api_version: 12, body };
+        responses.send((response, COST_MIN)).expect("the writer runs");
+        let turns = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            read = client.read_u32() => assert!(read.expect("the socket stands") > 0),
+            () = turns => panic!("the response is not there"),
+        }
+        drop(responses);
+        assert!(writer.await.expect("it does not panic").is_ok());
     }
 
     #[test]
