@@ -119,7 +119,7 @@ impl Cluster {
         host.halted = None;
         let mut effects = Vec::new();
         let mut io = Io {
-            disk: &mut host.disk,
+            disk: &mut host.disk.for_node(),
             rng: &mut host.rng,
             effects: &mut effects,
             last_conn: &mut host.last_conn,
@@ -318,7 +318,7 @@ impl Cluster {
         let Some(broker) = &mut host.broker else { return };
         let mut effects = Vec::new();
         let mut io = Io {
-            disk: &mut host.disk,
+            disk: &mut host.disk.for_node(),
             rng: &mut host.rng,
             effects: &mut effects,
             last_conn: &mut host.last_conn,
