@@ -4,6 +4,7 @@
 //! `produce SIZE RECORDS` (MB/s, acks=all), `consume SIZE RECORDS` (MB/s), `sync SIZE RECORDS` (median of the round trips of
 //! records that are sent one after the other with acks=all, in µs).
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
 use rdkafka::producer::{
     BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer, ThreadedProducer,
 };
@@ -39,26 +41,29 @@ fn main() -> Result<(), Box<dyn Error>> {
             producer.flush(Duration::from_secs(120))?;
         }
         "consume" => {
-            config.set("group.id", "load").set("queued.max.messages.kbytes", "65536");
-            config.set("fetch.message.max.bytes", "4194304");
-            // By default it pauses for a second whenever it is 100,000 records ahead.
-            config.set("queued.min.messages", "1000000").set("fetch.queue.backoff.ms", "5");
+            config.set("group.id", "load").set("fetch.message.max.bytes", "4194304");
+            // By default it stops asking for a partition whenever it is 100,000 records or 64 MiB ahead, and asks again when a
+            // Fetch of the others that has nothing left to get has waited for half a second.
+            config.set("queued.min.messages", "10000000").set("queued.max.messages.kbytes", "1048576");
             let consumer: BaseConsumer = config.create()?;
             let mut partitions = TopicPartitionList::new();
             for index in 0..PARTITIONS {
-                partitions.add_partition_offset(topic, index, Offset::Beginning)?;
+                partitions.add_partition_offset(topic, index, Offset::Offset(0))?;
             }
             consumer.assign(&partitions)?;
-            let next = || -> Result<usize, Box<dyn Error>> {
-                let record = consumer.poll(Duration::from_secs(30)).ok_or("nothing more comes")??;
-                Ok(record.payload_len())
+            let next = || -> Result<_, Box<dyn Error>> {
+                Ok(consumer.poll(Duration::from_secs(30)).ok_or("nothing more comes")??)
             };
-            // From the first record on, as rdkafka_performance does: before that, the client waits for up to half a second until
-            // it asks where partitions begin.
-            let mut bytes = next()?;
+            // Once all partitions have come, from the beginning again: the client may wait for a second until it has connections.
+            let mut come = BTreeSet::new();
+            while come.len() < PARTITIONS as usize {
+                come.insert(next()?.partition());
+            }
+            consumer.seek_partitions(partitions, Duration::from_secs(30))?;
             began = Instant::now();
+            let mut bytes = 0;
             while bytes < size * records {
-                bytes += next()?;
+                bytes += next()?.payload_len();
             }
         }
         "sync" => {
