@@ -86,8 +86,8 @@ pub(crate) fn culprit<'a>(
 fn key_before(text: &str, offset: usize) -> Option<&str> {
     let line = text.get(..offset)?.rsplit('\n').next()?;
     let key = line.trim_end().strip_suffix('=')?.trim_end().trim_end_matches(['"', '\'']);
-    let begins = key.rfind(|c: char| !(c.is_alphanumeric() || "_-.".contains(c))).map_or(0, |at| at + 1);
-    Some(&key[begins..]).filter(|key| !key.is_empty())
+    let key = key.rsplit(|c: char| !(c.is_alphanumeric() || "_-.".contains(c))).next();
+    key.filter(|key| !key.is_empty())
 }
 
 /// The message, with the key that it is about before it.
@@ -154,6 +154,19 @@ mod tests {
         assert!(table[place(table, 0, "users")..].starts_with("users]"));
         assert_eq!(place(text, 3, "absent"), 3);
         assert_eq!(place(text, 3, ""), 3);
+    }
+
+    #[test]
+    fn the_key_of_a_value_is_found_whatever_its_letters() {
+        for (text, key) in [
+            ("at = ", Some("at")),
+            ("config = { \"max.rate\" = ", Some("max.rate")),
+            ("users = { \"a→b\" = ", Some("b")),
+            ("users = { \"a→\" = ", None),
+            ("at ", None),
+        ] {
+            assert_eq!(key_before(text, text.len()), key, "{text}");
+        }
     }
 
     #[test]
