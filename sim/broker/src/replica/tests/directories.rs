@@ -125,7 +125,7 @@ fn a_follower_whose_directory_fails_fetches_no_more() {
 
 #[test]
 fn new_replicas_go_where_there_are_the_fewest_and_the_controller_is_told() {
-    let mut cluster = with_two_directories();
+    let cluster = with_two_directories();
     assert_eq!([P0, P1].map(|tp| place(&cluster, A, tp)), ["x/orders-0", "y/orders-1"]);
     let assigned = [P0, P1].map(|tp| cluster.metadata.partitions[&tp].directories[0]);
     assert_eq!(assigned, ["x", "y"].map(|path| directory_id(A, path)));
