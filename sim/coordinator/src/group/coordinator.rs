@@ -312,9 +312,14 @@ fn heartbeat(
         Some(Group::Classic(group)) => {
             let joins = body.member_epoch == consumer::JOIN_EPOCH;
             let Some(mut upgraded) = joins.then(|| ConsumerGroup::upgraded(group, ctx)).flatten() else {
+                // A member that fell silent and did not see its group become a classic one: it may come back.
+                let was_member = body.member_epoch > consumer::JOIN_EPOCH
+                    && ctx.config.consumer_migration_policy.upgrades()
+                    && group.uses_consumer_protocol();
+                let error = if was_member { ErrorCode::UnknownMemberId } else { ErrorCode::GroupIdNotFound };
                 let message = format!("Group {} is not a consumer group.", body.group_id.as_str());
                 let response = ConsumerGroupHeartbeatResponse::default()
-                    .with_error_code(ErrorCode::GroupIdNotFound.code())
+                    .with_error_code(error.code())
                     .with_error_message(Some(StrBytes::from_string(message)));
                 return ctx.out.respond(caller.call, response);
             };

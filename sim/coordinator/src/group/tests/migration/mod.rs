@@ -216,6 +216,8 @@ fn with_its_last_kip_848_member_gone_a_group_is_a_classic_one_and_comes_together
     );
     assert_eq!(group(&driver), "group billing classic true epoch 2 members 2");
 
+    assert_eq!(beat(&mut driver, ("new", None), 2, None).error_code, UNKNOWN, "it may come back");
+
     // Partition 1 is nobody's: also the next coordinator sees to it that somebody gets it.
     for fails_over in [false, true] {
         let mut driver = driver.clone();
