@@ -76,9 +76,12 @@ pub fn report_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(missing)
 }
 
+/// What is written of a run into its history's file.
+pub type HistoryForm = fn(&Finished) -> String;
+
 /// How a history's file is written: its name says which form it has.
-pub fn history_form(file: &Path) -> Result<fn(&Finished) -> String> {
-    let form: fn(&Finished) -> String = match file.extension().and_then(|e| e.to_str()) {
+pub fn history_form(file: &Path) -> Result<HistoryForm> {
+    let form: HistoryForm = match file.extension().and_then(|e| e.to_str()) {
         Some("ndjson") => |run| trial_reports::history_ndjson(&run.history),
         Some("edn") => |run| trial_reports::history_edn(&run.history, &run.read_uncommitted),
         _ => bail!(

@@ -16,7 +16,7 @@ use trial_scenarios::{Finished, Member, Run as ScenarioRun, RunOptions, Scenario
 use trial_world::Engine as Carries;
 
 use crate::args::{Engine, GroupProtocol, Run, Seeds, VariantArgs, Wire};
-use crate::input;
+use crate::input::{self, HistoryForm};
 use crate::out::{complain, say};
 
 /// Runs what was asked for; true if everything held.
@@ -79,7 +79,7 @@ pub fn run(run: &Run) -> Result<bool> {
 /// A run's record, once its history and its report are written where they are wanted, and where the report's page is.
 pub fn written(
     finished: Finished,
-    history: Option<(&Path, fn(&Finished) -> String)>,
+    history: Option<(&Path, HistoryForm)>,
     folder: Option<&Path>,
 ) -> Result<(RunRecord, Option<PathBuf>)> {
     if let Some((file, form)) = history {
