@@ -169,6 +169,11 @@ impl Asked {
                 asked.retention =
                     request.resources.iter().map(|r| topic(r.resource_type, &r.resource_name)).collect();
             }
+            // Whoever asks for it next may make another one of it, with the broker's configs; by its id it may be any.
+            RequestKind::DeleteTopics(request) => {
+                let named = request.topic_names.iter().cloned().map(Some);
+                asked.retention = request.topics.iter().map(|topic| topic.name.clone()).chain(named).collect();
+            }
             // The topic may have been deleted before, and be another now.
             RequestKind::CreateTopics(request) => {
                 asked.retention = request.topics.iter().map(|topic| Some(topic.name.clone())).collect();
@@ -199,10 +204,21 @@ fn topic(resource_type: i8, name: &str) -> Option<TopicName> {
 
 #[cfg(test)]
 mod tests {
-    use trial_wire::messages::MetadataRequest;
+    use trial_wire::messages::delete_topics_request::DeleteTopicState;
+    use trial_wire::messages::{DeleteTopicsRequest, MetadataRequest};
 
     use super::*;
     use crate::{RunOptions, Scenario};
+
+    #[test]
+    fn records_of_a_topic_that_is_deleted_may_stay_for_another_time() {
+        let orders = || topic_name("orders");
+        let by_name = DeleteTopicState::default().with_name(Some(orders()));
+        let asked = |request| Asked::of(&RequestKind::DeleteTopics(request)).retention;
+        let named = DeleteTopicsRequest::default().with_topics(vec![by_name, DeleteTopicState::default()]);
+        assert_eq!(asked(named), [Some(orders()), None]);
+        assert_eq!(asked(DeleteTopicsRequest::default().with_topic_names(vec![orders()])), [Some(orders())]);
+    }
 
     #[test]
     fn a_request_that_its_version_cannot_express_is_not_counted() {
