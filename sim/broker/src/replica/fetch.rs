@@ -6,7 +6,7 @@ use trial_wire::messages::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use trial_wire::messages::{BrokerId, FetchRequest, FetchResponse, ProducerId};
-use trial_wire::{ErrorCode, ResponseKind};
+use trial_wire::{Compression, ErrorCode, ResponseKind};
 
 use bytes::Bytes;
 
@@ -28,6 +28,8 @@ const FETCH_FROM_FOLLOWER_VERSION: i16 = 11;
 const TOPIC_ID_VERSION: i16 = 13;
 /// The first version with `replica_state` in the place of `replica_id` (KIP-903).
 const REPLICA_STATE_VERSION: i16 = 15;
+/// The first version with zstd (KIP-110).
+const ZSTD_VERSION: i16 = 10;
 /// The first version whose answers name the current leader (KIP-951).
 const CURRENT_LEADER_VERSION: i16 = 16;
 
@@ -372,7 +374,15 @@ impl ReplicaManager {
             {
                 self.leader_throttle.record(ctx.now.mono, read.len());
             }
-            let mut data = partition_data(read, session.params);
+            // Whatever the records are compressed with, as in Kafka: who cannot read some is to hear of it at once.
+            let in_zstd = version < ZSTD_VERSION
+                && self.partitions.get(&tp).is_some_and(|partition| {
+                    matches!(partition.log.config().compression, Some((Compression::Zstd, _)))
+                });
+            let mut data = match in_zstd {
+                true => error_data(tp.partition, ErrorCode::UnsupportedCompressionType),
+                false => partition_data(read, session.params),
+            };
             if version >= CURRENT_LEADER_VERSION {
                 name_current_leader(ctx, tp, &mut data, &mut response.node_endpoints);
             }

@@ -9,7 +9,7 @@ use trial_wire::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use trial_wire::messages::{BrokerId, ProduceRequest, ProduceResponse};
-use trial_wire::{Batch, BatchError, ErrorCode, ResponseKind, StrBytes};
+use trial_wire::{Batch, BatchError, Compression, ErrorCode, ResponseKind, StrBytes};
 
 use super::directories::not_served;
 use super::partition::{LeaderAppend, LeaderAppendError, Partition};
@@ -17,6 +17,8 @@ use super::purgatory::Verdict;
 use super::{Context, Happened, Output, ReplicaManager};
 use crate::Token;
 
+/// The first version with zstd (KIP-110).
+const ZSTD_VERSION: i16 = 7;
 /// The first version whose answers name the current leader (KIP-951).
 const CURRENT_LEADER_VERSION: i16 = 10;
 /// The first version that names topics by id (KIP-516).
@@ -152,7 +154,7 @@ impl ReplicaManager {
                         match refused.remove(&tp) {
                             Some(rejection) => Err(rejection),
                             None => self
-                                .append(ctx, tp, acks, data.records, in_transaction)
+                                .append(ctx, tp, (acks, version), data.records, in_transaction)
                                 .map(|info| (tp, info)),
                         }
                     }
@@ -205,11 +207,14 @@ impl ReplicaManager {
         &mut self,
         ctx: &mut Context<'_>,
         tp: TopicIdPartition,
-        acks: i16,
+        (acks, version): (i16, i16),
         records: Option<Bytes>,
         in_transaction: bool,
     ) -> Result<AppendInfo, Rejection> {
         let batch = only_batch(records)?;
+        if version < ZSTD_VERSION && batch.header().compression() == Compression::Zstd {
+            return Err(ErrorCode::UnsupportedCompressionType.into());
+        }
         // Nobody has a right to write as part of a transaction without saying of which, and no coordinator would end that.
         if batch.header().is_transactional() && !in_transaction {
             return Err(ErrorCode::TransactionalIdAuthorizationFailed.into());
@@ -291,17 +296,25 @@ impl ReplicaManager {
         let partition = self.partitions.get(&tp).ok_or_else(|| not_served(&self.offline, tp));
         let mut completed = Vec::new();
         self.produces.check(tp, &mut completed, |delayed| {
-            let Some(at) = delayed.waits.iter().position(|wait| wait.tp == tp) else {
-                return Verdict::Unwatches;
-            };
-            let wait = delayed.waits[at];
-            match acknowledgement(partition, wait.required) {
-                None => return Verdict::Waits,
-                Some(Ok(())) => {}
-                Some(Err(code)) => delayed.partition(wait).error_code = code.code(),
+            let (mut at, mut waits) = (0, false);
+            // A request may name a partition more than once.
+            while let Some(wait) = delayed.waits.get(at).copied() {
+                match acknowledgement(partition, wait.required) {
+                    _ if wait.tp != tp => at += 1,
+                    None => (at, waits) = (at + 1, true),
+                    Some(result) => {
+                        if let Err(code) = result {
+                            delayed.partition(wait).error_code = code.code();
+                        }
+                        delayed.waits.swap_remove(at);
+                    }
+                }
             }
-            delayed.waits.swap_remove(at);
-            if delayed.waits.is_empty() { Verdict::Complete } else { Verdict::Unwatches }
+            match (waits, delayed.waits.is_empty()) {
+                (true, _) => Verdict::Waits,
+                (false, true) => Verdict::Complete,
+                (false, false) => Verdict::Unwatches,
+            }
         });
         for delayed in completed {
             self.answer_produce(ctx, delayed);

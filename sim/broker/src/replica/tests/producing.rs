@@ -198,3 +198,45 @@ fn producer_ids_come_from_the_controllers_blocks() {
     }
     assert_eq!(cluster.to_controller.len(), 0);
 }
+
+#[test]
+fn a_request_may_name_a_partition_more_than_once() {
+    let mut cluster = Cluster::new(&[]);
+    let token = cluster.produce(A, ALL, &[(P0, batch("a", 1)), (P0, batch("b", 2))]);
+    cluster.advance(Span::from_secs(2));
+    let response = cluster.produced(token).expect("all is committed");
+    let told = response.responses[0].partition_responses.iter().map(|p| (p.error_code, p.base_offset));
+    assert_eq!(told.collect::<Vec<_>>(), [(0, 0), (0, 1)]);
+}
+
+#[test]
+fn clients_that_are_older_than_zstd_neither_write_nor_read_it() {
+    let mut cluster = Cluster::new(&[("compression.type", "zstd")]);
+    let mut zstd = BatchBuilder::new(Compression::Zstd);
+    zstd.push(1_000, None, Some(b"v"), &[]);
+    let records = zstd.build().bytes().clone();
+    let mut produce = |version, records: &Bytes| {
+        let token = cluster.token(version);
+        let data = PartitionProduceData::default().with_records(Some(records.clone()));
+        let data = TopicProduceData::default().with_name(topic()).with_partition_data(vec![data]);
+        let request = ProduceRequest::default().with_acks(1).with_topic_data(vec![data]);
+        cluster.with(A, |replicas, ctx| replicas.handle_produce(ctx, token, version, request));
+        cluster.run();
+        cluster.produced_one(token).unwrap()
+    };
+    let refused = ErrorCode::UnsupportedCompressionType.code();
+    assert_eq!(produce(6, &records), (refused, -1));
+    assert_eq!(produce(6, &batch("a", 1)), (0, 0));
+    assert_eq!(produce(7, &records), (0, 1));
+    cluster.advance(Span::from_secs(2));
+    let mut fetch = |version| {
+        let token = cluster.token(version);
+        let named = FetchTopic::default().with_topic(topic()).with_partitions(vec![wanted(0, 0)]);
+        let request = fetch_request((0, -1), 0, &[]).with_topics(vec![named]);
+        cluster.with(A, |replicas, ctx| replicas.handle_fetch(ctx, token, version, request, None));
+        cluster.run();
+        told(&cluster.fetched(token).unwrap())
+    };
+    assert_eq!(fetch(9), [(0, refused, -1, vec![])]);
+    assert_eq!(fetch(10), [(0, 0, 2, vec![0, 1])]);
+}
