@@ -172,7 +172,8 @@ impl Asked {
             // Whoever asks for it next may make another one of it, with the broker's configs; by its id it may be any.
             RequestKind::DeleteTopics(request) => {
                 let named = request.topic_names.iter().cloned().map(Some);
-                asked.retention = request.topics.iter().map(|topic| topic.name.clone()).chain(named).collect();
+                asked.retention =
+                    request.topics.iter().map(|topic| topic.name.clone()).chain(named).collect();
             }
             // The topic may have been deleted before, and be another now.
             RequestKind::CreateTopics(request) => {
