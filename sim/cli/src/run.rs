@@ -109,12 +109,21 @@ fn long(scenario: &Scenario, engine: Engine) -> Option<String> {
         (load * RECORD_COST.0 + u128::from(end.0) / 1_000_000_000 * IDLE_COST, load * RECORD_COST.1);
     let ns = if engine == Engine::Tcp { ns.max(u128::from(end.0)) } else { ns };
     (ns >= LONG).then(|| {
-        let (minutes, gigabytes) = (ns.div_ceil(MINUTE), bytes.div_ceil(1_000_000_000));
+        let (end, takes) = (hours_or_minutes(u128::from(end.0)), hours_or_minutes(ns));
+        let gigabytes = bytes.div_ceil(1_000_000_000);
         format!(
-            "{load} records or transactions over {end}: reckon with {minutes} min or more a run, and {gigabytes} GB of \
-             memory; Ctrl-C gives up"
+            "{load} records or transactions in {end} of simulated time: reckon with {takes} or more a run, and \
+             {gigabytes} GB of memory; Ctrl-C gives up"
         )
     })
+}
+
+/// A length of time in ns, rounded up.
+fn hours_or_minutes(ns: u128) -> String {
+    match ns.div_ceil(MINUTE) {
+        minutes if minutes < 100 => format!("{minutes} min"),
+        minutes => format!("{} h", minutes.div_ceil(60)),
+    }
 }
 
 /// Where the report goes unless the command line says so: a folder for each scenario or file, seed, variant and engine.
