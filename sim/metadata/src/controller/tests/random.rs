@@ -7,12 +7,15 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use trial_node::{NodeId, Span, TopicIdPartition};
 use trial_wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
+use trial_wire::messages::assign_replicas_to_dirs_request::{
+    DirectoryData, PartitionData as AssignedPartition, TopicData as AssignedTopic,
+};
 use trial_wire::messages::create_topics_request::CreatableTopic;
 use trial_wire::messages::{
-    AlterPartitionReassignmentsRequest, BrokerId, CreatePartitionsRequest, DeleteTopicsRequest,
-    ElectLeadersRequest,
+    AlterPartitionReassignmentsRequest, AssignReplicasToDirsRequest, BrokerHeartbeatRequest, BrokerId,
+    CreatePartitionsRequest, DeleteTopicsRequest, ElectLeadersRequest,
 };
-use trial_wire::{StrBytes, TopicName};
+use trial_wire::{StrBytes, TopicName, Uuid};
 
 use super::super::testing::{TestCluster, topic_name};
 use crate::image::{MetadataDelta, MetadataImage};
@@ -28,9 +31,22 @@ enum Event {
         want_shut_down: bool,
         behind: i64,
     },
+    /// The broker comes back with some of its log directories, or with a new one.
     Restart {
         id: i32,
         clean: bool,
+        dirs: u8,
+    },
+    /// A heartbeat that says which of the broker's log directories have failed.
+    FailDirs {
+        id: i32,
+        dirs: u8,
+    },
+    /// The broker says in which of its log directories its replica is.
+    Assign {
+        id: i32,
+        topic: usize,
+        dirs: u8,
     },
     Alter {
         topic: usize,
@@ -82,7 +98,9 @@ fn event() -> impl Strategy<Value = Event> {
             want_shut_down: down == 0,
             behind,
         }),
-        3 => (id, any::<bool>()).prop_map(|(id, clean)| Event::Restart { id, clean }),
+        3 => (id.clone(), any::<bool>(), 0..8_u8).prop_map(|(id, clean, dirs)| Event::Restart { id, clean, dirs }),
+        2 => (id.clone(), 1..4_u8).prop_map(|(id, dirs)| Event::FailDirs { id, dirs }),
+        4 => (id, 0..6_usize, 0..4_u8).prop_map(|(id, topic, dirs)| Event::Assign { id, topic, dirs }),
         8 => (0..6_usize, any::<u8>()).prop_map(|(topic, keep)| Event::Alter { topic, keep }),
         2 => (0..4_u8, 1..4_i32, 1..4_i16).prop_map(|(name, partitions, replication_factor)| Event::Create {
             name,
@@ -106,6 +124,13 @@ fn name_of(name: u8) -> TopicName {
     topic_name(["a", "b", "c", "d"][usize::from(name)])
 }
 
+/// Some of the log directories that a broker may have.
+fn dirs_of(id: i32, which: u8) -> Vec<u128> {
+    let all = [1_000, 2_000, 3_000].map(|first| first + id as u128);
+    let chosen = (0..3).filter(|bit| which & (1 << bit) != 0);
+    chosen.map(|bit| all[bit]).collect()
+}
+
 fn take(cluster: &mut TestCluster, event: Event) {
     match event {
         Event::Heartbeat { id, want_fence, want_shut_down, behind } => {
@@ -114,10 +139,46 @@ fn take(cluster: &mut TestCluster, event: Event) {
                 cluster.heartbeat_at(id, offset, want_fence, want_shut_down);
             }
         }
-        Event::Restart { id, clean } => {
+        Event::Restart { id, clean, dirs } => {
             let incarnation = cluster.log.len() as u128 + 10;
             let previous = if clean { cluster.broker_epoch(id) } else { -1 };
-            cluster.register_after(id, incarnation, previous);
+            let mut dirs = dirs_of(id, dirs);
+            if dirs.is_empty() {
+                dirs.push(1_000_000 + incarnation);
+            }
+            cluster.register_with(id, incarnation, previous, &dirs);
+        }
+        Event::FailDirs { id, dirs } => {
+            let Some(broker) = cluster.image.broker(NodeId(id)) else { return };
+            let mut failed: Vec<Uuid> = dirs_of(id, dirs).into_iter().map(Uuid::from_u128).collect();
+            failed.retain(|dir| broker.log_dirs.contains(dir));
+            if failed.len() == broker.log_dirs.len() {
+                // Without any the process ends.
+                failed.pop();
+            }
+            let request = BrokerHeartbeatRequest::default()
+                .with_broker_id(BrokerId(id))
+                .with_broker_epoch(broker.broker_epoch)
+                .with_current_metadata_offset(cluster.log.len() as i64 - 1)
+                .with_offline_log_dirs(failed);
+            let result = cluster.controller.broker_heartbeat(cluster.now, &request);
+            cluster.carry_out(result);
+        }
+        Event::Assign { id, topic, dirs } => {
+            let ids: Vec<_> = cluster.image.topics().keys().copied().collect();
+            let (Some(topic_id), Some(broker)) = (ids.get(topic), cluster.image.broker(NodeId(id))) else {
+                return;
+            };
+            let dir = dirs_of(id, dirs).first().copied().map_or(broker.log_dirs[0], Uuid::from_u128);
+            let partition = AssignedPartition::default().with_partition_index(0);
+            let topic = AssignedTopic::default().with_topic_id(*topic_id).with_partitions(vec![partition]);
+            let directory = DirectoryData::default().with_id(dir).with_topics(vec![topic]);
+            let request = AssignReplicasToDirsRequest::default()
+                .with_broker_id(BrokerId(id))
+                .with_broker_epoch(broker.broker_epoch)
+                .with_directories(vec![directory]);
+            let result = cluster.controller.assign_replicas_to_dirs(&request);
+            cluster.carry_out(result);
         }
         Event::Alter { topic, keep } => {
             let ids: Vec<_> = cluster.image.topics().keys().copied().collect();
@@ -226,6 +287,11 @@ fn check_partition(
     // Nobody who is fenced is in sync, but for the last one, who then does not lead.
     let fenced = now.isr.iter().filter(|id| image.broker(**id).is_none_or(|broker| broker.fenced)).count();
     assert!(fenced == 0 || (!tracks && now.isr.len() == 1 && now.leader == NodeId::NONE), "{now:?}");
+    // So it is with who has lost the log directory.
+    let has_log =
+        |id: &NodeId| image.broker(*id).is_some_and(|broker| broker.has_online_dir(now.directory(*id)));
+    let lost = now.isr.iter().filter(|id| !has_log(id)).count();
+    assert!(lost == 0 || (!tracks && now.isr.len() == 1 && now.leader == NodeId::NONE), "{now:?}");
     let Some(before) = before else { return };
     assert!(now.leader_epoch >= before.leader_epoch && now.partition_epoch >= before.partition_epoch);
     // To forget who is eligible is not the leaders' business.
