@@ -43,7 +43,9 @@ pub(crate) fn previous_broker_epoch(directories: &[LogDirectory]) -> i64 {
 }
 
 fn format_or_check(config: &BrokerConfig, io: &mut Io<'_>, dir: &str) -> Result<FoundDirectory, OpenError> {
-    let id = match read_meta_properties(io.disk, dir)? {
+    let found = read_meta_properties(io.disk, dir)?;
+    let is_new = found.is_none();
+    let id = match found {
         Some(meta) => {
             check(config, dir, &meta)?;
             meta.directory_id
@@ -58,7 +60,10 @@ fn format_or_check(config: &BrokerConfig, io: &mut Io<'_>, dir: &str) -> Result<
             meta.directory_id
         }
     };
-    Ok(FoundDirectory { id, clean_shutdown: take_clean_shutdown(io.disk, dir)? })
+    // A process that was still there when its directory was emptied may have left the marker as the last thing that it did: it
+    // says nothing of what is there now.
+    let clean_shutdown = take_clean_shutdown(io.disk, dir)?.filter(|_| !is_new);
+    Ok(FoundDirectory { id, clean_shutdown })
 }
 
 fn check(config: &BrokerConfig, dir: &str, meta: &MetaProperties) -> Result<(), OpenError> {
@@ -75,4 +80,50 @@ fn check(config: &BrokerConfig, dir: &str, meta: &MetaProperties) -> Result<(), 
             config.cluster_id.as_str()
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use trial_node::NodeId;
+    use trial_storage::log_dir::write_clean_shutdown;
+    use trial_wire::StrBytes;
+
+    use super::*;
+    use crate::published::Published;
+    use crate::testing::Surroundings;
+
+    #[test]
+    fn all_directories_must_say_that_they_were_closed_in_order_and_an_emptied_one_cannot() {
+        let config = BrokerConfig {
+            node_id: NodeId(0),
+            cluster_id: StrBytes::from_static_str("trial"),
+            voters: BTreeMap::from([(NodeId(0), StrBytes::from_static_str("broker-0"))]),
+            rack: None,
+            properties: BTreeMap::from([("log.dirs".to_owned(), "/a,/b".to_owned())]),
+            users: BTreeMap::new(),
+            acls: Vec::new(),
+            features: BTreeMap::new(),
+        };
+        let static_config = Arc::new(config.static_config().unwrap());
+        let published = Published::new(config.node_id, static_config.clone());
+        let effective =
+            trial_metadata::BrokerConfig::resolve(&static_config, &published.image, config.node_id);
+        // What is lost before the next start, and the epoch that it then says.
+        let cases = [(None, 7), (Some("b/.kafka_cleanshutdown"), -1), (Some("b/meta.properties"), -1)];
+        for (lost, expected) in cases {
+            let (epoch, _) = Surroundings::new().call(|io| {
+                let first = open(&config, &effective, io).unwrap();
+                assert_eq!(previous_broker_epoch(&first), -1);
+                for directory in &first {
+                    write_clean_shutdown(io.disk, &directory.path, 7).unwrap();
+                }
+                lost.into_iter().for_each(|path| io.disk.remove(path).unwrap());
+                previous_broker_epoch(&open(&config, &effective, io).unwrap())
+            });
+            assert_eq!(epoch, expected, "{lost:?}");
+        }
+    }
 }

@@ -104,6 +104,10 @@ impl QuorumController {
         moved.directories[place] = directory;
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
         let mut builder = PartitionChangeBuilder::new(id, &moved, self.rules_of(&topic.name));
+        if !broker.has_online_dir(partition.directory(broker.broker_id)) {
+            // Its log is not the one that made it eligible, even if its broker was shut down in order.
+            builder.unclean_shutdown = Some(broker.broker_id);
+        }
         if !broker.has_online_dir(directory) {
             builder.target_isr.retain(|id| *id != broker.broker_id);
         }
@@ -122,5 +126,5 @@ fn is_last_to_vouch(broker: &BrokerRegistration, partition: &PartitionRegistrati
     let nobody = isr.is_empty() && elr.is_empty();
     replicas.len() > 1
         && !broker.has_online_dir(partition.directory(broker.broker_id))
-        && (only_this(isr) || (nobody && only_this(last_known_elr)))
+        && (only_this(isr) || (isr.is_empty() && only_this(elr)) || (nobody && only_this(last_known_elr)))
 }

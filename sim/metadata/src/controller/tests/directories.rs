@@ -131,6 +131,33 @@ fn an_empty_directory_in_the_place_of_a_lost_one_does_not_make_its_broker_leader
 }
 
 #[test]
+fn an_orderly_shutdown_does_not_make_a_directory_that_is_gone_eligible() {
+    for others_are_eligible in [true, false] {
+        let mut cluster = TestCluster::with_features(3, &[], &[("eligible.leader.replicas.version", 1)]);
+        let min_isr = if others_are_eligible { "2" } else { "1" };
+        let id = cluster.create_assigned("a", &[&[0, 1, 2]], &[("min.insync.replicas", min_isr)]);
+        for broker in [2, 1, 0] {
+            cluster.fence(broker);
+        }
+        let eligible = |cluster: &TestCluster| cluster.partition(id, 0).elr.clone();
+        let before = if others_are_eligible { nodes(&[0, 1]) } else { nodes(&[0]) };
+        assert_eq!(eligible(&cluster), before);
+        // Its directory is not in `log.dirs` any more; those that are were all closed in order.
+        let epoch = cluster.broker_epoch(0);
+        assert_eq!(cluster.register_with(0, 900, epoch, &[Y, Z]).error_code, 0);
+        cluster.heartbeat(0, false, false);
+        assert_eq!(eligible(&cluster), before);
+        let assigned = assign(&mut cluster, id, Z);
+        if others_are_eligible {
+            assert_eq!((assigned, eligible(&cluster)), (0, nodes(&[1])));
+        } else {
+            assert_eq!((assigned, eligible(&cluster)), (ErrorCode::IneligibleReplica.code(), before));
+        }
+        assert_eq!(state(&cluster, id), (-1, nodes(&[])));
+    }
+}
+
+#[test]
 fn the_only_replica_may_begin_anew_in_an_empty_directory() {
     let (mut cluster, _) = cluster();
     let id = cluster.create_assigned("b", &[&[0]], &[]);
