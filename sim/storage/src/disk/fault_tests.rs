@@ -172,6 +172,22 @@ fn a_misdirected_write_replaces_what_was_elsewhere_and_leaves_zeros() {
 }
 
 #[test]
+fn what_takes_the_place_of_a_misdirected_write_that_the_power_took_is_as_it_is_written() {
+    for seed in 0..20 {
+        let mut disk = disk(&[("orders-0/a.log", 2000), ("orders-0/b.log", 2000)]);
+        disk.inject(&orders(), &DiskFault::MisdirectedWrite, &mut rng(seed));
+        let file = disk.open("orders-0/a.log", false).unwrap();
+        disk.for_node().append(file, &[Bytes::from(vec![9; 100])]).unwrap();
+        disk.lose_power(&mut rng(seed));
+        let file = disk.open("orders-0/a.log", false).unwrap();
+        let end = disk.len(file) as usize;
+        disk.append(file, &[Bytes::from(vec![5; 200])]).unwrap();
+        let after = content(&mut disk, "orders-0/a.log");
+        assert_eq!(after[end..], [5; 200], "seed {seed}: {end} bytes were left");
+    }
+}
+
+#[test]
 fn a_replaced_log_directory_has_no_files() {
     let mut disk = disk(&[("x/orders-0/a.log", 100), ("x/meta.properties", 50), ("y/meta.properties", 50)]);
     let part = DiskPart::LogDir("x".to_owned());

@@ -359,7 +359,10 @@ impl SimDisk {
             node.dirty = false;
             match &mut node.kind {
                 Kind::File(file) if file.is_dirty() => {
-                    Arc::make_mut(file).lose_power(rng, torn.contains(&id));
+                    let file = Arc::make_mut(file);
+                    file.lose_power(rng, torn.contains(&id));
+                    // What is written there from now on is as it is written.
+                    file.damage.split_off(&file.content.len());
                 }
                 Kind::Folder(folder) if !folder.pending.is_empty() => {
                     let folder = Arc::make_mut(folder);
