@@ -19,13 +19,11 @@ pub(crate) fn judge(at: Time, broker: NodeId, response: &FetchResponse, out: &mu
         response.responses.iter().flat_map(|topic| topic.partitions.iter().map(move |p| (topic, p)));
     for (topic, partition) in partitions {
         let mut batches = Batches::new(partition.records.clone().unwrap_or_default());
-        while let Some(batch) = batches.next() {
-            let Err(error) = batch else { continue };
+        if let Some(error) = batches.find_map(Result::err) {
             let named =
                 if topic.topic.is_empty() { topic.topic_id.to_string() } else { topic.topic.to_string() };
             let place = format!("of {named}-{}", partition.partition_index);
             out.report(at, vec![format!("broker {} sent what is damaged {place}: {error}", broker.0)]);
-            break;
         }
     }
 }
