@@ -205,8 +205,13 @@ fn topic(resource_type: i8, name: &str) -> Option<TopicName> {
 
 #[cfg(test)]
 mod tests {
+    use trial_wire::StrBytes;
+    use trial_wire::messages::alter_configs_request::AlterConfigsResource;
+    use trial_wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
     use trial_wire::messages::delete_topics_request::DeleteTopicState;
-    use trial_wire::messages::{DeleteTopicsRequest, MetadataRequest};
+    use trial_wire::messages::{
+        AlterConfigsRequest, DeleteRecordsRequest, DeleteTopicsRequest, MetadataRequest,
+    };
 
     use super::*;
     use crate::{RunOptions, Scenario};
@@ -219,6 +224,28 @@ mod tests {
         let named = DeleteTopicsRequest::default().with_topics(vec![by_name, DeleteTopicState::default()]);
         assert_eq!(asked(named), [Some(orders()), None]);
         assert_eq!(asked(DeleteTopicsRequest::default().with_topic_names(vec![orders()])), [Some(orders())]);
+    }
+
+    #[test]
+    fn checkers_are_told_what_a_client_may_delete() {
+        let before = |partition, offset| {
+            DeleteRecordsPartition::default().with_partition_index(partition).with_offset(offset)
+        };
+        let named = DeleteRecordsTopic::default().with_name(topic_name("orders"));
+        let named = named.with_partitions(vec![before(0, 7), before(1, -1)]);
+        let request = DeleteRecordsRequest::default().with_topics(vec![named]);
+        let asked = Asked::of(&RequestKind::DeleteRecords(request));
+        let tp = |partition| TopicPartition::new("orders", partition);
+        assert_eq!(asked.deletions, [(tp(0), Some(Offset(7))), (tp(1), None)]);
+        let resource = |kind, name: &'static str| {
+            AlterConfigsResource::default()
+                .with_resource_type(kind)
+                .with_resource_name(StrBytes::from_static_str(name))
+        };
+        let request =
+            AlterConfigsRequest::default().with_resources(vec![resource(2, "orders"), resource(4, "1")]);
+        let asked = Asked::of(&RequestKind::AlterConfigs(request));
+        assert_eq!(asked.retention, [Some(topic_name("orders")), None]);
     }
 
     #[test]
