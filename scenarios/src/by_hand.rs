@@ -5,7 +5,7 @@ use trial_faults::{Fault, FaultEntry, FaultPlan, Leadership, What};
 use trial_node::{Span, Time};
 use trial_world::{HostId, HostState};
 
-use crate::check::{NO_SLOW_DISK, Names, too_often};
+use crate::check::{NO_SLOW_DISK, Names, log_dirs, too_often};
 use crate::outside::OUTSIDE;
 use crate::plan;
 use crate::roles::Cast;
@@ -150,6 +150,7 @@ impl Run {
             topics: Default::default(),
             groups: None,
             transactional_ids: None,
+            log_dirs: log_dirs(&self.scenario.cluster.config),
         };
         if let Some(broker) = self.newest() {
             broker.partitions(&mut |p| {

@@ -324,6 +324,7 @@ impl Scenario {
             topics: self.topics.iter().map(|t| (t.get_ref().name.clone(), t.get_ref().partitions)).collect(),
             groups: Some(self.groups().map(str::to_owned).collect()),
             transactional_ids: Some(self.transactional_ids().collect()),
+            log_dirs: log_dirs(&self.cluster.config),
         }
     }
 
@@ -389,6 +390,8 @@ pub(crate) struct Names {
     pub(crate) groups: Option<Vec<String>>,
     /// `None` where any is possible.
     pub(crate) transactional_ids: Option<Vec<String>>,
+    /// The folders of a broker's disk that are log directories; none if all of the disk is one.
+    pub(crate) log_dirs: Vec<String>,
 }
 
 impl Names {
@@ -408,6 +411,7 @@ impl Names {
             Fault::Disk { part: DiskPart::Partition(tp), .. } if !tp.topic.starts_with("__") => {
                 wrong.or_else(|| self.unknown_partition(tp))
             }
+            Fault::Disk { part: DiskPart::LogDir(dir), .. } => wrong.or_else(|| self.unknown_log_dir(dir)),
             _ => wrong,
         }
     }
@@ -462,6 +466,24 @@ impl Names {
         (tp.partition as u32 >= count)
             .then(|| (needle, format!("there is no partition {tp}: {name} has {count}, counted from 0")))
     }
+
+    fn unknown_log_dir(&self, dir: &str) -> Option<(String, String)> {
+        let near = nearest(dir, self.log_dirs.iter().map(String::as_str));
+        let what = match self.log_dirs.is_empty() {
+            true => {
+                format!("there is no log directory {dir:?}: the config log.dirs names none, as in \"/{dir}\"")
+            }
+            false => format!("there is no log directory {dir:?}{}", meant(near)),
+        };
+        (!self.log_dirs.iter().any(|known| known == dir)).then(|| (format!("\"{dir}\""), what))
+    }
+}
+
+/// The folders that the config `log.dirs` names.
+pub(crate) fn log_dirs(config: &BTreeMap<String, Value>) -> Vec<String> {
+    let text = config.get("log.dirs").map(Value::text).unwrap_or_default();
+    let folders = text.split(',').filter_map(|dir| dir.trim().strip_prefix('/'));
+    folders.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// What is wrong with a fault that comes more often than a schedule can hold: every repetition is an entry of it.
@@ -553,6 +575,23 @@ reached = ["leader-elected"]
         let scenario = Scenario::from_toml("s.toml", GOOD).expect("it is good");
         assert_eq!((scenario.warmup, scenario.settle), (Span::from_secs(5), Span::from_secs(180)));
         assert_eq!(scenario.plan().entries.len(), 1);
+    }
+
+    #[test]
+    fn a_disk_fault_is_about_a_log_directory_that_there_is() {
+        let text = GOOD.replace(
+            r#"kill = { leader_of = "orders-0" }"#,
+            r#"disk_error = { on = "broker-1", dir = "data" }"#,
+        );
+        let refused = |text: &str| Scenario::from_toml("s.toml", text).expect_err("it is wrong").to_string();
+        expect![[
+            r#"s.toml:19: fault: there is no log directory "data": the config log.dirs names none, as in "/data""#
+        ]]
+        .assert_eq(&refused(&text));
+        let text = text.replace(r#""min.insync.replicas" = 2"#, r#""log.dirs" = "/meta, /data""#);
+        assert!(Scenario::from_toml("s.toml", &text).is_ok());
+        expect![[r#"s.toml:19: fault: there is no log directory "dta"; did you mean "data"?"#]]
+            .assert_eq(&refused(&text.replace(r#"dir = "data""#, r#"dir = "dta""#)));
     }
 
     #[test]
