@@ -7,7 +7,7 @@ use trial_wire::{StrBytes, TopicName};
 
 use super::assignor::Partitions;
 use super::member::{Member, MemberAssignment, MemberMetadata};
-use super::regex::{InvalidRegex, Regexes};
+use super::regex::{InvalidRegex, Regexes, Resolving};
 use super::target::Members;
 use super::{ConsumerGroup, TopicMetadata};
 use crate::Record;
@@ -88,15 +88,14 @@ impl<'a, 'g: 'a> Change<'a, 'g> {
         }
     }
 
-    /// The group epoch grows with a new member, another subscription, or other topics. `describes` is as in
-    /// [`Request`](crate::Request).
+    /// The group epoch grows with a new member, another subscription, or other topics.
     ///
     /// # Errors
     /// What is wrong with the sender's regular expression.
     pub(super) fn epoch(
         &mut self,
         ctx: &Context<'_, '_>,
-        describes: Option<&dyn Fn(&TopicName) -> bool>,
+        resolving: Resolving<'_>,
     ) -> Result<Renewal<'g>, InvalidRegex> {
         let group = self.group;
         let bump = self.sender.is_new || !self.metadata.subscribes_as(&self.sender.metadata);
@@ -110,7 +109,7 @@ impl<'a, 'g: 'a> Change<'a, 'g> {
         }
         let members = self.members();
         let before = self.records.len();
-        let regexes = group.resolve(&members, self.metadata, ctx.env, describes, &mut self.records)?;
+        let regexes = group.resolve(&members, self.metadata, ctx.env, resolving, &mut self.records)?;
         let resolved = self.records.len() != before;
         let topics = members.topics(ctx.env.metadata, &regexes);
         let changed = topics != group.topics;
@@ -121,11 +120,12 @@ impl<'a, 'g: 'a> Change<'a, 'g> {
         if epoch != group.epoch {
             self.records.push(group.epoch_record(epoch));
         }
+        let all_resolved = regexes.is_empty() || matches!(resolving, Resolving::For(_));
         Ok(Renewal {
             epoch,
             topics: Cow::Owned(topics),
             regexes,
-            topics_confirmed: !bump && !changed && !resolved,
+            topics_confirmed: all_resolved && !bump && !changed && !resolved,
         })
     }
 

@@ -13,6 +13,7 @@ use super::ConsumerGroup;
 use super::change::Sender;
 use super::heartbeat::Advance;
 use super::member::{ClassicMember, Member, MemberMetadata, MemberState, each_of};
+use super::regex::Resolving;
 use super::timeout::Timer;
 use crate::ClusterMetadata;
 use crate::group::classic::{CONSUMER_PROTOCOL, Caller, Joining, MEMBER_ID_REQUIRED};
@@ -61,7 +62,9 @@ impl ConsumerGroup {
 
         let metadata = joined_metadata(&sender.metadata, caller, &body, &said);
         let holds = by_id(&said.owned, ctx.env.metadata);
-        let advance = self.advance(ctx, &id, (&sender, &metadata), Some(&holds), caller.describes);
+        // It may be carried out after an append, without the caller's rights; and as in Kafka, members that have an expression
+        // see to it themselves.
+        let advance = self.advance(ctx, &id, (&sender, &metadata), Some(&holds), Resolving::Nothing);
         let Advance { records, assignment, topics_confirmed } =
             advance.expect("a classic member brings no regular expression");
         let protocol = metadata.classic.as_ref().and_then(ClassicMember::preferred);

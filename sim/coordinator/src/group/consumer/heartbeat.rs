@@ -2,7 +2,7 @@
 
 use trial_wire::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
 use trial_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
-use trial_wire::{ErrorCode, StrBytes, TopicName};
+use trial_wire::{ErrorCode, StrBytes};
 
 use super::ConsumerGroup;
 use super::assignor::Partitions;
@@ -12,7 +12,7 @@ use super::member::{
     each_of,
 };
 use super::reconcile::{Target, reconcile};
-use super::regex::InvalidRegex;
+use super::regex::{InvalidRegex, Resolving};
 use crate::Record;
 use crate::group::GroupConfig;
 use crate::group::classic::Caller;
@@ -176,7 +176,7 @@ impl ConsumerGroup {
         let Caller { client_id, client_host, describes, .. } = request.caller;
         let metadata = sender.metadata.update(body, client_id, client_host);
         let Advance { records, assignment: now, topics_confirmed } =
-            self.advance(ctx, &id, (&sender, &metadata), owned.as_ref(), describes).map_err(
+            self.advance(ctx, &id, (&sender, &metadata), owned.as_ref(), Resolving::For(describes)).map_err(
                 |InvalidRegex(message)| Refusal { error: ErrorCode::InvalidRegularExpression, message },
             )?;
         if now.state == MemberState::UnrevokedPartitions && now != sender.assignment {
@@ -209,11 +209,11 @@ impl ConsumerGroup {
         id: &StrBytes,
         (sender, metadata): (&Sender<'_>, &MemberMetadata),
         owned: Option<&Partitions>,
-        describes: Option<&dyn Fn(&TopicName) -> bool>,
+        resolving: Resolving<'_>,
     ) -> Result<Advance, InvalidRegex> {
         let mut change = Change { group: self, id, sender, metadata, records: Vec::new() };
         change.member();
-        let renewal = change.epoch(ctx, describes)?;
+        let renewal = change.epoch(ctx, resolving)?;
         let (target_epoch, target) = change.target(ctx, &renewal);
         let target = Target { epoch: target_epoch, partitions: &target };
         let step = reconcile(&sender.assignment, &target, owned, |partition| self.is_held(partition));

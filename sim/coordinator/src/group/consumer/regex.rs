@@ -31,6 +31,15 @@ pub(super) struct Resolved {
     timestamp_ms: i64,
 }
 
+/// Whether a request resolves regular expressions that are new or outdated.
+#[derive(Clone, Copy)]
+pub(super) enum Resolving<'a> {
+    /// It does; with `describes` of its [`Request`](crate::Request).
+    For(Option<&'a dyn Fn(&TopicName) -> bool>),
+    /// It leaves them as they are.
+    Nothing,
+}
+
 /// What is wrong with a regular expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InvalidRegex(pub(super) String);
@@ -57,7 +66,7 @@ impl Resolved {
 
 impl ConsumerGroup {
     /// What the expressions of `members` are resolved to, and the records that say what of it is new. `sender` is who made the
-    /// call, `describes` what it may know of.
+    /// call.
     ///
     /// # Errors
     /// What is wrong with the sender's expression, if it is new.
@@ -66,7 +75,7 @@ impl ConsumerGroup {
         members: &Members<'_>,
         sender: &MemberMetadata,
         env: &Env<'_>,
-        describes: Option<&dyn Fn(&TopicName) -> bool>,
+        resolving: Resolving<'_>,
         records: &mut Vec<Record>,
     ) -> Result<Cow<'_, Regexes>, InvalidRegex> {
         let wanted = members.regexes();
@@ -75,6 +84,7 @@ impl ConsumerGroup {
         }
         let mut regexes = self.regexes.clone();
         self.forget_regexes(members, &mut regexes, records);
+        let Resolving::For(describes) = resolving else { return Ok(Cow::Owned(regexes)) };
         for regex in wanted {
             let known = regexes.get(regex);
             // Once per change: members with different rights would undo each other's work without end.

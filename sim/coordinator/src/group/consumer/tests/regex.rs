@@ -1,9 +1,10 @@
 //! Subscriptions by regular expression.
 
-use trial_wire::ErrorCode;
-use trial_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+use trial_wire::messages::join_group_request::JoinGroupRequestProtocol;
+use trial_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, JoinGroupRequest};
+use trial_wire::{ErrorCode, ResponseKind};
 
-use super::driver::{Driver, alive, join, text, told};
+use super::driver::{Driver, GROUP, alive, join, text, told};
 use crate::group::GroupConfig;
 
 fn driver() -> Driver {
@@ -162,4 +163,33 @@ fn nobody_is_given_what_they_may_not_describe() {
     driver.beat(alive("a", 2));
     driver.beat(alive("a", 2));
     assert_eq!(driver.log_end(), end);
+}
+
+#[test]
+fn a_classic_member_that_joins_resolves_nothing_and_the_next_heartbeat_does() {
+    let mut driver = driver();
+    driver.beat(joins("a", "orders-.*"));
+    driver.set_topic("orders-cn", Some(1));
+    let end = driver.log_end();
+    let subscription = bytes::Bytes::from_static(b"\0\0\0\0\0\x01\0\x07refunds\xff\xff\xff\xff");
+    let mut request = JoinGroupRequest::default()
+        .with_group_id(text(GROUP).into())
+        .with_session_timeout_ms(10_000)
+        .with_rebalance_timeout_ms(60_000)
+        .with_protocol_type(text("consumer"))
+        .with_protocols(vec![
+            JoinGroupRequestProtocol::default().with_name(text("range")).with_metadata(subscription),
+        ]);
+    // The second changes nothing in the group, and finds nothing to do.
+    for _ in 0..2 {
+        let ResponseKind::JoinGroup(joined) = driver.ask(3, request.clone()) else { panic!("not an answer") };
+        assert_eq!(joined.error_code, 0);
+        request.member_id = joined.member_id;
+    }
+    assert!(!driver.written(end).iter().any(|record| record.contains("orders-.* is")));
+    driver.hidden = Some("orders-us");
+    let end = driver.log_end();
+    driver.beat(alive("a", 1));
+    assert_eq!(driver.written(end)[0], "orders-.* is [\"orders-cn\", \"orders-eu\"] as of 5, 0");
+    driver.fail_over();
 }
