@@ -72,12 +72,15 @@ impl ConsumerGroup {
         }
     }
 
-    /// Whether the group becomes a classic one without these members: of those that are left, if any, all are classic.
+    /// Whether the group becomes a classic one without these members: of those that are left, if any, all are classic, and the
+    /// last that were not are among these.
     pub(super) fn downgrades_without(&self, config: &GroupConfig, gone: &[StrBytes]) -> bool {
-        let mut others = self.members.iter().filter(|(id, _)| !gone.contains(id));
+        let mut modern =
+            self.members.iter().filter(|(_, member)| member.metadata.classic.is_none()).peekable();
         config.consumer_migration_policy.downgrades()
             && self.members.len() - gone.len() <= config.max_size
-            && others.all(|(_, member)| member.metadata.classic.is_some())
+            && modern.peek().is_some()
+            && modern.all(|(id, _)| gone.contains(id))
     }
 
     /// The records that make this group, without these members, a classic one, whose members then come together.

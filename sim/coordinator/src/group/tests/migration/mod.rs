@@ -367,6 +367,23 @@ fn the_policy_says_which_way_groups_may_go() {
 }
 
 #[test]
+fn a_group_stays_what_it_is_when_a_classic_member_leaves() {
+    let config = GroupConfig { max_size: 1, ..GroupConfig::default() };
+    let mut driver = Driver::with_config(config);
+    beat(&mut driver, ("new", None), 0, None);
+    let classic = [driver.new_member_id(), driver.new_member_id()];
+    classic.iter().for_each(|id| assert_eq!(rejoin(&mut driver, id, &[]).error_code, 0));
+    beat(&mut driver, ("new", None), -1, None);
+    assert!(
+        group(&driver).starts_with("group billing classic false"),
+        "two are too many: {}",
+        group(&driver)
+    );
+    assert_eq!(leave(&mut driver, &classic[0]), 0);
+    assert!(group(&driver).starts_with("group billing classic false"), "{}", group(&driver));
+}
+
+#[test]
 fn a_member_that_was_thrown_out_drops_what_it_read_before_it_comes_back() {
     let mut driver = Driver::new();
     let [one, two] = classic_group(&mut driver);
