@@ -19,10 +19,12 @@ impl ConsumerGroup {
         let mut out: Vec<StrBytes> = Vec::new();
         let left = members
             .into_iter()
-            .map(|member| {
+            .map(|mut member| {
                 let error = match self.evicted(&member) {
                     Ok(id) if out.contains(&id) => Some(ErrorCode::UnknownMemberId),
                     Ok(id) => {
+                        // Who was named by its instance id alone is told by both.
+                        member.member_id.clone_from(&id);
                         out.push(id);
                         None
                     }

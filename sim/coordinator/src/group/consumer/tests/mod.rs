@@ -225,16 +225,20 @@ fn an_administrator_takes_a_static_member_out() {
         let request =
             LeaveGroupRequest::default().with_group_id(text(GROUP).into()).with_members(vec![member]);
         match driver.ask(5, request) {
-            ResponseKind::LeaveGroup(response) => response.members[0].error_code,
+            ResponseKind::LeaveGroup(response) => {
+                let member = &response.members[0];
+                (member.member_id.to_string(), member.error_code)
+            }
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(evict(&mut driver, "", Some("host-2")), ErrorCode::UnknownMemberId.code());
-    assert_eq!(evict(&mut driver, "b", Some("host-1")), ErrorCode::FencedInstanceId.code());
-    assert_eq!(evict(&mut driver, "b", None), ErrorCode::UnknownMemberId.code());
+    let failed = |member: &str, error: ErrorCode| (member.to_owned(), error.code());
+    assert_eq!(evict(&mut driver, "", Some("host-2")), failed("", ErrorCode::UnknownMemberId));
+    assert_eq!(evict(&mut driver, "b", Some("host-1")), failed("b", ErrorCode::FencedInstanceId));
+    assert_eq!(evict(&mut driver, "b", None), failed("b", ErrorCode::UnknownMemberId));
     assert_eq!(driver.members().len(), 2);
     let end = driver.log_end();
-    assert_eq!(evict(&mut driver, "", Some("host-1")), 0);
+    assert_eq!(evict(&mut driver, "", Some("host-1")), ("a".to_owned(), 0));
     assert_eq!(
         driver.written(end),
         ["a has nothing", "a shall have None", "a is gone", "group epoch Some(3)"]
