@@ -13,8 +13,8 @@ pub struct Limits {
     pub connections: usize,
     /// `max.connections.per.ip`: whoever is above it is accepted and closed.
     pub connections_per_ip: usize,
-    /// `sasl.server.max.receive.size`: the largest request before a client has logged in, in bytes, if it has to. From where the
-    /// first step of its login has succeeded it is known well enough.
+    /// `sasl.server.max.receive.size`: the largest request before a client has logged in, in bytes, if it has to. SCRAM
+    /// has to succeed in both its steps.
     pub before_login: Option<usize>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -81,14 +81,52 @@ pub(crate) enum Event {
 pub(crate) struct Link {
     responses: tasks::UnboundedSender<(Response, u32)>,
     budget: Arc<Semaphore>,
-    logged_in: Arc<AtomicBool>,
+    login: Arc<Login>,
+}
+
+/// How far a client has logged in. What is told here has happened in this order: who chooses a mechanism was read before it is
+/// answered.
+#[derive(Debug)]
+struct Login {
+    /// How many steps have to succeed still, or [`Login::UNCHOSEN`].
+    steps_left: AtomicU8,
+}
+
+impl Login {
+    /// No mechanism is chosen yet.
+    const UNCHOSEN: u8 = u8::MAX;
+
+    fn new(has_to: bool) -> Login {
+        Login { steps_left: AtomicU8::new(if has_to { Login::UNCHOSEN } else { 0 }) }
+    }
+
+    /// The client chooses a mechanism. Only the first choice counts: whoever chooses again before it has logged in is refused.
+    fn choose(&self, mechanism: &str) {
+        // SCRAM proves something by its second step only.
+        let steps = if mechanism.starts_with("SCRAM-") { 2 } else { 1 };
+        self.update(|left| (left == Login::UNCHOSEN).then_some(steps));
+    }
+
+    /// A step has succeeded.
+    fn step(&self) {
+        self.update(|left| if left == Login::UNCHOSEN { None } else { left.checked_sub(1) });
+    }
+
+    fn update(&self, to: impl Fn(u8) -> Option<u8>) {
+        // What is not changed stays as it is.
+        self.steps_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, to).ok();
+    }
+
+    fn is_done(&self) -> bool {
+        self.steps_left.load(Ordering::Relaxed) == 0
+    }
 }
 
 impl Link {
     /// Sends the response to a request of this cost. A socket that has gone takes nothing.
     pub(crate) fn respond(&self, response: Response, cost: u32) {
         if matches!(&*response.body, ResponseKind::SaslAuthenticate(login) if login.error_code == 0) {
-            self.logged_in.store(true, Ordering::Relaxed);
+            self.login.step();
         }
         if self.responses.send((response, cost)).is_err() {
             self.done(cost);
@@ -159,16 +197,16 @@ fn open(
     let (responses, taken) = tasks::unbounded_channel();
     let budget = Arc::new(Semaphore::new(IN_PROGRESS_MAX as usize));
     let before_login = before_login.filter(|_| subject.is_none());
-    let logged_in = Arc::new(AtomicBool::new(before_login.is_none()));
+    let login = Arc::new(Login::new(before_login.is_some()));
     let incoming = Incoming {
         peer,
         events: events.clone(),
         budget: budget.clone(),
         queue,
-        logged_in: logged_in.clone(),
+        login: login.clone(),
         before_login: before_login.unwrap_or(REQUEST_MAX),
     };
-    let link = Link { responses, budget: budget.clone(), logged_in };
+    let link = Link { responses, budget: budget.clone(), login };
     // If the owner has gone there is nobody to serve.
     if events.send(Event::Opened { peer, broker, subject, link }).is_err() {
         return;
@@ -202,8 +240,8 @@ struct Incoming {
     events: mpsc::Sender<Event>,
     budget: Arc<Semaphore>,
     queue: Arc<Semaphore>,
-    logged_in: Arc<AtomicBool>,
-    /// The largest request until then, in bytes.
+    login: Arc<Login>,
+    /// The largest request until the client has logged in, in bytes.
     before_login: usize,
 }
 
@@ -224,6 +262,9 @@ impl Incoming {
                 let Ok(queued) = place else { return Ok(()) };
                 let request = edge::request(frame.clone())?;
                 unpaid = at_most(&frame, &request).saturating_sub(expected);
+                if let RequestKind::SaslHandshake(handshake) = &*request.body {
+                    self.login.choose(&handshake.mechanism);
+                }
                 let event = Event::Request { peer: self.peer, request, frame, cost, queued };
                 if self.events.send(event).is_err() {
                     return Ok(());
@@ -239,7 +280,7 @@ impl Incoming {
 
     /// The largest request, in bytes.
     fn largest(&self) -> usize {
-        if self.logged_in.load(Ordering::Relaxed) { REQUEST_MAX } else { self.before_login }
+        if self.login.is_done() { REQUEST_MAX } else { self.before_login }
     }
 }
 
@@ -345,11 +386,12 @@ async fn taken(written: impl Future<Output = io::Result<()>>) -> Result<(), Unwr
 
 #[cfg(test)]
 mod tests {
+    use trial_wire::StrBytes;
     use trial_wire::frame::encode_request_frame;
     use trial_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
     use trial_wire::messages::{
         FetchRequest, MetadataRequest, MetadataResponse, ProduceRequest, SaslAuthenticateRequest,
-        SaslAuthenticateResponse,
+        SaslAuthenticateResponse, SaslHandshakeRequest,
     };
 
     use super::*;
@@ -357,8 +399,8 @@ mod tests {
 
     fn incoming(peer: u64, events: mpsc::Sender<Event>, queue: Arc<Semaphore>) -> Incoming {
         let budget = Arc::new(Semaphore::new(IN_PROGRESS_MAX as usize));
-        let (peer, logged_in) = (PeerId(peer), Arc::new(AtomicBool::new(true)));
-        Incoming { peer, events, budget, queue, logged_in, before_login: 0 }
+        let (peer, login) = (PeerId(peer), Arc::new(Login::new(false)));
+        Incoming { peer, events, budget, queue, login, before_login: 0 }
     }
 
     /// A client's end of a connection.
@@ -520,12 +562,21 @@ mod tests {
     fn who_has_not_logged_in_sends_nothing_large() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
         let (small, large) = (frame(9, &records(1, 100)), frame(9, &records(1, 1000)));
-        let sent = |logs_in: bool, error_code: i16| {
+        let sent = |mechanisms: &[&'static str], steps: &[i16]| {
             let (events, taken) = mpsc::channel();
             runtime.block_on(async {
                 let mut client = opened(Some(500), events).await;
                 let Ok(Event::Opened { link, .. }) = taken.try_recv() else { panic!("it is opened first") };
-                if logs_in {
+                for mechanism in mechanisms {
+                    let mechanism = StrBytes::from_static_str(mechanism);
+                    let handshake = SaslHandshakeRequest::default().with_mechanism(mechanism);
+                    let handshake = frame(1, &RequestKind::SaslHandshake(handshake));
+                    client.write_all(&handshake).await.expect("somebody reads it");
+                    while !matches!(taken.try_recv(), Ok(Event::Request { .. })) {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                for &error_code in steps {
                     let body = SaslAuthenticateResponse::default().with_error_code(error_code);
                     let body = Box::new(ResponseKind::SaslAuthenticate(body));
                     link.respond(Response { correlation_id: 1, api_version: 2, body }, COST_MIN);
@@ -547,9 +598,21 @@ mod tests {
             }
         };
         let refused = format!("a frame of {} bytes is not between 0 and 500", large.len() - 4);
-        assert_eq!(sent(false, 0), (1, Some(refused.clone())));
-        assert_eq!(sent(true, 58), (1, Some(refused)));
-        assert_eq!(sent(true, 0), (2, None));
+        let cases: [(&[&str], &[i16], bool); 8] = [
+            (&[], &[], false),
+            (&["PLAIN"], &[], false),
+            (&["PLAIN"], &[58], false),
+            (&["PLAIN"], &[0], true),
+            // The first step of SCRAM says who it is, the second proves it.
+            (&["SCRAM-SHA-256"], &[0], false),
+            (&["SCRAM-SHA-512"], &[0, 58], false),
+            (&["SCRAM-SHA-512"], &[0, 0], true),
+            (&["SCRAM-SHA-256", "PLAIN"], &[0], false),
+        ];
+        for (mechanisms, steps, may) in cases {
+            let expected = if may { (2, None) } else { (1, Some(refused.clone())) };
+            assert_eq!(sent(mechanisms, steps), expected, "{mechanisms:?} {steps:?}");
+        }
     }
 
     #[test]
