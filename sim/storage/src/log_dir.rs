@@ -9,6 +9,7 @@ use bytes::Bytes;
 use trial_node::{Disk, DiskError, NodeId, Offset, OpenError};
 use trial_wire::Uuid;
 
+use crate::segment::{Check, LogSegment};
 use crate::{checkpoint, uuid_text, whole_file};
 
 const META_PROPERTIES: &str = "meta.properties";
@@ -185,8 +186,8 @@ pub fn write_clean_shutdown(disk: &mut dyn Disk, dir: &str, broker_epoch: i64) -
 }
 
 /// Removes the marker, durably, and says whether it was there and with which broker epoch (−1 if it did not say): the first
-/// step of a start. It does not count if a log has lost a segment since, whose index is still there: then the replicas must not
-/// be taken for what they were.
+/// step of a start. It does not count if a log has lost a segment since, whose index is still there, or ends before its recovery
+/// point, or is not there at all: then the replicas must not be taken for what they were.
 ///
 /// # Errors
 /// What the disk says.
@@ -199,7 +200,8 @@ pub fn take_clean_shutdown(disk: &mut dyn Disk, dir: &str) -> Result<Option<i64>
         let (_, rest) = text.split_once("\"brokerEpoch\":")?;
         rest.trim_start().split(|c: char| c != '-' && !c.is_ascii_digit()).next()?.parse().ok()
     });
-    Ok(if has_lost_segments(disk, dir)? { None } else { Some(epoch.unwrap_or(-1)) })
+    let lost = has_lost_segments(disk, dir)? || has_lost_ends(disk, dir)?;
+    Ok(if lost { None } else { Some(epoch.unwrap_or(-1)) })
 }
 
 /// Whether there are indexes without their segments.
@@ -217,6 +219,35 @@ fn has_lost_segments(disk: &mut dyn Disk, dir: &str) -> Result<bool, DiskError> 
         }
     }
     Ok(false)
+}
+
+/// Whether there are logs that end before their recovery points, which an orderly shutdown puts at their ends.
+fn has_lost_ends(disk: &mut dyn Disk, dir: &str) -> Result<bool, DiskError> {
+    for ((topic, partition), recovery_point) in read_checkpoint(disk, dir, CheckpointFile::RecoveryPoint)? {
+        let folder = partition_folder(dir, &topic, partition);
+        if recovery_point > Offset::ZERO && !reaches(disk, &folder, recovery_point)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the log in a folder ends at `offset` or after it.
+fn reaches(disk: &mut dyn Disk, folder: &str, offset: Offset) -> Result<bool, DiskError> {
+    let names = disk.list(folder)?;
+    let base = |name: &String| name.strip_suffix(".log")?.parse().ok().map(Offset);
+    let Some(last) = names.iter().filter_map(base).max() else { return Ok(false) };
+    if last >= offset {
+        return Ok(true);
+    }
+    let mut segment = LogSegment::open_file(disk, folder, last, 0)?;
+    // Nothing is added to the indexes, which nobody keeps.
+    if segment.load_indexes(disk, folder, u32::MAX)?.is_err() {
+        segment.rebuild(disk, Check::Headers, u32::MAX)?;
+    }
+    let end = segment.next_offset();
+    segment.close(disk);
+    Ok(end >= offset)
 }
 
 /// The path of a partition's folder.

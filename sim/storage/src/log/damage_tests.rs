@@ -1,12 +1,13 @@
 //! What a log does about a device that does not keep what was written.
 
 use bytes::Bytes;
-use trial_node::{DiskError, LeaderEpoch, Offset, Rng, TopicPartition};
+use trial_node::{Disk, DiskError, LeaderEpoch, Offset, Rng, TopicPartition};
 use trial_wire::batch::BatchBuilder;
 use trial_wire::{Compression, StrBytes};
 
 use super::{AppendOrigin, LogOpen, ReadError, RecoveryReport, UnifiedLog};
 use crate::disk::fault::{DiskFault, DiskPart};
+use crate::log_dir::{self, CheckpointFile, path_in};
 use crate::{LogConfig, SimDisk};
 
 const FOLDER: &str = "orders-0";
@@ -154,6 +155,31 @@ fn a_segment_that_is_lost_is_noticed_even_after_an_orderly_shutdown() {
         assert!(log.segment_count() < segments);
     }
     assert!(front < 20, "{front}");
+}
+
+#[test]
+fn an_orderly_shutdown_does_not_count_if_a_log_or_its_end_is_lost() {
+    let (mut disk, log) = log();
+    let end = log.log_end_offset();
+    log.close(&mut disk).unwrap();
+    let entries = [("orders", 0, end), ("orders", 1, Offset::ZERO)];
+    log_dir::write_checkpoint(&mut disk, "", CheckpointFile::RecoveryPoint, entries.into_iter()).unwrap();
+    log_dir::write_clean_shutdown(&mut disk, "", 42).unwrap();
+    let names = disk.list(FOLDER).unwrap();
+    let last = names.iter().filter_map(|name| name.strip_suffix(".log")).max().unwrap();
+    let lose = |wanted: &dyn Fn(&str) -> bool| {
+        let mut disk = disk.clone();
+        for name in names.iter().filter(|name| wanted(name)) {
+            disk.remove(&path_in(FOLDER, name)).unwrap();
+        }
+        log_dir::take_clean_shutdown(&mut disk, "").unwrap()
+    };
+    assert_eq!(lose(&|_| false), Some(42));
+    assert_eq!(lose(&|name| name.ends_with("index")), Some(42), "indexes are rebuilt");
+    assert_eq!(lose(&|name| name.starts_with(last)), None, "the last segment, with its indexes");
+    assert_eq!(lose(&|_| true), None, "all files");
+    disk.remove(FOLDER).unwrap();
+    assert_eq!(log_dir::take_clean_shutdown(&mut disk, ""), Ok(None), "the folder");
 }
 
 #[test]
