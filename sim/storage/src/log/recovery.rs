@@ -55,9 +55,6 @@ pub struct RecoveryReport {
     pub repairs: Vec<Repair>,
     /// Whether bytes that a log held are gone.
     lost: bool,
-    /// Whether the log ends before what had been on the device for certain: no crash does that, a device does. The replica must
-    /// not be taken for one that has what is committed.
-    pub lost_flushed: bool,
     /// Whether the first segments are lost: an index is there of one before those that are.
     pub lost_front: bool,
 }
@@ -139,7 +136,8 @@ impl UnifiedLog {
             folder_dirty: names.is_empty() || !options.clean_shutdown,
         };
         if log_end_offset < options.recovery_point {
-            report.lost_flushed = true;
+            // No crash does that, a device does. A broker that was not closed in order is not taken for one that has what is
+            // committed anyway, and of one that was closed in order `take_clean_shutdown` has looked for it.
             let what = format!("ends at {log_end_offset}, flushed up to {}", options.recovery_point);
             report.note(folder, what);
         }
