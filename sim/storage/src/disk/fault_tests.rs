@@ -111,6 +111,29 @@ fn what_a_lost_fsync_said_was_written_is_gone_with_the_power_unless_the_device_h
 }
 
 #[test]
+fn a_device_that_keeps_losing_the_syncs_of_one_folder_settles_those_of_another() {
+    let mut disk = disk(&[("orders-0/a.log", 10), ("orders-1/a.log", 10)]);
+    let other = DiskPart::Partition(TopicPartition::new(StrBytes::from_static_str("orders"), 1));
+    for part in [&orders(), &other] {
+        disk.inject(part, &DiskFault::LostFsync, &mut rng(1));
+    }
+    for folder in ["orders-0", "orders-1"] {
+        for path in ["a.log", "new"].map(|name| format!("{folder}/{name}")) {
+            let file = disk.for_node().open(&path, true).unwrap();
+            disk.for_node().append(file, &[Bytes::from_static(b"more")]).unwrap();
+            disk.for_node().sync(file).unwrap();
+        }
+        disk.for_node().sync_folder(folder).unwrap();
+    }
+    disk.heal(&other, &DiskFault::LostFsync);
+    disk.lose_power(&mut rng(2));
+    assert_eq!(content(&mut disk, "orders-0/a.log").len(), 10);
+    assert_eq!(content(&mut disk, "orders-1/a.log").len(), 14);
+    assert_eq!(["orders-0/new", "orders-1/new"].map(|path| disk.open(path, false).is_ok()), [false, true]);
+    assert_eq!(disk.dirty_bytes(), 0);
+}
+
+#[test]
 fn a_torn_write_leaves_single_sectors() {
     let mut torn = false;
     for seed in 0..20 {

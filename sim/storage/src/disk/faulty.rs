@@ -114,12 +114,12 @@ impl SimDisk {
         if let Some(i) = faults.in_force.iter().position(|one| one.part == *part && one.fault == *fault) {
             faults.in_force.remove(i);
         }
-        if faults.is_none() {
-            self.forget_faults();
-        }
         if *fault == DiskFault::LostFsync {
-            // The device writes at last what it said it had written.
+            // The device writes at last what it said it had written, but for what loses syncs still for another reason.
             self.settle_lost_syncs();
+        }
+        if self.faults().is_some_and(Faults::is_none) {
+            self.forget_faults();
         }
     }
 

@@ -10,6 +10,7 @@ use super::{File, Kind, NameOp, SimDisk};
 use crate::disk::fault::{DiskPart, EVERY_FILE};
 use crate::disk::faulty::{Faults, SECTOR};
 use crate::disk::rope::Rope;
+use crate::log_dir::path_in;
 
 impl File {
     /// Each sector of what was not synced is on the device or not by itself, up to where the length was written.
@@ -189,9 +190,10 @@ impl SimDisk {
         }
     }
 
-    /// Devices write what they had said that they had written.
+    /// The device writes what it had said that it had written, except where it loses syncs still.
     pub(in crate::disk) fn settle_lost_syncs(&mut self) {
-        for id in 0..self.nodes.len() as u32 {
+        let lost = self.nodes_that_lose_syncs();
+        for id in (0..self.nodes.len() as u32).filter(|id| !lost.contains(id)) {
             match self.nodes[id as usize].as_mut().map(|node| &mut node.kind) {
                 Some(Kind::File(file)) if file.unsynced_by_device.is_some() => {
                     let file = Arc::make_mut(file);
@@ -204,6 +206,23 @@ impl SimDisk {
                 _ => {}
             }
         }
+    }
+
+    /// The files and folders whose syncs are lies. What has no name any more is not among them: no loss of power leaves it.
+    fn nodes_that_lose_syncs(&self) -> BTreeSet<u32> {
+        let mut lost = BTreeSet::new();
+        let Some(faults) = self.faults() else { return lost };
+        let mut found = vec![(String::new(), 0)];
+        while let Some((path, id)) = found.pop() {
+            if faults.loses_sync(&path) {
+                lost.insert(id);
+            }
+            if self.is_folder(id) {
+                let names = self.folder(id).names.iter();
+                found.extend(names.map(|(name, inside)| (path_in(&path, name), *inside)));
+            }
+        }
+        lost
     }
 
     /// The nodes whose unsynced sectors a loss of power tears one by one.
