@@ -19,10 +19,12 @@ pub fn line(text: Arguments<'_>) {
     }
 }
 
-/// Writes a line to standard error. Without a reader the program ends, as by SIGPIPE.
+/// Writes a line to standard error. Without a reader the program ends, as by SIGPIPE; of any other failure there is nobody to
+/// tell, and the program goes on.
 pub fn complaint(text: Arguments<'_>) {
     let mut out = std::io::stderr().lock();
-    if out.write_fmt(text).and_then(|()| out.write_all(b"\n")).is_err() {
+    let written = out.write_fmt(text).and_then(|()| out.write_all(b"\n"));
+    if written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
         std::process::exit(BROKEN_PIPE);
     }
 }

@@ -454,3 +454,12 @@ fn a_reader_that_goes_away_ends_the_program_quietly() {
     let output = command.args(["run", "nowhere.toml"]).stderr(writer).output().expect("it ends");
     assert_eq!(output.status.code(), Some(141));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn complaints_that_find_no_room_do_not_change_how_the_program_ends() {
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trial"));
+    let output = command.args(["run", "nowhere.toml"]).stderr(full).output().expect("it ends");
+    assert_eq!(output.status.code(), Some(2));
+}
