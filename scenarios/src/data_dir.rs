@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use trial_node::{DiskError, Span};
 use trial_storage::disk::file::FileDisk;
 use trial_storage::disk::sim::SimDisk;
+use trial_storage::log_dir::META_PROPERTIES;
 use trial_world::HostId;
 
 use crate::model::Scenario;
@@ -60,6 +61,17 @@ pub enum DataDirError {
         path: PathBuf,
         /// What is different.
         what: String,
+    },
+    /// A broker's data is where its `log.dirs` does not look for it.
+    #[error(
+        "{path}: it is a log directory of the data, and log.dirs = \"{log_dirs}\" leaves it out: the broker would begin without it",
+        path = path.display()
+    )]
+    LeftOut {
+        /// The log directory.
+        path: PathBuf,
+        /// `log.dirs` as it is now.
+        log_dirs: String,
     },
     /// A broker's data cannot be read.
     #[error(transparent)]
@@ -155,14 +167,40 @@ impl DataDir {
     }
 }
 
+/// Looks whether a broker's folder has a log directory that is none of these.
+fn all_named(broker: &Path, log_dirs: &[String]) -> Result<(), DataDirError> {
+    let at = |error| DataDirError::Io { path: broker.to_owned(), error };
+    let mut found = vec![("/".to_owned(), broker.to_owned())];
+    match fs::read_dir(broker) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(at(error)),
+        Ok(entries) => {
+            for entry in entries {
+                let entry = entry.map_err(at)?;
+                found.push((format!("/{}", entry.file_name().display()), entry.path()));
+            }
+        }
+    }
+    let mut left_out = found
+        .into_iter()
+        .filter(|(dir, path)| !log_dirs.contains(dir) && path.join(META_PROPERTIES).exists())
+        .map(|(_, path)| path)
+        .collect::<Vec<_>>();
+    left_out.sort();
+    let Some(path) = left_out.into_iter().next() else { return Ok(()) };
+    Err(DataDirError::LeftOut { path, log_dirs: log_dirs.join(",") })
+}
+
 impl Run {
     /// Gives every broker the disk that the folder has for it. Before anything has happened.
     ///
     /// # Errors
-    /// [`DataDirError`]: a folder cannot be read.
+    /// [`DataDirError`]: a folder cannot be read, or has data that a broker would not find.
     pub fn keep_in(&mut self, data: &DataDir) -> Result<(), DataDirError> {
+        let log_dirs = self.broker_config().log_dirs;
         for host in (0..self.scenario.cluster.nodes).map(HostId) {
             let path = data.root.join(self.world.name(host));
+            all_named(&path, &log_dirs)?;
             let folder = FileDisk::new(&path).map_err(|error| DataDirError::Io { path, error })?;
             self.world.set_disk(host, SimDisk::mirrored(folder)?);
         }
@@ -214,6 +252,38 @@ mod tests {
         assert_eq!(session(&made), ["orders"]);
         // Nothing in this one's scenario tells of it, and it is audited all the same.
         assert_eq!(session(&scenario(BARE)), ["orders"]);
+    }
+
+    #[test]
+    fn data_that_log_dirs_no_longer_names_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let told = |log_dirs: &str| {
+            let config = format!("config = {{ \"log.dirs\" = \"{log_dirs}\", ");
+            let scenario = scenario(&BARE.replace("config = { ", &config));
+            let data = DataDir::open(folder.path(), &scenario).expect("it is free");
+            let options = RunOptions { outside: Some(0), ..RunOptions::default() };
+            let mut run = Run::new(scenario, options).expect("there is no corpus to fail");
+            if let Err(error) = run.keep_in(&data) {
+                return error.to_string().replace(&folder.path().display().to_string(), "DATA");
+            }
+            run.run_until(run.warm()).expect("the cluster forms");
+            run.finish(&mut |_| ()).expect("it comes to its end");
+            String::new()
+        };
+        let left_out = |dir: &str, log_dirs: &str| {
+            format!(
+                "DATA/{dir}: it is a log directory of the data, and log.dirs = \"{log_dirs}\" leaves it out: the broker would \
+                 begin without it"
+            )
+        };
+        assert_eq!(told("/a,/b"), "");
+        assert_eq!(told("/b,/a,/c"), "");
+        assert_eq!(told("/a,/c"), left_out("broker-1/b", "/a,/c"));
+        assert_eq!(told("/"), left_out("broker-1/a", "/"));
+        fs::rename(folder.path().join("broker-1/a"), folder.path().join("a")).expect("it can be moved");
+        fs::remove_dir_all(folder.path().join("broker-1")).expect("it can be removed");
+        fs::rename(folder.path().join("a"), folder.path().join("broker-1")).expect("it can be moved");
+        assert_eq!(told("/a,/b,/c"), left_out("broker-1", "/a,/b,/c"));
     }
 
     #[test]

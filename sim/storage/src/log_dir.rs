@@ -12,7 +12,8 @@ use trial_wire::Uuid;
 use crate::segment::{Check, LogSegment};
 use crate::{checkpoint, uuid_text, whole_file};
 
-const META_PROPERTIES: &str = "meta.properties";
+/// The file that says whose log directory it is in.
+pub const META_PROPERTIES: &str = "meta.properties";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 /// What the name of a folder ends with that is being deleted.
