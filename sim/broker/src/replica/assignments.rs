@@ -17,8 +17,10 @@ use super::{Context, Output, ReplicaManager, RequestFailure, Sent};
 
 /// How many replicas one request assigns at most (`MAX_ASSIGNMENTS_PER_REQUEST` in Kafka's source).
 const MAX_ASSIGNMENTS: usize = 2_250;
-/// How long to wait after the controller could not be reached, or refused.
-const RETRY_BACKOFF: Span = Span::from_millis(500);
+/// The wait after a failure is twice this for the first, doubled for each more in a row up to [`MAX_BACKOFF`], plus or minus a
+/// fiftieth by chance (`STANDARD_BACKOFF` in Kafka's source).
+const FIRST_BACKOFF: Span = Span::from_millis(100);
+const MAX_BACKOFF: Span = Span::from_secs(10);
 
 /// What the controller has to be told.
 #[derive(Clone, Debug, Default)]
@@ -27,19 +29,31 @@ pub(super) struct Assignments {
     waiting: BTreeMap<TopicIdPartition, Uuid>,
     /// What the request that is under way contains.
     in_flight: BTreeMap<TopicIdPartition, Uuid>,
+    /// What the controller has refused: it is asked for again after the wait, for which others do not wait.
+    refused: BTreeMap<TopicIdPartition, Uuid>,
+    /// Whether the whole of the last request has failed: then everything waits.
+    failed: bool,
+    /// Whether a wait is on.
     backing_off: bool,
+    /// How many waits there were since anything was assigned.
+    failures: u32,
 }
 
 impl Assignments {
     /// The wait after a failure is over.
     pub fn backed_off(&mut self) {
         self.backing_off = false;
+        self.failed = false;
+        for (tp, id) in std::mem::take(&mut self.refused) {
+            self.waiting.entry(tp).or_insert(id);
+        }
     }
 }
 
 impl ReplicaManager {
     /// A replica is in the directory with this id, or was when it failed; the metadata says `state`.
     pub(super) fn note_directory(&mut self, tp: TopicIdPartition, state: &PartitionState<'_>, id: Uuid) {
+        self.assignments.refused.remove(&tp);
         if self.assigned_directory(state) != id {
             self.assignments.waiting.insert(tp, id);
         }
@@ -48,7 +62,7 @@ impl ReplicaManager {
     /// Sends what waits, unless it need not be said any more.
     pub(super) fn send_assignments(&mut self, ctx: &Context<'_>) {
         let queue = &self.assignments;
-        if queue.waiting.is_empty() || !queue.in_flight.is_empty() || queue.backing_off {
+        if queue.waiting.is_empty() || !queue.in_flight.is_empty() || queue.failed {
             return;
         }
         let mut directories: BTreeMap<Uuid, Vec<TopicData>> = BTreeMap::new();
@@ -93,25 +107,34 @@ impl ReplicaManager {
     /// What was not assigned is asked for again, for as long as it is true.
     pub(super) fn handle_assignments_response(
         &mut self,
-        ctx: &Context<'_>,
+        ctx: &mut Context<'_>,
         result: Result<ResponseKind, RequestFailure>,
     ) {
-        let mut failed = std::mem::take(&mut self.assignments.in_flight);
-        if let Ok(ResponseKind::AssignReplicasToDirs(response)) = result
-            && response.error_code == 0
-        {
-            for tp in assigned(&response) {
-                failed.remove(&tp);
+        let queue = &mut self.assignments;
+        let mut left = std::mem::take(&mut queue.in_flight);
+        match result {
+            Ok(ResponseKind::AssignReplicasToDirs(response)) if response.error_code == 0 => {
+                for tp in assigned(&response) {
+                    if left.remove(&tp).is_some() {
+                        queue.failures = 0;
+                    }
+                }
+                queue.refused.extend(&left);
+            }
+            _ => {
+                queue.failed = true;
+                for (tp, id) in &left {
+                    queue.waiting.entry(*tp).or_insert(*id);
+                }
             }
         }
-        if failed.is_empty() {
+        if left.is_empty() || std::mem::replace(&mut queue.backing_off, true) {
             return;
         }
-        for (tp, id) in failed {
-            self.assignments.waiting.entry(tp).or_insert(id);
-        }
-        self.assignments.backing_off = true;
-        self.timers.set(ctx.now.mono + RETRY_BACKOFF, Timer::AssignReplicasToDirs);
+        queue.failures += 1;
+        let wait = FIRST_BACKOFF.times(1 << queue.failures.min(20)).0.min(MAX_BACKOFF.0);
+        let wait = ctx.rng.between(wait - wait / 50, wait + wait / 50).min(MAX_BACKOFF.0);
+        self.timers.set(ctx.now.mono + Span(wait), Timer::AssignReplicasToDirs);
     }
 }
 

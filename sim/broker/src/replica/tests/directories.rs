@@ -162,6 +162,37 @@ fn a_restart_finds_replicas_where_they_are_and_creates_none_while_a_directory_is
 }
 
 #[test]
+fn a_refused_assignment_is_asked_for_again_after_longer_and_longer_waits() {
+    let mut cluster = with_two_directories();
+    let mut disk = cluster.kill(A);
+    disk.crash_process();
+    for partition in cluster.metadata.partitions.values_mut() {
+        partition.directories[0] = trial_metadata::UNASSIGNED_DIRECTORY;
+    }
+    cluster.assignments_asked.clear();
+    cluster.assignments_refused.insert(P0);
+    cluster.start_in(A, disk, &["x", "y"]);
+    cluster.publish();
+    assert_eq!(cluster.metadata.partitions[&P1].directories[0], directory_id(A, "y"));
+    cluster.advance(Span::from_secs(60));
+    let asked = std::mem::take(&mut cluster.assignments_asked);
+    assert_eq!(asked.iter().filter(|(_, tp)| *tp == P1).count(), 1);
+    let asked: Vec<Time> = asked.iter().filter(|(_, tp)| *tp == P0).map(|(at, _)| *at).collect();
+    let waits: Vec<Span> = asked.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+    let (growing, longest) = waits.split_at(6);
+    assert!(growing.windows(2).all(|pair| pair[1].0 > pair[0].0 * 3 / 2), "{waits:?}");
+    assert!(longest.len() > 3 && longest.iter().all(|wait| wait.0 > growing[5].0), "{waits:?}");
+    assert!(longest.iter().all(|wait| *wait <= Span::from_secs(10)), "{waits:?}");
+    cluster.assignments_refused.clear();
+    cluster.advance(Span::from_secs(10));
+    assert_eq!(cluster.metadata.partitions[&P0].directories[0], directory_id(A, "x"));
+    cluster.publish();
+    cluster.assignments_asked.clear();
+    cluster.advance(Span::from_secs(60));
+    assert_eq!(cluster.assignments_asked, []);
+}
+
+#[test]
 fn a_replaced_directory_is_filled_from_the_leader() {
     let mut cluster = with_two_directories();
     cluster.elect(P0, B, &[B, C]);

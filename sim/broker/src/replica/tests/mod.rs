@@ -144,6 +144,9 @@ struct Cluster {
     /// Fetches between brokers so far.
     fetches: usize,
     failed_directories: Vec<(NodeId, String)>,
+    /// When the controller was asked to assign replicas to directories, and whose it refuses.
+    assignments_asked: Vec<(Time, TopicIdPartition)>,
+    assignments_refused: BTreeSet<TopicIdPartition>,
     /// Requests between brokers that are not answered: from, id, to.
     in_flight: Vec<(NodeId, RequestId, NodeId)>,
 }
@@ -188,6 +191,8 @@ impl Cluster {
             last_token: 0,
             fetches: 0,
             failed_directories: Vec::new(),
+            assignments_asked: Vec::new(),
+            assignments_refused: BTreeSet::new(),
             in_flight: Vec::new(),
         };
         for id in [A, B, C] {
@@ -423,11 +428,16 @@ impl Cluster {
                 let partitions = topic.partitions.iter().map(|partition| {
                     let index = partition.partition_index;
                     let tp = TopicIdPartition { topic_id: topic.topic_id, partition: index };
+                    let answer = PartitionData::default().with_partition_index(index);
+                    self.assignments_asked.push((self.now, tp));
+                    if self.assignments_refused.contains(&tp) {
+                        return answer.with_error_code(ErrorCode::IneligibleReplica.code());
+                    }
                     let assigned = self.metadata.partitions.get_mut(&tp).unwrap();
                     let place = assigned.replicas.iter().position(|id| *id == from).unwrap();
                     assigned.directories[place] = directory.id;
                     assigned.partition_epoch += 1;
-                    PartitionData::default().with_partition_index(index)
+                    answer
                 });
                 TopicData::default().with_topic_id(topic.topic_id).with_partitions(partitions.collect())
             });
