@@ -42,6 +42,7 @@ impl ReplicaManager {
     /// Removes the folders of partitions that this broker no longer hosts ("stray" replicas). To be called once, after the
     /// broker has caught up with the metadata for the first time.
     pub fn remove_strays(&mut self, ctx: &mut Context<'_>) {
+        self.loaded = true;
         for directory in self.online() {
             let folders = std::mem::take(&mut self.directories[directory].checkpoints.folders);
             for folder in folders.into_keys() {

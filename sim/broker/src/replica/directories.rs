@@ -168,7 +168,8 @@ impl ReplicaManager {
     /// The directory that a replica is in or is to be in; `None` if that is, or may be, one that is offline.
     ///
     /// Where the metadata has it comes first; if that is a directory that is gone for good, which is certain only if all that
-    /// are configured are there, it goes where there are the fewest.
+    /// are configured are there, it goes where there are the fewest. So does one that is assigned to none, if it is new here, as
+    /// its broker may have gone down before the controller knew where it was.
     pub(super) fn directory_for(
         &self,
         tp: TopicIdPartition,
@@ -192,7 +193,9 @@ impl ReplicaManager {
             .or_else(|| find(&is_assigned))
             .or_else(|| {
                 let all_online = self.directories.iter().all(online);
-                (all_online || assigned.as_u128() < RESERVED_DIRECTORIES)
+                // That the broker had gone down would have changed a partition for which its log counts.
+                let is_new = self.loaded || state.partition_epoch == 0;
+                (all_online || (is_new && assigned.as_u128() < RESERVED_DIRECTORIES))
                     .then(|| self.emptiest_directory())
                     .flatten()
             })

@@ -77,6 +77,7 @@ pub(crate) use directories::as_disk_error;
 pub use directories::{DirectoryView, FoundDirectory, LogDirectory};
 pub use local::LogBounds;
 pub use metadata::{BrokerState, ClusterMetadata, PartitionState};
+pub(crate) use retention::cleaner_keys_max;
 pub use transactions::TransactionMarker;
 pub use verification::{TransactionSupport, VerificationId};
 
@@ -231,6 +232,8 @@ pub struct ReplicaConfig {
     pub producer_id_expiration_check_interval: Span,
     /// `log.cleaner.backoff.ms`.
     pub log_cleaner_backoff: Span,
+    /// How many keys `log.cleaner.dedupe.buffer.size` has room for.
+    pub log_cleaner_keys_max: usize,
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval: Span,
 }
@@ -255,6 +258,7 @@ impl ReplicaConfig {
             producer_id_expiration: Span::from_secs(24 * 3600),
             producer_id_expiration_check_interval: Span::from_secs(600),
             log_cleaner_backoff: Span::from_secs(15),
+            log_cleaner_keys_max: cleaner_keys_max(128 << 20, 900_000),
             log_retention_check_interval: Span::from_secs(300),
         }
     }
@@ -294,6 +298,8 @@ pub struct ReplicaManager {
     directories: Vec<Directory>,
     /// The partitions whose replica is, or may be, in a directory that is offline.
     offline: BTreeSet<TopicIdPartition>,
+    /// Whether everything is known that was here before this process: who comes now is new here.
+    loaded: bool,
     assignments: Assignments,
     checkpoints_due: CheckpointsDue,
     timers: Deadlines<Timer>,
@@ -421,6 +427,7 @@ impl ReplicaManager {
             lagging: Vec::new(),
             directories: Vec::new(),
             offline: BTreeSet::new(),
+            loaded: false,
             assignments: Assignments::default(),
             checkpoints_due: CheckpointsDue::default(),
             timers,
@@ -454,9 +461,10 @@ impl ReplicaManager {
         self.follower_throttle.set_limit(limit(follower));
     }
 
-    /// `log.cleaner.backoff.ms`, from the next cleaning on.
-    pub fn set_cleaner_backoff(&mut self, backoff: Span) {
+    /// `log.cleaner.backoff.ms`, and how many keys `log.cleaner.dedupe.buffer.size` has room for, from the next cleaning on.
+    pub fn set_cleaner(&mut self, backoff: Span, keys_max: usize) {
         self.config.log_cleaner_backoff = backoff;
+        self.config.log_cleaner_keys_max = keys_max;
     }
 
     /// The answer to a request of ours, or its failure. Answers to requests that are not awaited any more are ignored.

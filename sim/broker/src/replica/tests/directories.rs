@@ -162,6 +162,37 @@ fn a_restart_finds_replicas_where_they_are_and_creates_none_while_a_directory_is
 }
 
 #[test]
+fn a_replica_that_is_assigned_to_none_is_created_while_a_directory_is_offline_only_if_it_is_new() {
+    let mut cluster = with_two_directories();
+    let mut disk = cluster.kill(A);
+    disk.crash_process();
+    let x = DiskPart::LogDir("x".to_owned());
+    disk.inject(&x, &DiskFault::Error(FailingOps::ALL), &mut Rng::named(1, "fault"));
+    // The controller has not taken note of where it was.
+    let mut old = cluster.metadata.partitions[&P0].clone();
+    old.directories[0] = trial_metadata::UNASSIGNED_DIRECTORY;
+    cluster.metadata.partitions.insert(P0, old.clone());
+    // Created while the broker was away, and after its start.
+    let [meanwhile, later] = [2, 3].map(|partition| TopicIdPartition { topic_id: TOPIC, partition });
+    let mut new = old.clone();
+    new.partition_epoch = 0;
+    cluster.metadata.partitions.insert(meanwhile, new);
+    cluster.start_in(A, disk, &["x", "y"]);
+    cluster.publish_to(A);
+    cluster.with(A, |replicas, ctx| replicas.remove_strays(ctx));
+    cluster.metadata.partitions.insert(later, old);
+    cluster.publish_to(A);
+    let replicas = &cluster.nodes[&A].replicas;
+    assert!(replicas.replica(P0).is_none(), "it is in the directory that is offline");
+    assert_eq!(
+        [P1, meanwhile, later].map(|tp| place(&cluster, A, tp)),
+        ["y/orders-1", "y/orders-2", "y/orders-3"]
+    );
+    let token = cluster.produce(A, ALL, &[(P0, batch("a", 1))]);
+    assert_eq!(cluster.produced_one(token), Some((ErrorCode::KafkaStorageError.code(), -1)));
+}
+
+#[test]
 fn a_refused_assignment_is_asked_for_again_after_longer_and_longer_waits() {
     let mut cluster = with_two_directories();
     let mut disk = cluster.kill(A);
