@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
+use trial_metadata::config::parse_ratio;
 use trial_metadata::{BootstrapFeatures, StaticConfig, supported_features};
 use trial_node::{HaltReason, Input, Io, Node, NodeId, Now, OpenError, Signal, Span, Time, TraceEvent};
 use trial_wire::api::latest;
@@ -473,6 +474,13 @@ impl Broker {
     }
 }
 
+/// How many keys a cleaning has room for.
+pub(crate) fn cleaner_keys_max(effective: &trial_metadata::BrokerConfig) -> usize {
+    let load_factor = parse_ratio(&effective.log_cleaner_io_buffer_load_factor);
+    let load_factor = load_factor.expect("a config's value was validated when it was set");
+    replica::cleaner_keys_max(effective.log_cleaner_dedupe_buffer_size, load_factor)
+}
+
 fn replica_config(node_id: NodeId, effective: &trial_metadata::BrokerConfig) -> ReplicaConfig {
     ReplicaConfig {
         replica_lag_time_max: effective.replica_lag_time_max,
@@ -491,6 +499,7 @@ fn replica_config(node_id: NodeId, effective: &trial_metadata::BrokerConfig) -> 
         producer_id_expiration: effective.producer_id_expiration,
         producer_id_expiration_check_interval: effective.producer_id_expiration_check_interval,
         log_cleaner_backoff: effective.log_cleaner_backoff,
+        log_cleaner_keys_max: cleaner_keys_max(effective),
         log_retention_check_interval: effective.log_retention_check_interval,
         ..ReplicaConfig::new(node_id)
     }

@@ -10,6 +10,7 @@ use trial_wire::messages::{SnapshotFooterRecord, SnapshotHeaderRecord};
 use trial_wire::{Batch, BatchBuilder, Batches, Compression};
 
 use crate::Broker;
+use crate::broker::cleaner_keys_max;
 
 /// How much of the log is read at a time, in bytes.
 const READ_BYTES: u32 = 1 << 20;
@@ -130,7 +131,8 @@ impl Broker {
                 self.effective.leader_replication_throttled_rate,
                 self.effective.follower_replication_throttled_rate,
             );
-            self.replicas.set_cleaner_backoff(self.effective.log_cleaner_backoff);
+            let keys_max = cleaner_keys_max(&self.effective);
+            self.replicas.set_cleaner(self.effective.log_cleaner_backoff, keys_max);
         }
         if delta.brokers.contains(&self.config.node_id) {
             self.registration_changed(io);

@@ -9,9 +9,16 @@ use super::partition::Partition;
 use super::timers::Timer;
 use super::{Context, Happened, ReplicaManager};
 
-/// How many keys of a log's dirty part are known at once: what `log.cleaner.dedupe.buffer.size` has room for by default, at 24
-/// bytes each and nine tenths full.
-const CLEANER_KEYS_MAX: usize = (128 << 20) / 24 * 9 / 10;
+/// What a key takes in `log.cleaner.dedupe.buffer.size`, in bytes: a hash and an offset.
+const KEY_SIZE: u64 = 24;
+
+/// How many keys of a log's dirty part may be known at once, with `log.cleaner.dedupe.buffer.size` in bytes, and
+/// `log.cleaner.io.buffer.load.factor` in millionths.
+pub(crate) fn cleaner_keys_max(buffer_size: i64, load_factor: u32) -> usize {
+    // As in Kafka, 2 GiB are the most that is used.
+    let buffer = u64::try_from(buffer_size).unwrap_or(0).min(i32::MAX as u64);
+    usize::try_from(buffer / KEY_SIZE * u64::from(load_factor) / 1_000_000).expect("far below 2^32")
+}
 
 fn name(partition: &Partition) -> TopicPartition {
     TopicPartition { topic: partition.topic.clone(), partition: partition.id.partition }
@@ -25,7 +32,7 @@ impl ReplicaManager {
             if !partition.log.is_cleaning_due(ctx.now.wall_ms) {
                 continue;
             }
-            match partition.log.clean(ctx.disk, ctx.now.wall_ms, CLEANER_KEYS_MAX) {
+            match partition.log.clean(ctx.disk, ctx.now.wall_ms, self.config.log_cleaner_keys_max) {
                 Ok(sizes) => {
                     cleaned.insert(partition.directory);
                     self.after.trace(TraceEvent::LogCompacted {
@@ -76,5 +83,18 @@ impl ReplicaManager {
             partition.log.delete_old_segments(ctx.disk, ctx.now.wall_ms)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_find_room_as_in_kafka() {
+        assert_eq!(cleaner_keys_max(128 << 20, 900_000), 5_033_164);
+        assert_eq!(cleaner_keys_max((1 << 20) + 1, 500_000), 21_845);
+        assert_eq!(cleaner_keys_max(i64::MAX, 1_000_000), 89_478_485);
+        assert_eq!(cleaner_keys_max(128 << 20, 0), 0);
     }
 }

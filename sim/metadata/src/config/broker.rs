@@ -95,8 +95,12 @@ configs! {
     "leader.replication.throttled.rate" leader_replication_throttled_rate: i64 = "9223372036854775807", Long(0, i64::MAX), Dynamic;
     #[doc = "how often logs are looked at for whether to compact them, in milliseconds."]
     "log.cleaner.backoff.ms" log_cleaner_backoff: Span = "15000", Long(1, i64::MAX), Dynamic;
+    #[doc = "how many bytes of memory each cleaning of a log has for keys, 24 for each key; what does not fit is cleaned the next time. What is more than 2 GiB is not used."]
+    "log.cleaner.dedupe.buffer.size" log_cleaner_dedupe_buffer_size: i64 = "134217728", Long((1 << 20) + 1, i64::MAX), Dynamic;
     #[doc = "how many milliseconds a tombstone or a transaction's marker stays after the first cleaning that could have removed it."]
     "log.cleaner.delete.retention.ms" = "86400000", Long(0, i64::MAX), Dynamic;
+    #[doc = "how full the memory for keys may get: from 0 to 1."]
+    "log.cleaner.io.buffer.load.factor" log_cleaner_io_buffer_load_factor: String = "0.9", Ratio, Dynamic;
     #[doc = "how many milliseconds a record may stay uncompacted in a compacted topic."]
     "log.cleaner.max.compaction.lag.ms" = "9223372036854775807", Long(1, i64::MAX), Dynamic;
     #[doc = "how large the part of a log that has not been compacted must be, of what could be, for a cleaning: from 0 to 1."]

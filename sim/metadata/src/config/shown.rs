@@ -3,7 +3,7 @@
 
 use super::configs;
 use super::parse::ConfigDef;
-use super::parse::ConfigKind::{Bool, Double, Int, Long, Ratio, Text};
+use super::parse::ConfigKind::{Bool, Double, Int, Long, Text};
 use super::parse::ConfigLink::{Dynamic, Fixed, ReadOnly};
 
 configs! {
@@ -32,10 +32,6 @@ configs! {
 
     #[doc = "how many threads do what may wait. A node has none."]
     "background.threads" = "10", Int(1, i32::MAX), Dynamic;
-    #[doc = "how many bytes of memory compaction has for keys. A cleaning takes what it needs."]
-    "log.cleaner.dedupe.buffer.size" = "134217728", Long(0, i64::MAX), Dynamic;
-    #[doc = "how full the memory for keys may get. A cleaning takes what it needs."]
-    "log.cleaner.io.buffer.load.factor" = "0.9", Ratio, Dynamic;
     #[doc = "how many bytes of memory compaction has to read and write with. A cleaning takes what it needs."]
     "log.cleaner.io.buffer.size" = "524288", Int(0, i32::MAX), Dynamic;
     #[doc = "how many bytes a second compaction reads and writes. A cleaning takes no time."]

@@ -326,6 +326,21 @@ fn transactional_records_of_no_transaction_in_particular_are_refused() {
 }
 
 #[test]
+fn a_cleaning_goes_as_far_as_there_is_room_for_keys() {
+    let mut cluster = Cluster::new(&[("cleanup.policy", "compact"), ("segment.bytes", "500")]);
+    let interval = Span::from_secs(15);
+    cluster.nodes.get_mut(&A).unwrap().replicas.set_cleaner(interval, 2);
+    for i in 0..50 {
+        let mut builder = BatchBuilder::new(Compression::None);
+        builder.push(1_000, Some(format!("key {}", i % 5).as_bytes()), Some(b"value"), &[]);
+        cluster.produce(A, ALL, &[(P0, builder.build().bytes().clone())]);
+    }
+    cluster.advance(Span::from_secs(16));
+    let (little, all) = (cluster.log(A, P0).len(), cluster.log(B, P0).len());
+    assert!(all < 20 && all < little, "{all} {little}");
+}
+
+#[test]
 fn compacted_topics_are_cleaned_on_every_replica_and_go_on_being_replicated() {
     let mut cluster = Cluster::new(&[("cleanup.policy", "compact"), ("segment.bytes", "500")]);
     let keyed = |i: i32| {
