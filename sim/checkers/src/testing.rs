@@ -1,5 +1,6 @@
 //! A broker that holds what a test says, true or not.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -56,6 +57,8 @@ pub(crate) struct Fake {
     changed_coordinators: Vec<TopicIdPartition>,
     /// The coordinator of transactions that it runs.
     pub(crate) transactions: Option<TransactionCoordinator>,
+    /// How often all of a log was read.
+    pub(crate) whole_reads: Cell<u32>,
 }
 
 /// One record at `offset`, written in `epoch`; `crc` stands for its content.
@@ -90,6 +93,7 @@ impl Fake {
             metadata: MetadataView::default(),
             changed_coordinators: Vec::new(),
             transactions: None,
+            whole_reads: Cell::new(0),
         }
     }
 
@@ -160,6 +164,7 @@ impl BrokerView for Fake {
         from: Offset,
         each: &mut dyn FnMut(BatchView),
     ) -> Result<(), DiskError> {
+        self.whole_reads.update(|reads| reads + u32::from(from == Offset::ZERO));
         self.replicas[&tp].batches.iter().filter(|b| b.last_offset >= from).copied().for_each(each);
         Ok(())
     }

@@ -69,6 +69,13 @@ impl Fold {
         &self.aborted
     }
 
+    /// Compaction has left these of the aborted transactions whose markers are at `from` or later.
+    pub(crate) fn replace_aborted(&mut self, from: Offset, left: Vec<AbortedTransactionView>) {
+        self.aborted.retain(|aborted| aborted.last_offset < from);
+        self.aborted.extend(left);
+        self.aborted.sort_unstable_by_key(|aborted| aborted.last_offset);
+    }
+
     /// Whose log it is, for evidence.
     pub(crate) fn name(&mut self, name: &TopicPartition) {
         if self.name.is_none() {

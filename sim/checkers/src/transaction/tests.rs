@@ -93,6 +93,33 @@ fn a_wrong_stable_offset_or_index_is_found() {
 }
 
 #[test]
+fn what_a_cleaning_took_out_of_the_index_is_looked_at_once() {
+    let mut checkers = only("last-stable-offset");
+    let mut broker = Fake::new(1);
+    broker.step(&mut checkers, aborted);
+    let transaction = |r: &mut FakeReplica, first: i64, commit: bool| {
+        r.batches.extend([in_transaction(first, false), in_transaction(first + 1, true)]);
+        r.commits.extend(commit.then_some(first + 1));
+        r.high_watermark = first + 2;
+    };
+    let read = broker.whole_reads.get();
+    broker.step(&mut checkers, |r| {
+        r.compacted = true;
+        r.batches.remove(1);
+        r.aborted.clear();
+        transaction(r, 3, true);
+    });
+    assert_eq!(broker.whole_reads.get(), read + 1);
+    for first in [5, 7] {
+        broker.step(&mut checkers, |r| transaction(r, first, true));
+    }
+    assert_eq!((broker.whole_reads.get(), evidence(&checkers)), (read + 1, nothing()));
+    broker.step(&mut checkers, |r| transaction(r, 9, false));
+    let what = "broker 1 names 0 aborted transactions to a reader of orders-0 from 9 on, its log has 1";
+    assert_eq!(evidence(&checkers), [what]);
+}
+
+#[test]
 fn a_truncated_transaction_is_forgotten() {
     let mut checkers = only("last-stable-offset");
     let mut broker = Fake::new(1);
