@@ -87,8 +87,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use trial_node::NodeId;
-    use trial_storage::log_dir::write_clean_shutdown;
+    use trial_node::{NodeId, Offset};
+    use trial_storage::log_dir::{CheckpointFile, write_checkpoint, write_clean_shutdown};
     use trial_wire::StrBytes;
 
     use super::*;
@@ -112,11 +112,22 @@ mod tests {
         let effective =
             trial_metadata::BrokerConfig::resolve(&static_config, &published.image, config.node_id);
         // What is lost before the next start, and the epoch that it then says.
-        let cases = [(None, 7), (Some("b/.kafka_cleanshutdown"), -1), (Some("b/meta.properties"), -1)];
+        let log = "b/orders-0/00000000000000000005.log";
+        let cases = [
+            (None, 7),
+            (Some("b/.kafka_cleanshutdown"), -1),
+            (Some("b/meta.properties"), -1),
+            (Some("b/orders-0"), -1),
+            (Some(log), -1),
+        ];
         for (lost, expected) in cases {
             let (epoch, _) = Surroundings::new().call(|io| {
                 let first = open(&config, &effective, io).unwrap();
                 assert_eq!(previous_broker_epoch(&first), -1);
+                let file = io.disk.open(log, true).unwrap();
+                io.disk.close(file);
+                let ends = [("orders", 0, Offset(5))];
+                write_checkpoint(io.disk, "b", CheckpointFile::RecoveryPoint, ends.into_iter()).unwrap();
                 for directory in &first {
                     write_clean_shutdown(io.disk, &directory.path, 7).unwrap();
                 }
