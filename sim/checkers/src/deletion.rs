@@ -39,6 +39,9 @@ pub(crate) struct Gone {
     pub(crate) below: Offset,
     /// Up to here somebody asked for records to be deleted (KIP-107).
     asked: Offset,
+    /// How often somebody asked for all records that are committed by then to be deleted, and that was not seen to be done yet. When
+    /// a leader gets to it nobody else knows; but it moves the log's start once.
+    asked_for_all: u32,
     /// Records that another of the same key has followed, and tombstones, in a compacted topic; and those that were aborted.
     pub(crate) superseded: BTreeSet<Offset>,
     /// The last record of each key that is committed, in a compacted topic.
@@ -79,9 +82,12 @@ impl Gone {
         true
     }
 
-    /// Somebody asked for what is before `offset` to be deleted.
-    pub(crate) fn asked_for(&mut self, offset: Offset) {
-        self.asked = self.asked.max(offset);
+    /// Somebody asked for what is before `offset` to be deleted; `None`: all that is committed by then.
+    pub(crate) fn asked_for(&mut self, offset: Option<Offset>) {
+        match offset {
+            Some(offset) => self.asked = self.asked.max(offset),
+            None => self.asked_for_all += 1,
+        }
     }
 
     /// A record that is committed, in the order of the offsets.
@@ -116,8 +122,9 @@ impl Gone {
     }
 }
 
-/// Why the move of a log's start to `to` is not justified; `None` if it is.
-fn objection(load: &Load, gone: &Gone, change: &Change<'_>, at: Time, to: Offset) -> Option<String> {
+/// Why the move of a log's start to `to` is not justified; `None` if it is. One that nothing else justifies uses up a request for
+/// all records to be deleted.
+fn objection(load: &Load, gone: &mut Gone, change: &Change<'_>, at: Time, to: Offset) -> Option<String> {
     let cleanup = load.cleanup.get(&change.name.topic)?;
     if !cleanup.delete {
         return Some("its cleanup.policy does not have delete".to_owned());
@@ -135,6 +142,10 @@ fn objection(load: &Load, gone: &Gone, change: &Change<'_>, at: Time, to: Offset
     let ms = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     let age = load.wall_start_ms.saturating_add(ms(at.since(Time::ZERO))).saturating_sub(newest);
     if cleanup.retention.is_some_and(|retention| age.saturating_add(CLOCKS_DIFFER_MS) > ms(retention)) {
+        return None;
+    }
+    if gone.asked_for_all > 0 {
+        gone.asked_for_all -= 1;
         return None;
     }
     Some(format!(

@@ -194,3 +194,21 @@ fn what_somebody_asked_to_be_deleted_may_go_and_no_more() {
     assert_eq!(judged(&[], true), 0);
     assert_eq!(judged(&[Some(Offset(1))], false), 1);
 }
+
+#[test]
+fn who_asked_for_all_to_be_deleted_did_not_ask_for_what_came_later() {
+    let tp = TopicPartition::new("orders", 0);
+    let mut checkers = checkers(KEPT);
+    let (mut leader, mut follower) = (Fake::new(1), Fake::new(2));
+    let log = |count: i64| (0..count).map(|offset| batch(offset, 0, 10)).collect::<Vec<_>>();
+    for (broker, leads) in [(&mut leader, true), (&mut follower, false)] {
+        broker.step(&mut checkers, |r| (r.leader, r.batches, r.high_watermark) = (leads, log(3), 3));
+    }
+    checkers.deletion_asked_for(&tp, None);
+    leader.step(&mut checkers, |r| r.log_start_offset = 2);
+    follower.step(&mut checkers, |r| r.log_start_offset = 2);
+    assert_eq!(evidence(&checkers), [""; 0]);
+    leader.step(&mut checkers, |r| (r.batches, r.high_watermark) = (log(5), 5));
+    leader.step(&mut checkers, |r| r.log_start_offset = 4);
+    assert_eq!(evidence(&checkers), ["broker 1 moved the start of orders-0 from 2 to 4"]);
+}

@@ -321,10 +321,10 @@ impl Checkers {
         self.transactions.marker_asked_for(producer, commit, tp);
     }
 
-    /// Somebody who is no part of the load asks for the records of a partition before `offset` to be deleted; `None`: all of
-    /// them.
+    /// Somebody who is no part of the load asks for the records of a partition before `offset` to be deleted; `None`: all
+    /// that are committed when its leader does it.
     pub fn deletion_asked_for(&mut self, tp: &TopicPartition, offset: Option<Offset>) {
-        self.history.deletion_asked_for(tp, offset.unwrap_or(Offset(i64::MAX)));
+        self.history.deletion_asked_for(tp, offset);
     }
 
     /// Somebody who is no part of the load may have changed how long a topic's records stay; `None`: all topics'.

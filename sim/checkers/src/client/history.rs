@@ -319,8 +319,8 @@ impl History {
         (&self.load, &mut self.partitions[slot as usize].gone)
     }
 
-    /// Somebody who is no part of the load asks for what is before `offset` to be deleted.
-    pub(crate) fn deletion_asked_for(&mut self, tp: &TopicPartition, offset: Offset) {
+    /// Somebody who is no part of the load asks for what is before `offset` to be deleted; `None`: all.
+    pub(crate) fn deletion_asked_for(&mut self, tp: &TopicPartition, offset: Option<Offset>) {
         self.gone_by_name(tp).1.asked_for(offset);
     }
 
