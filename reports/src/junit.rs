@@ -33,21 +33,24 @@ pub struct JunitBroken<'a> {
 /// with its evidence, the last trace lines and the command that repeats the run. Times are wall time, which is what CI servers
 /// take them for. A run that broke off is an error, not a failure.
 pub fn junit(runs: &[JunitRun<'_>], broken: Option<JunitBroken<'_>>) -> String {
-    let mut report = Report::new("trial");
+    let mut suites: Vec<TestSuite> = Vec::new();
     let ended = runs.iter().map(|run| (suite_name(run.record), test_case(run)));
     let broken = broken.iter().map(|broken| (broken.scenario.to_owned(), broken_case(broken)));
     for (name, case) in ended.chain(broken) {
-        match report.test_suites.iter_mut().find(|suite| suite.name.as_str() == name) {
+        match suites.iter_mut().find(|suite| suite.name.as_str() == name) {
             Some(suite) => {
                 suite.add_test_case(case);
             }
             None => {
                 let mut suite = TestSuite::new(name);
                 suite.add_test_case(case);
-                report.add_test_suite(suite);
+                suites.push(suite);
             }
         }
     }
+    // Only now do the suites know how many cases they have, which the report adds up.
+    let mut report = Report::new("trial");
+    report.add_test_suites(suites);
     report.to_string().expect("XML in memory has no errors but our own")
 }
 
