@@ -16,22 +16,20 @@ pub struct JunitRun<'a> {
     pub repeat: &'a str,
 }
 
-/// A run that could not be carried to its end.
+/// What was not carried to its end.
 #[derive(Clone, Copy, Debug)]
 pub struct JunitBroken<'a> {
-    /// The scenario, its variant in brackets if it has any.
+    /// The scenario, its variant in brackets if it has any; what the user named if there is none.
     pub scenario: &'a str,
-    /// The seed.
-    pub seed: u64,
-    /// Why it broke off.
+    /// The run that broke off: its seed, and the one command that repeats it. `None` if it did not come to a run.
+    pub run: Option<(u64, &'a str)>,
+    /// Why.
     pub error: &'a str,
-    /// The one command that repeats it.
-    pub repeat: &'a str,
 }
 
 /// The runs as JUnit XML: a test suite per scenario and variant, a test case per seed. What did not hold is the failure's text,
 /// with its evidence, the last trace lines and the command that repeats the run. Times are wall time, which is what CI servers
-/// take them for. A run that broke off is an error, not a failure.
+/// take them for. What broke off, or never came to a run, is an error, not a failure.
 pub fn junit(runs: &[JunitRun<'_>], broken: Option<JunitBroken<'_>>) -> String {
     let mut suites: Vec<TestSuite> = Vec::new();
     let ended = runs.iter().map(|run| (suite_name(run.record), test_case(run)));
@@ -78,8 +76,10 @@ fn test_case(JunitRun { record, repeat }: &JunitRun<'_>) -> TestCase {
 
 fn broken_case(broken: &JunitBroken<'_>) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-    status.set_message(broken.error).set_description(format!("repeat: {}\n", broken.repeat));
-    TestCase::new(format!("seed {}", broken.seed), status)
+    status.set_message(broken.error);
+    let Some((seed, repeat)) = broken.run else { return TestCase::new("input", status) };
+    status.set_description(format!("repeat: {repeat}\n"));
+    TestCase::new(format!("seed {seed}"), status)
 }
 
 fn status(record: &RunRecord, repeat: &str) -> TestCaseStatus {

@@ -34,9 +34,8 @@ fn junit_has_a_suite_per_scenario_and_a_case_per_seed() {
     let run = |record| JunitRun { record, repeat: "trial run this --seed 7" };
     let broken = JunitBroken {
         scenario: "unclean-election",
-        seed: 8,
+        run: Some((8, "trial run unclean-election --seed 8")),
         error: "seed 8: a node took a million steps in one instant",
-        repeat: "trial run unclean-election --seed 8",
     };
     let runs: Vec<JunitRun<'_>> = [&small, &next, &other, &unclean].map(run).into();
     expect_file!["golden/junit.xml"].assert_eq(&junit(&runs, Some(broken)));

@@ -19,8 +19,33 @@ use crate::args::{Engine, GroupProtocol, Run, Seeds, VariantArgs, Wire};
 use crate::input::{self, HistoryForm};
 use crate::out::{complain, say};
 
+/// What there is to say in JUnit XML.
+#[derive(Default)]
+struct Suites {
+    /// The runs that have ended.
+    ended: Vec<(Variant, RunRecord)>,
+    /// The run that goes on: its scenario with the variant, its seed, and the command that repeats it.
+    under_way: Option<(String, u64, String)>,
+}
+
 /// Runs what was asked for; true if everything held.
 pub fn run(run: &Run) -> Result<bool> {
+    let mut suites = Suites::default();
+    // A CI server publishes the file whatever happens: it never has what an earlier run has left there.
+    write_junit(run, &suites, Some("it did not come to its end"))?;
+    let outcome = carry(run, &mut suites);
+    let broken = outcome.as_ref().err().map(|error| format!("{error:#}"));
+    let written = write_junit(run, &suites, broken.as_deref());
+    match (outcome, suites.under_way) {
+        (Err(error), Some((_, _, repeat))) if run.seeds.is_some() => {
+            Err(error.context(format!("repeat: {repeat}")))
+        }
+        (Err(error), _) => Err(error),
+        (Ok(passed), _) => written.map(|()| passed),
+    }
+}
+
+fn carry(run: &Run, suites: &mut Suites) -> Result<bool> {
     ensure!(
         run.engine == Engine::World || run.wire == Wire::Typed,
         "--wire bytes is for the engine world; on sockets messages are bytes anyway"
@@ -38,14 +63,11 @@ pub fn run(run: &Run) -> Result<bool> {
         outside: None,
     };
     let history = run.history.as_deref().map(input::history_form).transpose()?;
-    if let Some(file) = &run.junit {
-        input::writable("--junit", file)?;
-    }
     if let Some(note) = long(&scenario, run.engine) {
         complain!("note: {}: {note}", run.scenario);
     }
     if let Some(seeds) = run.seeds {
-        return many(run, &scenario, &mut options, seeds);
+        return many(run, &scenario, &mut options, seeds, suites);
     }
     let folder = match (&run.report, run.json || run.events.is_some()) {
         (Some(folder), _) => Some(folder.clone()),
@@ -53,6 +75,7 @@ pub fn run(run: &Run) -> Result<bool> {
         (None, false) => Some(default_folder(run, &scenario)),
     };
     let made = folder.as_deref().map(input::report_folder).transpose()?.unwrap_or_default();
+    suites.begin(run, &scenario, run.seed);
     let finished = one(run.engine, &scenario, options, !run.json);
     if finished.is_err() {
         // There is nothing to report; what another run has put its own report into stays.
@@ -72,8 +95,26 @@ pub fn run(run: &Run) -> Result<bool> {
         print_summary(&record, html);
         say!("  repeat        {}", command(run, scenario.variant(), record.seed));
     }
-    write_junit(run, &[(scenario.variant(), record)], None)?;
+    suites.end(scenario.variant(), record);
     Ok(passed)
+}
+
+impl Suites {
+    fn begin(&mut self, run: &Run, scenario: &Scenario, seed: u64) {
+        let variant = scenario.variant();
+        let name = match variant.to_string().as_str() {
+            "" => scenario.name.clone(),
+            variant => format!("{} ({variant})", scenario.name),
+        };
+        self.under_way = Some((name, seed, command(run, variant, seed)));
+    }
+
+    fn end(&mut self, variant: Variant, record: RunRecord) {
+        self.under_way = None;
+        // What happened in each run is not needed any more; a campaign has thousands.
+        let small = RunRecord { series: Series::default(), timeline: Timeline::default(), ..record };
+        self.ended.push((variant, small));
+    }
 }
 
 /// A run's record, once its history and its report are written where they are wanted, and where the report's page is.
@@ -155,28 +196,21 @@ pub fn wanted(variant: VariantArgs) -> Variant {
     }
 }
 
-fn many(run: &Run, scenario: &Scenario, options: &mut RunOptions, seeds: Seeds) -> Result<bool> {
+fn many(
+    run: &Run,
+    scenario: &Scenario,
+    options: &mut RunOptions,
+    seeds: Seeds,
+    suites: &mut Suites,
+) -> Result<bool> {
     let variants = if run.every_variant { scenario.all_variants() } else { vec![scenario.variant()] };
-    let mut records = Vec::new();
     let mut all_passed = true;
     'runs: for variant in variants {
         let scenario = scenario.clone().choose(variant)?;
         for seed in seeds.first..=seeds.last {
             options.seed = seed;
-            let record = match one(run.engine, &scenario, options.clone(), false) {
-                Ok(finished) => finished.record,
-                Err(error) => {
-                    let name = match scenario.variant().to_string().as_str() {
-                        "" => scenario.name.clone(),
-                        variant => format!("{} ({variant})", scenario.name),
-                    };
-                    let repeat = command(run, variant, seed);
-                    let why = format!("{error:#}");
-                    let broken = JunitBroken { scenario: &name, seed, error: &why, repeat: &repeat };
-                    write_junit(run, &records, Some(broken))?;
-                    return Err(error.context(format!("repeat: {repeat}")));
-                }
-            };
+            suites.begin(run, &scenario, seed);
+            let record = one(run.engine, &scenario, options.clone(), false)?.record;
             if run.json {
                 say!("{}", serde_json::to_string(&record).context("the record as JSON")?);
             } else {
@@ -196,26 +230,25 @@ fn many(run: &Run, scenario: &Scenario, options: &mut RunOptions, seeds: Seeds) 
                 print_failures(&record);
                 say!("repeat: {}", command(run, variant, seed));
             }
-            // What happened in each run is not needed any more; a campaign has thousands.
-            if run.junit.is_some() {
-                let small = RunRecord { series: Series::default(), timeline: Timeline::default(), ..record };
-                records.push((variant, small));
-            }
+            suites.end(variant, record);
             if !all_passed {
                 break 'runs;
             }
         }
     }
-    write_junit(run, &records, None)?;
     Ok(all_passed)
 }
 
-fn write_junit(run: &Run, records: &[(Variant, RunRecord)], broken: Option<JunitBroken<'_>>) -> Result<()> {
+fn write_junit(run: &Run, suites: &Suites, error: Option<&str>) -> Result<()> {
     let Some(file) = &run.junit else { return Ok(()) };
     let repeats: Vec<String> =
-        records.iter().map(|(variant, record)| command(run, *variant, record.seed)).collect();
-    let runs: Vec<JunitRun<'_>> =
-        records.iter().zip(&repeats).map(|((_, record), repeat)| JunitRun { record, repeat }).collect();
+        suites.ended.iter().map(|(variant, record)| command(run, *variant, record.seed)).collect();
+    let ended = suites.ended.iter().zip(&repeats);
+    let runs: Vec<JunitRun<'_>> = ended.map(|((_, record), repeat)| JunitRun { record, repeat }).collect();
+    let broken = error.map(|error| match &suites.under_way {
+        Some((scenario, seed, repeat)) => JunitBroken { scenario, run: Some((*seed, repeat)), error },
+        None => JunitBroken { scenario: &run.scenario, run: None, error },
+    });
     input::write("--junit", file, &trial_reports::junit(&runs, broken))
 }
 

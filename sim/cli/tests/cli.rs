@@ -393,6 +393,35 @@ fn an_engine_that_cannot_do_what_a_scenario_needs_says_so() {
 }
 
 #[test]
+fn junit_tells_of_bad_input_and_never_of_an_earlier_run() {
+    let folder = folder("junit");
+    let file = folder.join("out.xml");
+    std::fs::write(&file, "<testsuites name=\"trial\" tests=\"1\" errors=\"0\"/>")
+        .expect("it can be written");
+    let junit = ["--junit", file.to_str().expect("a path of letters")];
+    let scenario = scenario(&folder, &SMALL.replace("\"orders\"\nrate", "\"odrers\"\nrate"));
+    let output = trial(&[&["run", &scenario], &junit[..]].concat());
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let written = steady(&std::fs::read_to_string(&file).expect("it is there"), &folder);
+    expect![[r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="trial" tests="1" skipped="0" failures="0" errors="1">
+            <testsuite name="DIR/small.toml" tests="1" skipped="0" errors="1" failures="0">
+                <testcase name="input">
+                    <error message="DIR/small.toml:18: there is no topic &quot;odrers&quot;; did you mean &quot;orders&quot;?"/>
+                </testcase>
+            </testsuite>
+        </testsuites>
+    "#]].assert_eq(&written);
+    refused(
+        &[&["run", "slow-disk", "--engine", "turmoil"], &junit[..]].concat(),
+        expect!["error: engine turmoil: it does not model what machines cost: [machine] is not for it"],
+    );
+    let written = std::fs::read_to_string(&file).expect("it is there");
+    assert!(written.contains("repeat: trial run slow-disk --seed 1 --engine turmoil"), "{written}");
+}
+
+#[test]
 fn bad_input_exits_2_with_the_place() {
     let folder = folder("bad");
     refused(
