@@ -21,6 +21,11 @@ impl BrokerView for Broker {
         self.config.node_id
     }
 
+    fn offline_log_dirs(&self) -> Vec<String> {
+        let offline = self.replicas.directories().filter(|directory| !directory.online);
+        offline.map(|directory| format!("/{}", directory.path)).collect()
+    }
+
     fn changed_replicas(&self) -> &[TopicIdPartition] {
         self.replicas.changed()
     }

@@ -69,7 +69,8 @@ pub fn pending(state: &ClusterState<'_>) -> Vec<String> {
         if p.leader == NodeId::NONE {
             pending.push(format!("{name} has no leader"));
         } else if p.replicas.iter().any(|id| !p.isr.contains(id) && !state.struck.contains(id)) {
-            pending.push(format!("{name} has in-sync replicas {} of {}", ids(p.isr), ids(p.replicas)));
+            let why = offline(state, p.replicas.iter().filter(|id| !p.isr.contains(id)));
+            pending.push(format!("{name} has in-sync replicas {} of {}{why}", ids(p.isr), ids(p.replicas)));
         } else if let Some(leader) = state.brokers.iter().find(|b| b.node_id() == p.leader) {
             let leads = leader.replica(p.id).is_some_and(|r| r.leader && r.leader_epoch == p.leader_epoch);
             if !leads {
@@ -100,6 +101,18 @@ pub fn pending(state: &ClusterState<'_>) -> Vec<String> {
     pending
         .extend(state.behind.iter().map(|(id, tp, what)| format!("consumer {id} is behind in {tp}: {what}")));
     pending
+}
+
+/// The log directories that some brokers have taken offline, as the end of a sentence: those who wonder why a replica is not in sync
+/// once the disk is healed want to know.
+fn offline<'a>(state: &ClusterState<'_>, ids: impl Iterator<Item = &'a NodeId>) -> String {
+    let brokers = ids.filter_map(|id| state.brokers.iter().find(|broker| broker.node_id() == *id));
+    let offline = brokers.map(|broker| (broker.node_id(), broker.offline_log_dirs()));
+    let offline = offline.filter(|(_, dirs)| !dirs.is_empty()).map(|(id, dirs)| {
+        let dirs = dirs.join(" and ");
+        format!("; broker {id} took its log directory {dirs} offline after an I/O error, and uses it again only once it is restarted")
+    });
+    offline.collect()
 }
 
 fn ids(ids: &[NodeId]) -> String {

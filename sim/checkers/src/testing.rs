@@ -59,6 +59,7 @@ pub(crate) struct Fake {
     pub(crate) transactions: Option<TransactionCoordinator>,
     /// How often all of a log was read.
     pub(crate) whole_reads: Cell<u32>,
+    pub(crate) offline_log_dirs: Vec<String>,
 }
 
 /// One record at `offset`, written in `epoch`; `crc` stands for its content.
@@ -94,6 +95,7 @@ impl Fake {
             changed_coordinators: Vec::new(),
             transactions: None,
             whole_reads: Cell::new(0),
+            offline_log_dirs: Vec::new(),
         }
     }
 
@@ -138,6 +140,9 @@ pub(crate) fn evidence(checkers: &Checkers) -> Vec<&str> {
 impl BrokerView for Fake {
     fn node_id(&self) -> NodeId {
         NodeId(self.id)
+    }
+    fn offline_log_dirs(&self) -> Vec<String> {
+        self.offline_log_dirs.clone()
     }
     fn changed_replicas(&self) -> &[TopicIdPartition] {
         &self.changed

@@ -90,6 +90,10 @@ pub trait BrokerView {
     /// image at that offset. Two brokers at one offset must agree on the digest.
     fn metadata(&self) -> MetadataView;
 
+    /// The log directories that it does not use until it is restarted, as the disk has failed there (KIP-112); `/` for the whole
+    /// disk.
+    fn offline_log_dirs(&self) -> Vec<String>;
+
     /// Calls `each` with every partition that the metadata of this broker knows: the partition, its topic's name, its leader,
     /// leader epoch and ISR.
     fn partitions(&self, each: &mut dyn FnMut(PartitionView<'_>));

@@ -301,6 +301,13 @@ fn liveness_reports_what_is_pending() {
         state(&one, 2),
         ["orders-0 has in-sync replicas 1 of 1,2", "2 records are neither acknowledged nor failed"]
     );
+    let mut two = Fake::new(2);
+    two.offline_log_dirs = vec!["/d1".to_owned()];
+    assert_eq!(
+        pending(&ClusterState { brokers: vec![&one, &two], ..ClusterState::default() })[0],
+        "orders-0 has in-sync replicas 1 of 1,2; broker 2 took its log directory /d1 offline after an I/O error, and uses \
+         it again only once it is restarted"
+    );
     let without_two =
         ClusterState { brokers: vec![&one], struck: vec![NodeId(2)], ..ClusterState::default() };
     assert_eq!(
