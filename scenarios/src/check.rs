@@ -40,8 +40,12 @@ impl Scenario {
     pub fn from_toml(file: &str, text: &str) -> Result<Scenario, ScenarioError> {
         let scenario = Scenario::to_serve(file, text)?;
         if scenario.topics.is_empty() {
-            let what = "no [[topic]]: a scenario has at least one".to_owned();
-            return Err(ScenarioError { file: file.to_owned(), line: 1, what });
+            let what = "no [[topic]]: a scenario has at least one, and load for it; only `trial serve` takes one without";
+            let emptied = text.lines().position(|line| {
+                line.strip_prefix("topic").is_some_and(|rest| rest.trim_start().starts_with('='))
+            });
+            let line = 1 + emptied.unwrap_or(0);
+            return Err(ScenarioError { file: file.to_owned(), line, what: what.to_owned() });
         }
         Ok(scenario)
     }
@@ -575,6 +579,48 @@ reached = ["leader-elected"]
         let scenario = Scenario::from_toml("s.toml", GOOD).expect("it is good");
         assert_eq!((scenario.warmup, scenario.settle), (Span::from_secs(5), Span::from_secs(180)));
         assert_eq!(scenario.plan().entries.len(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_within_a_fault_is_found_in_that_fault() {
+        let kill = "kill = { leader_of = \"orders-0\" }";
+        let earlier = "[[fault]]\nat = \"9s\"\npause = \"broker-1\"\nfor = \"1s\"\n[[fault]]";
+        let wrong = |fault: &str, expected: Expect| {
+            let text = GOOD.replace("[[fault]]", earlier).replace(kill, fault);
+            expected.assert_eq(&Scenario::from_toml("s.toml", &text).expect_err("it is wrong").to_string());
+        };
+        wrong(
+            "partition = { between = [\"broker-1\"] }",
+            expect![[
+                r#"s.toml:23: partition: between needs at least two groups, as in between = ["broker-1", "broker-2"]"#
+            ]],
+        );
+        wrong(
+            "partition = { around = \"broker-1\", into = \"broker-2\" }",
+            expect!["s.toml:23: partition: give exactly one of between, around, out_of and into"],
+        );
+        wrong(
+            "link_delay = { on = { around = \"broker-1\", into = \"broker-2\" }, add = \"1s\" }",
+            expect!["s.toml:23: on: give exactly one of between, around, out_of and into"],
+        );
+        wrong(
+            "bit_rot = { on = \"broker-1\", bits = 0 }",
+            expect!["s.toml:23: bit_rot: bits must be at least 1"],
+        );
+        wrong(
+            "kill = \"broker-1\"\nevery = \"1s\"\ntimes = 2",
+            expect!["s.toml:24: every: must not be shorter than for"],
+        );
+    }
+
+    #[test]
+    fn only_a_cluster_to_serve_has_no_topics() {
+        let topic = GOOD.find("[[topic]]").expect("it has one");
+        let bare = GOOD[..topic].replace("duration", "topic = []\nduration");
+        assert!(Scenario::to_serve("s.toml", &bare).is_ok());
+        let error = Scenario::from_toml("s.toml", &bare).expect_err("there is nothing to run");
+        expect!["s.toml:4: no [[topic]]: a scenario has at least one, and load for it; only `trial serve` takes one without"]
+            .assert_eq(&error.to_string());
     }
 
     #[test]
