@@ -6,7 +6,7 @@ use trial_checkers::PROPERTIES;
 use trial_client::{Rate, WorkloadConfig, errors};
 use trial_faults::{DiskPart, Fault, FaultPlan, Leadership, Repeats, Target};
 use trial_metadata::BootstrapFeatures;
-use trial_metadata::config::{BROKER_CONFIGS, ConfigDef, StaticConfig, TOPIC_CONFIGS};
+use trial_metadata::config::{BROKER_CONFIGS, ConfigDef, ConfigError, StaticConfig, TOPIC_CONFIGS};
 use trial_node::{Span, TopicPartition, TraceEvent, nearest};
 
 use crate::consistency::Misfit;
@@ -93,9 +93,8 @@ impl Scenario {
             );
         }
         for (key, value) in properties(&self.cluster.config) {
-            let found = ConfigDef::find(BROKER_CONFIGS, &key).and_then(|def| def.validate(&value));
-            if let Err(error) = found {
-                return complain(0, &key, format!("cluster.config: {error}"));
+            if let Some(what) = wrong_config(BROKER_CONFIGS, &key, &value) {
+                return complain(0, &key, format!("cluster.config: {what}"));
             }
         }
         let config = properties(&self.cluster.config);
@@ -177,9 +176,8 @@ impl Scenario {
                 return complain(&needle, format!("topic {:?}: {what}", topic.name));
             }
             for (key, value) in properties(&topic.config) {
-                let found = ConfigDef::find(TOPIC_CONFIGS, &key).and_then(|def| def.validate(&value));
-                if let Err(error) = found {
-                    return complain(&key, format!("topic {:?}: config: {error}", topic.name));
+                if let Some(what) = wrong_config(TOPIC_CONFIGS, &key, &value) {
+                    return complain(&key, format!("topic {:?}: config: {what}", topic.name));
                 }
             }
         }
@@ -504,6 +502,14 @@ pub(crate) fn unknown_topic<'a, I: Iterator<Item = &'a str>>(
         .then(|| format!("there is no topic {name:?}{}", meant(nearest(name, names()))))
 }
 
+/// What is wrong with a config of brokers or topics, if anything is. One that nothing obeys is refused, though Kafka may have it.
+pub(crate) fn wrong_config(table: &'static [ConfigDef], name: &str, value: &str) -> Option<String> {
+    let error = ConfigDef::find(table, name).and_then(|def| def.validate(value)).err()?;
+    let ConfigError::Unknown { nearest, .. } = error else { return Some(error.to_string()) };
+    let near = nearest.map_or(String::new(), |near| format!("; did you mean {near}?"));
+    Some(format!("{name} is no config that trial obeys: `trial list --configs` shows those{near}"))
+}
+
 /// Kafka configs as text.
 pub(crate) fn properties(config: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
     config.iter().map(|(key, value)| (key.clone(), value.text())).collect()
@@ -722,7 +728,14 @@ users = { alice = "secret" }"#;
             "min.insync",
             "min.insink",
             expect![[
-                "s.toml:7: cluster.config: unknown config min.insink.replicas; did you mean min.insync.replicas?"
+                "s.toml:7: cluster.config: min.insink.replicas is no config that trial obeys: `trial list --configs` shows those; did you mean min.insync.replicas?"
+            ]],
+        );
+        refused(
+            "\"min.insync.replicas\" = 2",
+            "\"num.io.threads\" = 16",
+            expect![[
+                "s.toml:7: cluster.config: num.io.threads is no config that trial obeys: `trial list --configs` shows those"
             ]],
         );
         refused("partitions = 6", "partitions = 0", expect![["s.toml:10: partitions = 0: 1 to 10000"]]);

@@ -41,5 +41,6 @@ pub use operate::AdminEntry;
 pub use outside::{BARE, OUTSIDE};
 pub use run::{Finished, Run, RunError, RunOptions};
 pub use trial_checkers::PROPERTIES;
+pub use trial_metadata::config::{BROKER_CONFIGS, TOPIC_CONFIGS};
 pub use trial_world::Wire;
 pub use variant::{GroupProtocol, NoSuchVariant, Variant, Variants};

@@ -10,7 +10,7 @@ use trial_metadata::quota::QuotaKey;
 use trial_node::{NodeId, Span, Time, TopicPartition, nearest};
 use trial_wire::{StrBytes, TopicName};
 
-use crate::check::{properties, unknown_topic};
+use crate::check::{properties, unknown_topic, wrong_config};
 use crate::model::{Scenario, Value};
 use crate::plan::broker_names;
 use crate::text::meant;
@@ -69,7 +69,7 @@ impl AdminEntry {
             .chain(&self.cancel_reassignment)
             .find_map(|name| unknown_partition(scenario, name))
             .or_else(|| self.reassign.values().find_map(|names| wrong_replicas(&brokers, names)))
-            .or_else(|| wrong_config(BROKER_CONFIGS, &self.broker_config))
+            .or_else(|| first_wrong_config(BROKER_CONFIGS, &self.broker_config))
             .or_else(|| {
                 let mut keys = self.client_quota.values().flat_map(BTreeMap::keys);
                 keys.find_map(|key| wrong_quota(key).map(|what| (key.clone(), what)))
@@ -78,7 +78,7 @@ impl AdminEntry {
                 self.topic_config.iter().find_map(|(topic, config)| {
                     let names = || scenario.topics.iter().map(|t| t.get_ref().name.as_str());
                     let unknown = unknown_topic(topic, names).map(|what| (topic.clone(), what));
-                    unknown.or_else(|| wrong_config(TOPIC_CONFIGS, config))
+                    unknown.or_else(|| first_wrong_config(TOPIC_CONFIGS, config))
                 })
             })
     }
@@ -164,11 +164,9 @@ fn wrong_quota(key: &str) -> Option<String> {
     }
 }
 
-fn wrong_config(table: &'static [ConfigDef], config: &BTreeMap<String, Value>) -> Option<Wrong> {
-    properties(config).into_iter().find_map(|(key, value)| {
-        let checked = ConfigDef::find(table, &key).and_then(|def| def.validate(&value));
-        checked.err().map(|error| (key, error.to_string()))
-    })
+fn first_wrong_config(table: &'static [ConfigDef], config: &BTreeMap<String, Value>) -> Option<Wrong> {
+    let wrong = |(key, value): (String, String)| Some((key.clone(), wrong_config(table, &key, &value)?));
+    properties(config).into_iter().find_map(wrong)
 }
 
 fn changes(config: &BTreeMap<String, Value>) -> Vec<AlterConfig> {

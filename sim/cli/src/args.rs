@@ -144,6 +144,9 @@ pub struct List {
     /// List the properties that checkers judge by, instead.
     #[arg(long, conflicts_with = "scenario")]
     pub checkers: bool,
+    /// List the configs of brokers and topics that a scenario can set, with their defaults, instead.
+    #[arg(long, conflicts_with_all = ["scenario", "checkers"])]
+    pub configs: bool,
 }
 
 /// Which variant of a scenario.

@@ -6,11 +6,24 @@ use trial_scenarios::catalog;
 use crate::args::List;
 use crate::out::say;
 
-/// Lists scenarios or properties, or prints one scenario's file.
+/// Lists scenarios, properties or configs, or prints one scenario's file.
 pub fn list(list: &List) -> Result<bool> {
     if list.checkers {
         for property in trial_scenarios::PROPERTIES {
             say!("{:<26} {}\n{:<26}   [{}]", property.name, property.about, "", property.source);
+        }
+        return Ok(true);
+    }
+    if list.configs {
+        let tables = [
+            ("Brokers: [cluster] config, and broker_config of [[admin]]", trial_scenarios::BROKER_CONFIGS),
+            ("Topics: config of [[topic]], and topic_config of [[admin]]", trial_scenarios::TOPIC_CONFIGS),
+        ];
+        for (index, (title, table)) in tables.into_iter().enumerate() {
+            say!("{}{title}", if index == 0 { "" } else { "\n" });
+            for config in table {
+                say!("  {} = {:?}\n      {}", config.name, config.default, config.doc);
+            }
         }
         return Ok(true);
     }

@@ -266,6 +266,13 @@ fn lists_are_complete() {
     expect_file!["golden/list.txt"].assert_eq(&text(&list.stdout));
     let list = trial(&["list", "--checkers"]);
     expect_file!["golden/checkers.txt"].assert_eq(&text(&list.stdout));
+    let configs = text(&trial(&["list", "--configs"]).stdout);
+    for line in [
+        "  default.replication.factor = \"1\"\n      the replication factor of ",
+        "  cleanup.policy = \"delete\"\n",
+    ] {
+        assert!(configs.contains(line), "{line}");
+    }
     let file = trial(&["list", "leader-crash"]);
     assert_eq!(text(&file.stdout), include_str!("../../../scenarios/catalog/leader-crash.toml"));
 }
