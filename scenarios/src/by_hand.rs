@@ -227,6 +227,10 @@ impl Run {
         if host.0 < self.scenario.cluster.nodes {
             about.insert("broker_id".to_owned(), json!(host.0 + 1));
         }
+        if let Some((at, why)) = self.watch.halted.get(&host) {
+            about.insert("why".to_owned(), json!(why));
+            about.insert("since_ns".to_owned(), json!(at.0));
+        }
         Value::Object(about)
     }
 
@@ -342,6 +346,29 @@ mod tests {
         assert_eq!(run.call_off_by_hand(), Ok(json!({ "healed": [] })));
         let finished = run.finish(&mut |_| ()).expect("it comes to its end");
         assert_eq!(finished.record.violations, []);
+    }
+
+    #[test]
+    fn a_broker_that_its_disk_has_stopped_says_why_and_is_started_by_hand() {
+        for start in [r#"{"restart": "broker-1"}"#, r#"{"kill": "broker-1", "for": "1s"}"#] {
+            let mut run = served();
+            let fault = run.inject_by_hand(r#"{"disk_error": {"on": "broker-1"}}"#).expect("it can");
+            run.run_until(run.now() + Span::from_secs(15)).expect("it goes on");
+            // It cannot start yet.
+            run.inject_by_hand(start).expect("it can");
+            run.run_until(run.now() + Span::from_secs(5)).expect("it goes on");
+            let down = &run.state()["hosts"][0];
+            assert_eq!(down["state"], "down");
+            let why = down["why"].as_str().expect("it says why");
+            assert!(why.starts_with("cannot start: ") && why.contains("EIO"), "{why}");
+            run.heal_by_hand(fault["id"].as_u64().expect("it has one")).expect("it is in force");
+            run.run_until(run.now() + Span::from_secs(5)).expect("it goes on");
+            assert_eq!(run.state()["hosts"][0]["state"], "down", "nobody has started it");
+            run.inject_by_hand(start).expect("it can");
+            run.run_until(run.now() + Span::from_secs(5)).expect("it goes on");
+            let running = json!({ "name": "broker-1", "state": "running", "broker_id": 1 });
+            assert_eq!(run.state()["hosts"][0], running);
+        }
     }
 
     #[test]

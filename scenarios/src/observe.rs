@@ -1,6 +1,6 @@
 //! What watches a run: checkers, metrics, timeline.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
 use trial_checkers::{Checkers, Violation};
@@ -30,8 +30,8 @@ pub(crate) struct Watch {
     pub(crate) load_begins: Time,
     /// What the first violations were preceded by.
     pub(crate) traces: Vec<Vec<String>>,
-    /// Why each broker that stopped by itself stopped.
-    pub(crate) halted: Vec<(Time, HostId, String)>,
+    /// Since when and why each host does not run that has stopped by itself, or did not start.
+    pub(crate) halted: BTreeMap<HostId, (Time, String)>,
     /// A log could not be read.
     pub(crate) disk_error: Option<DiskError>,
     /// What clients did and saw, if somebody wants it.
@@ -51,7 +51,7 @@ impl Watch {
             reached: BTreeSet::new(),
             load_begins,
             traces: Vec::new(),
-            halted: Vec::new(),
+            halted: BTreeMap::new(),
             disk_error: None,
             history: None,
             recent: VecDeque::with_capacity(TRACE_LINES),
@@ -162,8 +162,9 @@ impl Observer<Member> for Watch {
         let why = match event {
             Lifecycle::Halted(reason) => reason.to_string(),
             Lifecycle::OpenFailed(error) => format!("cannot start: {error}"),
+            Lifecycle::Started => return drop(self.halted.remove(&host)),
             _ => return,
         };
-        self.halted.push((at, host, why));
+        self.halted.insert(host, (at, why));
     }
 }

@@ -562,8 +562,8 @@ impl<E: Engine<Member>> Run<E> {
 
     /// Why a host's process does not run.
     fn why_down(&self, host: HostId) -> String {
-        let halted = self.watch.halted.iter().rev().find(|(_, h, _)| *h == host);
-        halted.map_or("it is down".to_owned(), |(at, _, why)| format!("{why} (at {at})"))
+        let halted = self.watch.halted.get(&host);
+        halted.map_or("it is down".to_owned(), |(at, why)| format!("{why} (at {at})"))
     }
 
     /// Shows the checkers every log, with a copy of the disk that it is on.
