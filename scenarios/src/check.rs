@@ -82,7 +82,9 @@ impl Scenario {
             return complain(0, "name", what);
         }
         if self.duration <= self.warmup {
-            let what = format!("duration {} must be longer than warmup {}", self.duration, self.warmup);
+            let shown = |span: Span| if span == Span::ZERO { "0s".to_owned() } else { span.to_string() };
+            let (duration, warmup) = (shown(self.duration), shown(self.warmup));
+            let what = format!("duration {duration} must be longer than warmup {warmup}");
             return complain(0, "duration", what);
         }
         if !(1..=99).contains(&self.cluster.nodes) {
@@ -475,7 +477,11 @@ impl Names {
             true => {
                 format!("there is no log directory {dir:?}: the config log.dirs names none, as in \"/{dir}\"")
             }
-            false => format!("there is no log directory {dir:?}{}", meant(near)),
+            false if near.is_some() => format!("there is no log directory {dir:?}{}", meant(near)),
+            false => {
+                let names = self.log_dirs.join(", ");
+                format!("there is no log directory {dir:?}: the config log.dirs names {names}")
+            }
         };
         (!self.log_dirs.iter().any(|known| known == dir)).then(|| (format!("\"{dir}\""), what))
     }
@@ -644,6 +650,12 @@ reached = ["leader-elected"]
         assert!(Scenario::from_toml("s.toml", &text).is_ok());
         expect![[r#"s.toml:19: fault: there is no log directory "dta"; did you mean "data"?"#]]
             .assert_eq(&refused(&text.replace(r#"dir = "data""#, r#"dir = "dta""#)));
+        expect![[
+            r#"s.toml:19: fault: there is no log directory "d9": the config log.dirs names meta, data"#
+        ]]
+        .assert_eq(&refused(&text.replace(r#"dir = "data""#, r#"dir = "d9""#)));
+        expect![[r#"s.toml:19: disk_error: dir = "/data": write it without the slash, "data""#]]
+            .assert_eq(&refused(&text.replace(r#"dir = "data""#, r#"dir = "/data""#)));
     }
 
     #[test]
@@ -723,6 +735,7 @@ users = { alice = "secret" }"#;
             r#""5s""#,
             expect![["s.toml:4: duration 5.000s must be longer than warmup 5.000s"]],
         );
+        refused(r#""20s""#, r#""0s""#, expect![["s.toml:4: duration 0s must be longer than warmup 5.000s"]]);
         refused("nodes = 3", "nodes = 0", expect![["s.toml:6: nodes = 0: a cluster has 1 to 99 nodes"]]);
         refused(
             "min.insync",
@@ -892,7 +905,9 @@ users = { alice = "secret" }"#;
         refused(
             "rate = \"1000/s\"",
             "rate = 1000",
-            expect![[r#"s.toml:15: rate: expected text in quotes; found 1000"#]],
+            expect![[
+                r#"s.toml:15: rate: expected records per time in quotes, as in "1000/s" or "3/10ms"; found 1000"#
+            ]],
         );
         refused(
             "[[workload]]",

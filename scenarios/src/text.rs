@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use toml::Spanned;
+use trial_faults::{FaultEntry, Target};
 use trial_node::nearest;
 
 use crate::model::{Scenario, Workload};
@@ -20,8 +21,30 @@ pub(crate) fn parse(text: &str) -> Result<Scenario, (usize, String)> {
             let what = "there is one already; each of several is written in double brackets, as in [[topic]]";
             return (offset, what.to_owned());
         }
+        let offset = wrong_fault(text, offset).unwrap_or(offset);
         (offset, of_key(key_before(text, offset), explain(error.message())))
     })
+}
+
+/// Where the first fault is wrong that makes no sense as a whole: the reader of the whole file only says that one does not, and
+/// points to the first of all.
+fn wrong_fault(text: &str, offset: usize) -> Option<usize> {
+    #[derive(Deserialize)]
+    struct Faults {
+        #[serde(rename = "fault")]
+        list: Vec<Spanned<toml::Table>>,
+    }
+    let faults: Faults = toml::from_str(text).ok()?;
+    if faults.list.first()?.span().start != offset {
+        return None;
+    }
+    let of_fault = |fault: &Spanned<toml::Table>| {
+        let (start, table) = (fault.span().start, fault.get_ref());
+        let wrong = FaultEntry::<Target>::deserialize(table.clone()).err()?;
+        let key = wrong.message().split_once(": ").map(|(key, _)| key).filter(|key| table.contains_key(*key));
+        Some(key.map_or(start, |key| place(text, start, key)))
+    };
+    faults.list.iter().find_map(of_fault)
 }
 
 /// Whether the line at `offset` begins a table of its own.
@@ -92,7 +115,20 @@ fn key_before(text: &str, offset: usize) -> Option<&str> {
 
 /// The message, with the key that it is about before it.
 pub(crate) fn of_key(key: Option<&str>, message: String) -> String {
+    const SEVERAL: &str = "wanted exactly 1 element";
+    const RATE: &str = "records per time in quotes, as in \"1000/s\" or \"3/10ms\"";
     match key {
+        Some("rate") if message.starts_with("expected text in quotes") => {
+            format!("rate: {}", message.replace("text in quotes", RATE))
+        }
+        Some(key) if message.starts_with(SEVERAL) => {
+            let one = if key == "transfer_leadership" {
+                "quorum and partition"
+            } else {
+                "between, around, out_of and into"
+            };
+            format!("{key}: give exactly one of {one}")
+        }
         Some(key) if !message.starts_with(key) => format!("{key}: {message}"),
         _ => message,
     }

@@ -92,7 +92,14 @@ impl<T> DiskForm<T> {
         let part = match (self.dir, self.partition) {
             (None, None) => DiskPart::Everything,
             (Some(dir), None) if !dir.is_empty() && !dir.contains('/') => DiskPart::LogDir(dir),
-            (Some(_), None) => return Err(value(name, "dir is the name of one log directory")),
+            (Some(dir), None) => {
+                let plain = dir.trim_matches('/');
+                let what = match plain.is_empty() || plain.contains('/') {
+                    true => "dir is the name of one log directory, as in dir = \"d1\"".to_owned(),
+                    false => format!("dir = {dir:?}: write it without the slash, {plain:?}"),
+                };
+                return Err(value(name, what));
+            }
             (None, Some(text)) => {
                 DiskPart::Partition(parse_partition(&text).map_err(|what| value(name, what))?)
             }

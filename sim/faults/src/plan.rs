@@ -319,7 +319,7 @@ pub(crate) fn value(key: &'static str, what: impl Into<String>) -> PlanError {
 fn checked_links<T>(key: &'static str, on: Links<T>) -> Result<Links<T>, PlanError> {
     match &on {
         Links::Between(groups) if groups.len() < 2 => {
-            Err(value(key, "between needs at least two groups, as in between = [\"broker-0\", \"broker-1\"]"))
+            Err(value(key, "between needs at least two groups, as in between = [\"broker-1\", \"broker-2\"]"))
         }
         _ => Ok(on),
     }
