@@ -241,6 +241,8 @@ pub struct Replay {
 
 /// `trial verify`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 all runs are equal, 1 one is not; the output names the first event that differs, 2 bad input.")]
 pub struct Verify {
     /// A built-in scenario's name, or the path of a scenario file; without one, every built-in scenario.
     pub scenario: Option<String>,

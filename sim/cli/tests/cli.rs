@@ -90,6 +90,8 @@ fn help_teaches() {
     expect_file!["golden/help.txt"].assert_eq(&text(&help.stdout));
     let help = trial(&["run", "--help"]);
     expect_file!["golden/run-help.txt"].assert_eq(&text(&help.stdout));
+    let help = text(&trial(&["verify", "--help"]).stdout);
+    assert!(help.contains("Exit codes: 0 all runs are equal"), "{help}");
     let help = trial(&["serve", "--help"]);
     expect_file!["golden/serve-help.txt"].assert_eq(&text(&help.stdout));
 }
