@@ -150,7 +150,7 @@ impl Node for Broker {
     }
 
     fn handle(&mut self, now: Now, input: Input, io: &mut Io<'_>) {
-        self.replicas.clear_changed();
+        self.replicas.clear_changed(io.disk);
         self.coordinators.clear_changed();
         self.quorum_changed = false;
         if self.phase == Phase::Halted {

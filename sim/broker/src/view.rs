@@ -34,6 +34,10 @@ impl BrokerView for Broker {
         self.replicas.replica(tp)
     }
 
+    fn lost_replica(&self, tp: TopicIdPartition) -> Option<ReplicaView<'_>> {
+        self.replicas.lost_replica(tp)
+    }
+
     fn batches(
         &self,
         disk: &mut dyn Disk,

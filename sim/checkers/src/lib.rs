@@ -262,7 +262,8 @@ impl Checkers {
                 property.changed(at, &self.model, &change, &mut self.findings);
             }
             self.transactions.changed(at, broker, disk, tp, &change, &mut self.findings)?;
-            if change.now.head.log_start_offset > change.before.log_start_offset
+            if !found.lost
+                && change.now.head.log_start_offset > change.before.log_start_offset
                 && let Some((load, gone)) = self.history.gone_for(change.name, tp.topic_id)
             {
                 let mut judged = Findings::default();
@@ -279,6 +280,9 @@ impl Checkers {
                 self.transactions.committed(at, broker, disk, tp, (&change, to), &mut self.findings)?;
             }
             self.model.commit(&found);
+            if found.lost {
+                self.model.lost(&found);
+            }
         }
         if let Some(coordinators) = &mut self.coordinators {
             for &tp in broker.changed_coordinators() {

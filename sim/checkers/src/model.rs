@@ -236,6 +236,8 @@ pub(crate) struct ChangeFound {
     before: Head,
     truncated_to: Option<Offset>,
     inherited_before: Offset,
+    /// It is how it was when its log directory failed, in this step.
+    pub(crate) lost: bool,
 }
 
 /// What is new at a replica.
@@ -312,7 +314,9 @@ impl ClusterModel {
         tp: TopicIdPartition,
     ) -> Result<Option<ChangeFound>, DiskError> {
         let node = broker.node_id();
-        let Some(view) = broker.replica(tp) else {
+        let there = broker.replica(tp);
+        let lost = there.is_none();
+        let Some(view) = there.or_else(|| broker.lost_replica(tp)) else {
             // A removed replica (deleted topic) holds nothing that must be kept. What it held is remembered: the leader may not
             // have heard of the deletion, and count on it.
             let partition = self.slots.get(&tp).map(|slot| &mut self.partitions[slot.0 as usize]);
@@ -381,7 +385,17 @@ impl ClusterModel {
             inherited.end = inherited.end.max(log_end_offset);
             inherited.epoch = inherited.epoch.max(last.leader_epoch);
         }
-        Ok(Some(ChangeFound { slot, broker: node, place, before, truncated_to, inherited_before }))
+        Ok(Some(ChangeFound { slot, broker: node, place, before, truncated_to, inherited_before, lost }))
+    }
+
+    /// The replica that was looked at is gone with its log directory. Whether its log's start moved for good is seen when the
+    /// directory is back.
+    pub(crate) fn lost(&mut self, change: &ChangeFound) {
+        let Partition { replicas, .. } = &mut self.partitions[change.slot.0 as usize];
+        let replica = &mut replicas.0[change.place].1;
+        let log_start_offset = change.before.log_start_offset;
+        replica.head = Head { leader: false, up: false, log_start_offset, ..replica.head };
+        replica.batches = Batches::default();
     }
 
     /// Up to where a replica's high watermark claims that the partition is committed, if that is further than before.

@@ -49,6 +49,8 @@ pub(crate) struct Fake {
     pub(crate) tp: TopicIdPartition,
     pub(crate) topic: TopicName,
     pub(crate) replicas: BTreeMap<TopicIdPartition, FakeReplica>,
+    /// Whether the directory of the replicas has failed in this step.
+    lost: bool,
     changed: Vec<TopicIdPartition>,
     pub(crate) quorum: QuorumView,
     pub(crate) quorum_batches: Vec<BatchView>,
@@ -87,6 +89,7 @@ impl Fake {
             tp: TP,
             topic: TopicName("orders".into()),
             replicas: BTreeMap::new(),
+            lost: false,
             changed: Vec::new(),
             quorum: QuorumView::default(),
             quorum_batches: Vec::new(),
@@ -97,6 +100,22 @@ impl Fake {
             whole_reads: Cell::new(0),
             offline_log_dirs: Vec::new(),
         }
+    }
+
+    fn shown(&self, tp: TopicIdPartition) -> Option<ReplicaView<'_>> {
+        let replica = self.replicas.get(&tp)?;
+        Some(ReplicaView {
+            topic: &self.topic,
+            leader: replica.leader,
+            leader_epoch: LeaderEpoch(replica.epoch),
+            isr: &replica.isr,
+            log_start_offset: Offset(replica.log_start_offset),
+            log_end_offset: replica.batches.last().map_or(Offset(0), |b| b.last_offset + 1) + replica.boasts,
+            high_watermark: Offset(replica.high_watermark),
+            last_stable_offset: Offset(replica.last_stable_offset.unwrap_or(replica.high_watermark)),
+            truncations: replica.truncations,
+            compacted: replica.compacted,
+        })
     }
 
     /// Changes the replica of the partition and shows it to the checkers.
@@ -115,6 +134,14 @@ impl Fake {
         self.changed = vec![TP];
         checkers.broker_stepped(Time(1), self, &mut NoDisk).expect("a fake has no disk to fail");
         self.changed.clear();
+    }
+
+    /// Changes the replica of the partition, and then its directory fails in the same step.
+    pub(crate) fn lose(&mut self, checkers: &mut Checkers, change: impl FnOnce(&mut FakeReplica)) {
+        self.lost = true;
+        self.step(checkers, change);
+        self.replicas.clear();
+        self.lost = false;
     }
 
     /// Changes the part in the quorum and shows it to the checkers.
@@ -148,19 +175,10 @@ impl BrokerView for Fake {
         &self.changed
     }
     fn replica(&self, tp: TopicIdPartition) -> Option<ReplicaView<'_>> {
-        let replica = self.replicas.get(&tp)?;
-        Some(ReplicaView {
-            topic: &self.topic,
-            leader: replica.leader,
-            leader_epoch: LeaderEpoch(replica.epoch),
-            isr: &replica.isr,
-            log_start_offset: Offset(replica.log_start_offset),
-            log_end_offset: replica.batches.last().map_or(Offset(0), |b| b.last_offset + 1) + replica.boasts,
-            high_watermark: Offset(replica.high_watermark),
-            last_stable_offset: Offset(replica.last_stable_offset.unwrap_or(replica.high_watermark)),
-            truncations: replica.truncations,
-            compacted: replica.compacted,
-        })
+        (!self.lost).then(|| self.shown(tp)).flatten()
+    }
+    fn lost_replica(&self, tp: TopicIdPartition) -> Option<ReplicaView<'_>> {
+        self.lost.then(|| self.shown(tp)).flatten()
     }
     fn batches(
         &self,

@@ -17,6 +17,11 @@ pub trait BrokerView {
     /// This broker's replica of a partition, if it has one.
     fn replica(&self, tp: TopicIdPartition) -> Option<ReplicaView<'_>>;
 
+    /// The replica that was in a log directory which failed in the last call of `Node::open` or `Node::handle`, as it was then,
+    /// if it led and had changed in that call: what it did before, others may have been told. It is among the changed ones, and
+    /// its log can be read until the next call.
+    fn lost_replica(&self, tp: TopicIdPartition) -> Option<ReplicaView<'_>>;
+
     /// Calls `each` with every record batch of the replica's log that ends at or after `from`, in order, as the log's files
     /// hold them.
     ///

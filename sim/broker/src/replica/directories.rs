@@ -243,20 +243,33 @@ impl ReplicaManager {
         let there = self.partitions.iter().filter(|(_, partition)| partition.directory == index);
         let there: Vec<TopicIdPartition> = there.map(|(tp, _)| *tp).collect();
         for tp in there {
-            self.drop_partition(ctx, tp);
+            let changed = self.partitions.get(&tp).is_some_and(|it| it.noted_in == self.after.noting);
+            if let Some(partition) = self.take_partition(tp) {
+                // What a leader has committed is in its files whatever has failed since; a follower answers for nothing.
+                match changed && partition.is_leader() {
+                    true => self.lost.push(partition),
+                    false => partition.log.abandon(ctx.disk),
+                }
+            }
             self.offline.insert(tp);
         }
     }
 
     /// Forgets a replica, but not what is on the disk. Who waits for it is answered at the end of the step.
     pub(super) fn drop_partition(&mut self, ctx: &mut Context<'_>, tp: TopicIdPartition) {
-        let Some(mut partition) = self.partitions.remove(&tp) else { return };
+        if let Some(partition) = self.take_partition(tp) {
+            partition.log.abandon(ctx.disk);
+        }
+    }
+
+    fn take_partition(&mut self, tp: TopicIdPartition) -> Option<Partition> {
+        let mut partition = self.partitions.remove(&tp)?;
         self.stop_fetching(partition.leader, tp);
         if partition.is_leader() {
             self.leadership_changed(tp, None);
         }
         self.after.note(&mut partition, &mut self.sessions, Happened { role: true, ..Happened::default() });
-        partition.log.abandon(ctx.disk);
+        Some(partition)
     }
 
     /// Whether the metadata names this broker among the partition's replicas.

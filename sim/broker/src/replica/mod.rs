@@ -298,6 +298,8 @@ pub struct ReplicaManager {
     directories: Vec<Directory>,
     /// The partitions whose replica is, or may be, in a directory that is offline.
     offline: BTreeSet<TopicIdPartition>,
+    /// The replicas that led, and had changed in this step when their directory went offline: observers have not seen that.
+    lost: Vec<Partition>,
     /// Whether everything is known that was here before this process: who comes now is new here.
     loaded: bool,
     assignments: Assignments,
@@ -427,6 +429,7 @@ impl ReplicaManager {
             lagging: Vec::new(),
             directories: Vec::new(),
             offline: BTreeSet::new(),
+            lost: Vec::new(),
             loaded: false,
             assignments: Assignments::default(),
             checkpoints_due: CheckpointsDue::default(),
@@ -499,15 +502,29 @@ impl ReplicaManager {
         &self.after.changed
     }
 
-    /// Begins to note changes anew.
-    pub fn clear_changed(&mut self) {
+    /// Begins to note changes anew. What of lost replicas was still open is closed.
+    pub fn clear_changed(&mut self, disk: &mut dyn Disk) {
         self.after.changed.clear();
         self.after.noting += 1;
+        for partition in self.lost.drain(..) {
+            partition.log.abandon(disk);
+        }
     }
 
     /// A replica as an observer sees it; `None` if this broker does not host it.
     pub fn replica(&self, tp: TopicIdPartition) -> Option<ReplicaView<'_>> {
         self.partitions.get(&tp).map(Partition::view)
+    }
+
+    /// A replica that led and changed since [`ReplicaManager::clear_changed`], and whose directory has failed since: as it was
+    /// then.
+    pub fn lost_replica(&self, tp: TopicIdPartition) -> Option<ReplicaView<'_>> {
+        self.lost.iter().find(|partition| partition.id == tp).map(Partition::view)
+    }
+
+    /// The replica whose log an observer may read.
+    fn readable(&self, tp: TopicIdPartition) -> Option<&Partition> {
+        self.partitions.get(&tp).or_else(|| self.lost.iter().find(|partition| partition.id == tp))
     }
 
     /// Calls `each` with every batch of the replica's log that ends at or after `from`, in order.
@@ -521,7 +538,7 @@ impl ReplicaManager {
         from: Offset,
         each: &mut dyn FnMut(BatchView),
     ) -> Result<(), DiskError> {
-        match self.partitions.get(&tp) {
+        match self.readable(tp) {
             Some(partition) => partition.log.batches(disk, from, each),
             None => Ok(()),
         }
@@ -554,8 +571,13 @@ impl ReplicaManager {
     /// Does what the step that ends has left to be done.
     fn settle(&mut self, ctx: &mut Context<'_>) {
         loop {
-            // First: nothing of it must be taken for committed or readable any more.
+            // First: nothing of it must be taken for committed or readable any more. What a checkpoint must say before anybody
+            // is told of it comes next, for that may fail, too.
             self.take_failed_offline(ctx);
+            self.checkpoint_at_once(ctx);
+            if !self.after.failed.is_empty() {
+                continue;
+            }
             let mut acknowledged = std::mem::take(&mut self.after.acknowledged);
             for tp in acknowledged.drain(..) {
                 self.complete_produces(ctx, tp);
@@ -575,7 +597,6 @@ impl ReplicaManager {
             self.after.fetchers = fetchers;
             self.send_alter_partition();
             self.send_assignments(ctx);
-            self.checkpoint_at_once(ctx);
             if self.after.failed.is_empty() {
                 return;
             }

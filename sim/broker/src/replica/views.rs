@@ -23,7 +23,7 @@ impl ReplicaManager {
         from: Offset,
         each: &mut dyn FnMut(LogRecordView<'_>),
     ) -> Result<(), DiskError> {
-        match self.partitions.get(&tp) {
+        match self.readable(tp) {
             Some(partition) => partition.log.records(disk, from, each),
             None => Ok(()),
         }
@@ -31,7 +31,7 @@ impl ReplicaManager {
 
     /// Calls `each` with every transaction that is open in the replica's log, by producer id.
     pub fn open_transactions(&self, tp: TopicIdPartition, each: &mut dyn FnMut(OpenTransactionView)) {
-        if let Some(partition) = self.partitions.get(&tp) {
+        if let Some(partition) = self.readable(tp) {
             partition.log.open_transactions(each);
         }
     }
@@ -49,7 +49,7 @@ impl ReplicaManager {
         to: Offset,
         each: &mut dyn FnMut(AbortedTransactionView),
     ) -> Result<(), DiskError> {
-        if let Some(partition) = self.partitions.get(&tp) {
+        if let Some(partition) = self.readable(tp) {
             partition.log.aborted_transactions(from, to, each);
         }
         Ok(())

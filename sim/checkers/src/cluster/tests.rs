@@ -36,6 +36,30 @@ fn a_leader_without_a_committed_record_is_found() {
 }
 
 #[test]
+fn what_a_leader_commits_in_the_step_in_which_its_directory_fails_counts() {
+    let mut checkers = only("leader-completeness");
+    let (mut one, mut two) = replicated(&mut checkers);
+    let more = [batch(3, 0, 13), batch(4, 0, 14)];
+    two.step(&mut checkers, |r| r.batches.push(more[0]));
+    one.lose(&mut checkers, |r| {
+        r.batches.extend(more);
+        r.high_watermark = 5;
+    });
+    two.step(&mut checkers, |r| (r.leader, r.epoch) = (true, 1));
+    assert_eq!(
+        evidence(&checkers),
+        ["broker 2 leads orders-0 in epoch 1 with log end offset 4; committed is everything below 5"]
+    );
+    // It is gone after that, and what comes back is looked at anew.
+    let log = [batch(0, 0, 10), batch(1, 0, 11), batch(2, 0, 12)].into_iter().chain(more);
+    one.step(&mut checkers, |r| {
+        r.batches = log.collect();
+        (r.leader, r.epoch) = (true, 2);
+    });
+    assert_eq!(checkers.violations().len(), 1);
+}
+
+#[test]
 fn a_difference_below_the_high_watermark_is_found() {
     let mut checkers = only("log-matching");
     let (_, mut two) = replicated(&mut checkers);

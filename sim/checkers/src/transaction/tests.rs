@@ -349,4 +349,14 @@ fn a_read_above_the_high_watermark_is_found() {
         evidence(&checkers),
         ["consumer 3 read orders-0 offset 3; the highest high watermark so far is 3"]
     );
+
+    let mut checkers = only("above-high-watermark");
+    let mut one = Fake::new(1);
+    one.step(&mut checkers, |r| {
+        aborted(r);
+        r.high_watermark = 1;
+    });
+    one.lose(&mut checkers, |r| r.high_watermark = 3);
+    checkers.client_event(Time(2), &read(2));
+    assert_eq!(evidence(&checkers), nothing(), "it was committed, and served, before the directory failed");
 }

@@ -9,7 +9,7 @@ use super::*;
 const ALL: i16 = -1;
 
 impl Cluster {
-    fn delete_records(&mut self, to: NodeId, partition: i32, offset: i64) -> Token {
+    pub(super) fn delete_records(&mut self, to: NodeId, partition: i32, offset: i64) -> Token {
         let token = self.token(2);
         let partition = DeleteRecordsPartition::default().with_partition_index(partition).with_offset(offset);
         let topic = DeleteRecordsTopic::default().with_name(topic()).with_partitions(vec![partition]);

@@ -69,6 +69,52 @@ fn an_append_that_fails_is_not_acknowledged_and_takes_the_directory_offline() {
 }
 
 #[test]
+fn what_a_leader_did_before_its_directory_failed_in_the_same_step_can_be_seen() {
+    let mut cluster = with_two_directories();
+    cluster.elect(P0, A, &[A]);
+    cluster.publish();
+    cluster.with(A, |replicas, ctx| replicas.clear_changed(ctx.disk));
+    let token = cluster.produce(A, ALL, &[(P0, batch("a", 3))]);
+    assert_eq!(cluster.produced_one(token), Some((0, 0)));
+    fail(&mut cluster, A, "x", WRITES);
+    cluster.produce(A, ALL, &[(P0, batch("b", 1))]);
+    assert!(cluster.nodes[&A].replicas.replica(P0).is_none());
+    let lost = cluster.nodes[&A].replicas.lost_replica(P0).unwrap();
+    assert_eq!((lost.leader, lost.high_watermark, lost.log_end_offset), (true, Offset(3), Offset(3)));
+    assert_eq!(cluster.log(A, P0).len(), 1, "its log can be read");
+    cluster.with(A, |replicas, ctx| replicas.clear_changed(ctx.disk));
+    assert!(cluster.nodes[&A].replicas.lost_replica(P0).is_none());
+    assert_eq!(cluster.log(A, P0).len(), 0);
+
+    // One that did nothing in the step has nothing to be seen.
+    let mut cluster = Cluster::new(&[]);
+    cluster.with(A, |replicas, ctx| replicas.clear_changed(ctx.disk));
+    fail(&mut cluster, A, "", WRITES);
+    cluster.produce(A, ALL, &[(P0, batch("a", 1))]);
+    assert!([P0, P1].iter().all(|tp| cluster.nodes[&A].replicas.lost_replica(*tp).is_none()));
+}
+
+#[test]
+fn a_follower_whose_disk_is_full_does_not_say_what_it_has_appended() {
+    let mut start = Cluster::new(&[]);
+    start.produce(A, ALL, &[(P0, batch("a", 3))]);
+    start.advance(Span::from_secs(1));
+    let mut failed = Vec::new();
+    for capacity in (0..2_000).step_by(8) {
+        let mut cluster = start.clone();
+        let disk = &mut cluster.nodes.get_mut(&C).unwrap().disk;
+        disk.inject(&DiskPart::Everything, &DiskFault::Full(Some(capacity)), &mut Rng::named(1, "fault"));
+        // Followers learn of the log's start with the next records, and write it to a checkpoint after those.
+        cluster.delete_records(A, 0, 1);
+        let token = cluster.produce(A, ALL, &[(P0, batch("b", 1))]);
+        let fails = !cluster.failed_directories.is_empty();
+        assert_eq!(cluster.produced_one(token), (!fails).then_some((0, 3)), "with room for {capacity}");
+        failed.push(fails);
+    }
+    assert_eq!((failed.first(), failed.last()), (Some(&true), Some(&false)));
+}
+
+#[test]
 fn who_waits_for_a_replica_in_a_directory_that_fails_is_told() {
     let mut cluster = with_two_directories();
     cluster.cut.extend([B, C]);

@@ -378,12 +378,11 @@ fn a_leader_that_died_in_silence_is_followed_at_once_when_it_is_back() {
 #[test]
 fn replicas_say_that_they_changed_once_per_step() {
     let mut cluster = Cluster::new(&[]);
-    let replicas = &mut cluster.nodes.get_mut(&A).unwrap().replicas;
-    assert_eq!(replicas.changed(), [P0, P1]);
-    replicas.clear_changed();
+    assert_eq!(cluster.nodes[&A].replicas.changed(), [P0, P1]);
+    cluster.with(A, |replicas, ctx| replicas.clear_changed(ctx.disk));
     cluster.produce(A, ALL, &[(P1, batch("a", 1))]);
     assert_eq!(cluster.nodes[&A].replicas.changed(), [P1]);
-    cluster.nodes.get_mut(&A).unwrap().replicas.clear_changed();
+    cluster.with(A, |replicas, ctx| replicas.clear_changed(ctx.disk));
     cluster.advance(Span::from_secs(2));
     assert_eq!(cluster.nodes[&A].replicas.changed(), [], "nothing happens to an idle replica");
 }
